@@ -1,0 +1,3 @@
+"""UniRef++ for Hugging Face Transformers."""
+
+__version__ = "0.1.0"
