@@ -1,3 +1,71 @@
-"""UniRef++ for Hugging Face Transformers."""
+"""UniRef++ for Hugging Face Transformers: segment by a sentence, by an example mask, or by both, in images and videos.
+
+Importing the package registers its model, processors and pipelines with Transformers, so that `AutoModel`,
+`AutoProcessor` and `pipeline` know them. Everything named in `__all__` is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .registration import register
+
+if TYPE_CHECKING:
+    from .modeling.configuration_uniref import UniRefConfig
+    from .modeling.modeling_uniref import UniRefModel, UniRefModelOutput
+    from .pipelines.few_shot_segmentation import FewShotSegmentationPipeline
+    from .pipelines.referring_segmentation import ReferringSegmentationPipeline
+    from .pipelines.referring_video_segmentation import ReferringVideoSegmentationPipeline
+    from .pipelines.video_object_segmentation import VideoObjectSegmentationPipeline
+    from .processors.image_processing_uniref import UniRefImageProcessorPil
+    from .processors.image_processing_uniref_torchvision import UniRefImageProcessor
+    from .processors.processing_uniref import UniRefProcessor
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "FewShotSegmentationPipeline",
+    "ReferringSegmentationPipeline",
+    "ReferringVideoSegmentationPipeline",
+    "UniRefConfig",
+    "UniRefImageProcessor",
+    "UniRefImageProcessorPil",
+    "UniRefModel",
+    "UniRefModelOutput",
+    "UniRefProcessor",
+    "VideoObjectSegmentationPipeline",
+    "__version__",
+]
+
+_MODULE_OF = {
+    "FewShotSegmentationPipeline": ".pipelines.few_shot_segmentation",
+    "ReferringSegmentationPipeline": ".pipelines.referring_segmentation",
+    "ReferringVideoSegmentationPipeline": ".pipelines.referring_video_segmentation",
+    "UniRefConfig": ".modeling.configuration_uniref",
+    "UniRefImageProcessorPil": ".processors.image_processing_uniref",
+    "UniRefModel": ".modeling.modeling_uniref",
+    "UniRefModelOutput": ".modeling.modeling_uniref",
+    "UniRefProcessor": ".processors.processing_uniref",
+    "VideoObjectSegmentationPipeline": ".pipelines.video_object_segmentation",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "UniRefImageProcessor":
+        from .registration import preferred_image_processor_class
+
+        value: Any = preferred_image_processor_class()
+    elif name in _MODULE_OF:
+        value = getattr(import_module(_MODULE_OF[name], __name__), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+register()
