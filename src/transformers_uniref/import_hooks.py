@@ -1,8 +1,8 @@
 """Run a function as soon as a module has been imported, without importing it.
 
-Registering a model with Transformers means to touch the modules that hold its registries, and importing those takes more
-than a second. A user who only wants `UniRefConfig`, or `uniref --help`, should not pay for that, so registration waits
-until somebody imports the registry.
+Registering a model with Transformers means to touch the modules that hold its registries, and importing those takes
+more than a second. A user who only wants `UniRefConfig`, or `uniref --help`, should not pay for that, so registration
+waits until somebody imports the registry.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ _finder = _WaitingFinder()
 
 
 def after_import(module_name: str, listener: AfterImport) -> None:
-    """Calls `listener(module)` once the named module is imported: at once where it already is, else on its first import.
+    """Calls `listener(module)` once the named module is imported: at once if it already is, else on its first import.
 
     Args:
         module_name: absolute dotted name of a module; it is not imported here.

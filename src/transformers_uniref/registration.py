@@ -120,7 +120,7 @@ def _image_processor_classes() -> dict[str, type]:
 
 
 def preferred_image_processor_class() -> type:
-    """Returns the torchvision image processor where torchvision is installed, else the Pillow one (as Transformers does)."""
+    """Returns the torchvision image processor where torchvision is installed, else the Pillow one."""
     classes = _image_processor_classes()
     return classes.get("torchvision", classes["pil"])
 
