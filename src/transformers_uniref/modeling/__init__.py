@@ -1,0 +1,1 @@
+"""The UniRef++ architecture: configuration, sub-modules, the model and its training criterion."""
