@@ -29,8 +29,8 @@ def box_area(boxes: Tensor) -> Tensor:
 def _intersection_union_hull(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     shared = (torch.minimum(first[..., 2:], second[..., 2:]) - torch.maximum(first[..., :2], second[..., :2])).clamp(0)
     spanned = (torch.maximum(first[..., 2:], second[..., 2:]) - torch.minimum(first[..., :2], second[..., :2])).clamp(0)
-    intersection = shared.prod(-1)
-    return intersection, box_area(first) + box_area(second) - intersection, spanned.prod(-1)
+    intersection = shared[..., 0] * shared[..., 1]
+    return intersection, box_area(first) + box_area(second) - intersection, spanned[..., 0] * spanned[..., 1]
 
 
 def pairwise_iou_and_giou(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:

@@ -40,7 +40,8 @@ def rgb_to_lab(rgb: Tensor) -> Tensor:
     scaled = rgb / 255
     linear = torch.where(scaled > 0.04045, ((scaled + 0.055) / 1.055) ** 2.4, scaled / 12.92)
     matrix = rgb.new_tensor(_RGB_TO_XYZ) / rgb.new_tensor(_WHITE).unsqueeze(1)
-    xyz = torch.einsum("ij,...jhw->...ihw", matrix, linear)
+    # not a matrix product: autocast would run it in half precision
+    xyz = (matrix[:, :, None, None] * linear.unsqueeze(-4)).sum(-3)
     x, y, z = torch.where(xyz > 0.008856, xyz.clamp(min=1e-12) ** (1 / 3), 7.787 * xyz + 16 / 116).unbind(-3)
     return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], dim=-3)
 

@@ -214,11 +214,11 @@ def hungarian_match(logits: Tensor, boxes: Tensor, labels: list[Tensor], target_
     _, giou = pairwise_iou_and_giou(cxcywh_to_xyxy(boxes), cxcywh_to_xyxy(padded_boxes))
     distance = (boxes.unsqueeze(-2) - padded_boxes.unsqueeze(-3)).abs().sum(-1)
     cost = HUNGARIAN_CLASS_COST * _focal_class_cost(logits.float(), padded_labels)
-    cost = (cost + HUNGARIAN_BOX_COST * distance - HUNGARIAN_GIOU_COST * giou).cpu().numpy()
-    _require_finite(cost)
+    cost_table = (cost + HUNGARIAN_BOX_COST * distance - HUNGARIAN_GIOU_COST * giou).cpu().numpy()
+    _require_finite(cost_table)
     return [
         _collect(
-            [linear_sum_assignment(cost[layer, n, :, :t]) if t else _NO_PAIRS for n, t in enumerate(counts)],
+            [linear_sum_assignment(cost_table[layer, n, :, :t]) if t else _NO_PAIRS for n, t in enumerate(counts)],
             counts,
             device,
         )

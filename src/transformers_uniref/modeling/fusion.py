@@ -1,0 +1,159 @@
+"""UniFusion (paper section 3.3, equations 2 to 5): injects any reference into the visual features."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+from .configuration_uniref import UniRefConfig
+from .references import (
+    ProjectedReferences,
+    ProjectedTokens,
+    References,
+    ReferenceTokens,
+    VisualFeatures,
+    map_levels,
+)
+from .visual_encoder import is_tracing
+
+
+def eager_attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float,
+    dropout: float = 0.0,
+    **_: object,
+) -> tuple[Tensor, Tensor]:
+    """softmax(Q K^T * scaling) V for (N, heads, tokens, head_dim); a bool mask is True where a key may be read."""
+    scores = torch.matmul(query, key.transpose(-1, -2)) * scaling
+    if attention_mask is not None:
+        scores = scores.masked_fill(~attention_mask, torch.finfo(scores.dtype).min)
+    weights = scores.softmax(-1, dtype=torch.float32).to(query.dtype)
+    weights = F.dropout(weights, dropout, module.training)
+    return torch.matmul(weights, value).transpose(1, 2), weights
+
+
+class UniFusion(nn.Module):
+    """Multi-head cross attention to the reference, scaled, shifted and gated by the reference's condition vector.
+
+    One module for all levels, modalities and tasks. Equation 5 starts from zero, so a new module changes nothing.
+    """
+
+    def __init__(self, config: UniRefConfig):
+        super().__init__()
+        self.config = config
+        self.heads, self.head_dim = config.fusion_heads, config.fusion_head_dim
+        inner = self.heads * self.head_dim
+        self.query_norm = nn.LayerNorm(config.d_model)
+        self.key_norm = nn.LayerNorm(config.d_model)
+        self.q_proj = nn.Linear(config.d_model, inner)
+        self.k_proj = nn.Linear(config.d_model, inner)
+        self.v_proj = nn.Linear(config.d_model, inner)
+        self.out_proj = nn.Linear(inner, config.d_model)
+        self.modulation = nn.Linear(config.d_model, 3 * config.d_model)
+        self.is_causal = False
+
+    def project(self, references: References) -> ProjectedReferences:
+        """Keys and values of a reference, ready for attention; may be kept as long as the reference is used.
+
+        Keys are normalised, values are not (as released). Keys that are padding in every entry are removed here,
+        others are masked.
+        """
+        return ProjectedReferences(references.kind, map_levels(references.levels, self._project_level))
+
+    def _project_level(self, tokens: ReferenceTokens) -> ProjectedTokens:
+        keys, values, valid = tokens.keys, tokens.values, tokens.valid
+        if valid is not None and not is_tracing():
+            used = valid.any(0)
+            if not bool(used.all()):
+                keys, values, valid = keys[:, used], values[:, used], valid[:, used]
+            if bool(valid.all()):
+                valid = None
+        keys = self._heads(self.k_proj(self.key_norm(keys)))
+        return ProjectedTokens(keys, self._heads(self.v_proj(values)), valid, tokens.condition)
+
+    def _heads(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (self.heads, self.head_dim)).transpose(1, 2)
+
+    def forward(
+        self,
+        source: Tensor,
+        tokens: ProjectedTokens,
+        positions: Tensor | None = None,
+        image_indices: Tensor | None = None,
+    ) -> Tensor:
+        """What one reference adds to one level.
+
+        Args:
+            source: (B, S, d) visual tokens of a level.
+            tokens: the reference of N entries at this level.
+            positions: (B, S, d) added to the normalised queries, or None.
+            image_indices: (N,) the image of every entry; None when N = B.
+
+        Returns:
+            (N, S, d): gate * (attention * (1 + scale) + shift).
+        """
+        queries = self.query_norm(source)
+        if positions is not None:
+            queries = queries + positions.to(queries.dtype)
+        q = self._heads(self.q_proj(queries))
+        count = tokens.values.shape[0]
+        q = q[image_indices] if image_indices is not None else q.expand(count, -1, -1, -1)
+        k = tokens.keys.expand(count, -1, -1, -1)
+        attended = self.out_proj(self._attend(q, k, tokens.values, tokens.valid).flatten(2))
+        shift, scale, gate = self.modulation(F.silu(tokens.condition))[:, None].chunk(3, dim=-1)
+        return gate * (attended * (1 + scale) + shift)
+
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor, valid: Tensor | None) -> Tensor:
+        """(N, S, heads, head_dim)."""
+        dtype = q.dtype
+        implementation = self.config._attn_implementation
+        if implementation is not None and "flash" in implementation and valid is not None:
+            # The library's flash wrapper would drop *queries* by the key mask; SDPA takes the mask as it is.
+            implementation = "sdpa"
+        if self.config.fusion_bf16 or (implementation is not None and "flash" in implementation):
+            q, k, v = q.bfloat16(), k.bfloat16(), v.bfloat16()
+        attention: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(implementation, eager_attention)
+        out, _ = attention(
+            self,
+            q,
+            k,
+            v,
+            None if valid is None else valid[:, None, None, :],
+            scaling=self.head_dim**-0.5,
+            dropout=self.config.fusion_dropout if self.training else 0.0,
+            is_causal=False,
+        )
+        return out.to(dtype)
+
+
+def fuse_levels(
+    fusion: UniFusion,
+    features: VisualFeatures,
+    references: list[ProjectedReferences],
+    image_indices: Tensor | None = None,
+) -> list[Tensor]:
+    """Equation 2 on every level; several references act in parallel on the same features and are summed.
+
+    Returns:
+        four maps (N, d, H/s, W/s).
+    """
+    fused = []
+    for level, feature in enumerate(features.levels):
+        source = feature.flatten(2).transpose(1, 2)
+        positions = features.positions[level].flatten(2).transpose(1, 2)
+        result = source if image_indices is None else source[image_indices]
+        for reference in references:
+            use_positions = fusion.config.language_query_positions and reference.kind == "language"
+            result = result + fusion(
+                source, reference.levels[level], positions if use_positions else None, image_indices
+            )
+        fused.append(result.transpose(1, 2).unflatten(2, feature.shape[-2:]))
+    return fused

@@ -1,0 +1,168 @@
+"""What flows between the parts of the model: visual features, reference tokens, and the tokens ready for fusion.
+
+A reference, whatever its modality, is for every pyramid level a set of keys with values, a validity mask and one pooled
+condition vector. Fusion knows nothing else about it, so a new modality is one new encoder that returns `References`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+
+@dataclass
+class VisualFeatures:
+    """The pyramid of a batch of B images, before any reference acts on it.
+
+    Attributes:
+        stride4: (B, C2, H/4, W/4) raw first stage of the backbone.
+        levels: four maps (B, d, H/s, W/s), s = 8, 16, 32, 64, projected to d channels.
+        masks: four bool maps (B, H/s, W/s), True where the image is (False: padding).
+        positions: four maps (B, d, H/s, W/s), sine position embedding.
+        pixel_values: (B, 3, H, W) the normalised images themselves; the value encoder reads them.
+        pixel_mask: (B, H, W) bool, True where the image is.
+        padded: whether any pixel is padding; None when that may not be asked (tracing).
+    """
+
+    stride4: Tensor
+    levels: list[Tensor]
+    masks: list[Tensor]
+    positions: list[Tensor]
+    pixel_values: Tensor
+    pixel_mask: Tensor
+    padded: bool | None
+
+    @property
+    def image_sizes(self) -> Tensor:
+        """(B, 2) height and width of the valid area of every image, in pixels."""
+        return torch.stack([self.pixel_mask.any(2).sum(1), self.pixel_mask.any(1).sum(1)], dim=1)
+
+    @property
+    def shapes(self) -> list[tuple[int, int]]:
+        return [(level.shape[-2], level.shape[-1]) for level in self.levels]
+
+
+@dataclass
+class ReferenceTokens:
+    """One level of a reference: keys (N, S, d), values (N, S, d), valid (N, S) bool or None (all), condition (N, d)."""
+
+    keys: Tensor
+    values: Tensor
+    valid: Tensor | None
+    condition: Tensor
+
+
+@dataclass
+class References:
+    """A reference for N entries: its tokens at every level, and its kind (`"language"` or `"mask"`).
+
+    The levels of a sentence are one and the same object, so that work on it is done once.
+    """
+
+    kind: str
+    levels: list[ReferenceTokens]
+
+
+@dataclass
+class ProjectedTokens:
+    """`ReferenceTokens` after the key and value projections: keys and values (N, heads, S, head_dim).
+
+    A reference that is used again (the first frame of a clip) is projected once.
+    """
+
+    keys: Tensor
+    values: Tensor
+    valid: Tensor | None
+    condition: Tensor
+
+
+@dataclass
+class ProjectedReferences:
+    """`References` ready for fusion."""
+
+    kind: str
+    levels: list[ProjectedTokens]
+
+    def select(self, index: Tensor) -> ProjectedReferences:
+        """The entries `index` (M,) of the N entries, in that order."""
+
+        def pick(tokens: ProjectedTokens) -> ProjectedTokens:
+            return ProjectedTokens(
+                tokens.keys[index] if tokens.keys.shape[0] > 1 else tokens.keys,
+                tokens.values[index],
+                None if tokens.valid is None else tokens.valid[index],
+                tokens.condition[index],
+            )
+
+        return ProjectedReferences(self.kind, map_levels(self.levels, pick))
+
+
+def map_levels(levels: list, function) -> list:
+    """`function` of every level, computed once for levels that are the same object."""
+    done: dict[int, object] = {}
+    for level in levels:
+        if id(level) not in done:
+            done[id(level)] = function(level)
+    return [done[id(level)] for level in levels]
+
+
+def join_projected(references: list[ProjectedReferences]) -> ProjectedReferences:
+    """Several references of one entry become one: tokens concatenated, condition vectors averaged.
+
+    Every reference counts the same in the condition, however many tokens it has.
+    """
+    if len(references) == 1:
+        return references[0]
+    return ProjectedReferences(
+        references[0].kind,
+        [
+            ProjectedTokens(
+                _cat([t.keys for t in tokens], dim=2),
+                _cat([t.values for t in tokens], dim=2),
+                _cat_valid(tokens),
+                torch.stack(torch.broadcast_tensors(*[t.condition for t in tokens])).mean(0),
+            )
+            for tokens in zip(*(reference.levels for reference in references), strict=True)
+        ],
+    )
+
+
+def _cat(tensors: list[Tensor], dim: int) -> Tensor:
+    batch = max(t.shape[0] for t in tensors)
+    return torch.cat([t.expand(batch, *t.shape[1:]) for t in tensors], dim=dim)
+
+
+def _cat_valid(tokens: tuple[ProjectedTokens, ...]) -> Tensor | None:
+    if all(t.valid is None for t in tokens):
+        return None
+    return _cat(
+        [
+            torch.ones(t.values.shape[0], t.values.shape[2], dtype=torch.bool, device=t.values.device)
+            if t.valid is None
+            else t.valid
+            for t in tokens
+        ],
+        dim=1,
+    )
+
+
+def merge_shots(references: References, shots: int) -> References:
+    """References of N * K examples, example-major, become references of N entries with K examples each.
+
+    Tokens are concatenated along the token axis, the condition is the mean of the K condition vectors.
+    """
+    if shots == 1:
+        return references
+
+    def merge(tokens: ReferenceTokens) -> ReferenceTokens:
+        return replace(
+            tokens,
+            keys=tokens.keys.unflatten(0, (-1, shots)).flatten(1, 2),
+            values=tokens.values.unflatten(0, (-1, shots)).flatten(1, 2),
+            valid=None if tokens.valid is None else tokens.valid.unflatten(0, (-1, shots)).flatten(1, 2),
+            condition=tokens.condition.unflatten(0, (-1, shots)).mean(1),
+        )
+
+    return References(references.kind, map_levels(references.levels, merge))
