@@ -1,0 +1,225 @@
+"""From the model's outputs to masks, boxes and scores at the size of the user's pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+NMS_THRESHOLD = 0.7
+MASK_STRIDE = 4
+
+
+def box_corners(boxes: torch.Tensor) -> torch.Tensor:
+    """(..., 4) centre x, centre y, width, height -> x0, y0, x1, y1."""
+    centre, half = boxes[..., :2], boxes[..., 2:] / 2
+    return torch.cat([centre - half, centre + half], dim=-1)
+
+
+def scale_boxes(boxes: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """(..., 4) relative cxcywh -> xyxy in pixels of a (height, width) picture, clipped to it."""
+    scale = boxes.new_tensor([size[1], size[0], size[1], size[0]])
+    return (box_corners(boxes) * scale).clamp(min=torch.zeros_like(scale), max=scale)
+
+
+def pairwise_iou(boxes: torch.Tensor) -> torch.Tensor:
+    """(n, 4) xyxy -> (n, n) intersection over union."""
+    area = (boxes[:, 2:] - boxes[:, :2]).clamp(min=0).prod(-1)
+    low = torch.maximum(boxes[:, None, :2], boxes[None, :, :2])
+    high = torch.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
+    overlap = (high - low).clamp(min=0).prod(-1)
+    return overlap / (area[:, None] + area[None] - overlap).clamp(min=1e-12)
+
+
+def class_wise_nms(
+    boxes: torch.Tensor, scores: torch.Tensor, labels: torch.Tensor, threshold: float = NMS_THRESHOLD
+) -> torch.Tensor:
+    """Indices of the boxes that survive, best first.
+
+    A box goes when a better one of its class overlaps it by more than `threshold`.
+
+    Args:
+        boxes: (n, 4) xyxy, any unit.
+        scores: (n,).
+        labels: (n,) classes.
+        threshold: IoU, strict >.
+    """
+    order = scores.argsort(descending=True, stable=True)
+    boxes, labels = boxes[order], labels[order]
+    conflict = (pairwise_iou(boxes) > threshold) & (labels[:, None] == labels[None])
+    conflicts = conflict.cpu().numpy()
+    alive = np.ones(len(order), dtype=bool)
+    for index in range(len(order)):
+        if alive[index]:
+            alive[index + 1 :] &= ~conflicts[index, index + 1 :]
+    return order[torch.from_numpy(alive).to(order.device)]
+
+
+def restore_mask(
+    logits: torch.Tensor,
+    valid_size: tuple[int, int],
+    target_size: tuple[int, int],
+    mask_threshold: float = 0.5,
+    mask_stride: int = MASK_STRIDE,
+) -> torch.Tensor:
+    """One mask at the size of its picture.
+
+    Logits x4 bilinear, sigmoid > threshold, padding cut off; the *binary* mask is then resized by nearest neighbour.
+
+    Args:
+        logits: (h, w), at 1 / `mask_stride` of the padded network input.
+        valid_size: (height, width) of the unpadded network input.
+        target_size: (height, width) of the result.
+        mask_threshold: probability, strict >.
+        mask_stride: 4, or 1 for masks made with `full_resolution_masks=True`.
+
+    Returns:
+        bool `target_size`.
+    """
+    grown = logits[None, None].float()
+    if mask_stride != 1:
+        grown = F.interpolate(grown, scale_factor=mask_stride, mode="bilinear", align_corners=False)
+    binary = grown[..., : valid_size[0], : valid_size[1]].sigmoid() > mask_threshold
+    if tuple(binary.shape[-2:]) != tuple(target_size):
+        binary = F.interpolate(binary.float(), size=tuple(target_size), mode="nearest") > 0.5
+    return binary[0, 0]
+
+
+def soft_aggregation(probabilities: Mapping[int, torch.Tensor] | Sequence[tuple[int, torch.Tensor]]) -> torch.Tensor:
+    """Merges the soft masks of several objects into one label map.
+
+    The background's channel is M[0] = prod_i (1 - p_i), an object's is M[id] = p_i; the largest wins, the smallest id
+    among equals. Nothing is normalised and nothing is compared with 0.5 (though for one object it comes to that).
+
+    Args:
+        probabilities: p_i in 0..1, (H, W), by object id (1 or more); at least one.
+
+    Returns:
+        int64 (H, W), 0 = background.
+    """
+    layers = sorted(dict(probabilities).items())
+    if not layers:
+        raise ValueError("`probabilities` must hold at least one object, got none.")
+    best = torch.ones_like(layers[0][1])
+    for _, layer in layers:
+        best = best * (1 - layer)
+    labels = torch.zeros(best.shape, dtype=torch.int64, device=best.device)
+    for obj_id, layer in layers:
+        wins = layer > best
+        labels = labels.masked_fill(wins, obj_id)
+        best = torch.where(wins, layer, best)
+    return labels
+
+
+# ----------------------------------------------------------------------------------------------------- whole outputs
+def check_target_sizes(target_sizes: Any, count: int) -> list[tuple[int, int]] | None:
+    """Pairs (height, width) of positive integers, one for each entry; None stays None.
+
+    Raises:
+        ValueError: another number of pairs than entries, or no such pairs.
+    """
+    if target_sizes is None:
+        return None
+    given = target_sizes.tolist() if isinstance(target_sizes, (torch.Tensor, np.ndarray)) else list(target_sizes)
+    if len(given) != count:
+        raise ValueError(f"`target_sizes` must hold one (height, width) for each of {count} entries, got {len(given)}.")
+    sizes = []
+    for pair in given:
+        values = [int(side) for side in pair] if isinstance(pair, (list, tuple, np.ndarray, torch.Tensor)) else []
+        if len(values) != 2 or min(values) < 1:
+            raise ValueError(f"`target_sizes` must hold pairs (height, width) of 1 or more, got {pair!r}.")
+        sizes.append((values[0], values[1]))
+    return sizes
+
+
+def _check_threshold(value: float | None, name: str) -> None:
+    if value is not None and not 0 <= value <= 1:
+        raise ValueError(f"`{name}` must be between 0 and 1, got {value}.")
+
+
+def _entries(outputs: Any, target_sizes: Any, mask_stride: int) -> Iterator[tuple[int, Any, Any, Any, Any]]:
+    """(index, query indices with a mask (m,), their scores (m, classes), valid size, target size) of each entry."""
+    count = outputs.pred_masks.shape[0]
+    targets = check_target_sizes(target_sizes, count)
+    scores = outputs.logits.float().sigmoid()
+    sizes = getattr(outputs, "image_sizes", None)
+    for index in range(count):
+        if sizes is None:
+            valid = tuple(side * mask_stride for side in outputs.pred_masks.shape[-2:])
+        else:
+            valid = tuple(int(side) for side in sizes[index])
+        queries = outputs.mask_queries[index]
+        yield index, queries, scores[index, queries], valid, valid if targets is None else targets[index]
+
+
+def post_process_referring_segmentation(
+    outputs: Any,
+    target_sizes: Any = None,
+    threshold: float | None = None,
+    mask_threshold: float = 0.5,
+    mask_stride: int = MASK_STRIDE,
+) -> list[dict[str, Any]]:
+    """The best object of each batch entry; see `UniRefProcessor.post_process_referring_segmentation`."""
+    _check_threshold(threshold, "threshold")
+    _check_threshold(mask_threshold, "mask_threshold")
+    results = []
+    for index, queries, scores, valid, target in _entries(outputs, target_sizes, mask_stride):
+        best = int(scores.amax(-1).argmax())
+        score = float(scores[best].max())
+        box = scale_boxes(outputs.pred_boxes[index, queries[best]].float(), target)
+        vanished = bool((box[2:] <= box[:2]).any())
+        if vanished or (threshold is not None and score <= threshold):
+            mask = torch.zeros(target, dtype=torch.bool, device=box.device)
+        else:
+            mask = restore_mask(outputs.pred_masks[index, best], valid, target, mask_threshold, mask_stride)
+        results.append({"segmentation": mask, "score": score, "box": box})
+    return results
+
+
+def post_process_instance_segmentation(
+    outputs: Any,
+    target_sizes: Any = None,
+    threshold: float = 0.5,
+    top_k: int = 100,
+    mask_threshold: float = 0.5,
+    mask_stride: int = MASK_STRIDE,
+) -> list[dict[str, torch.Tensor]]:
+    """Every object of each batch entry; see `UniRefProcessor.post_process_instance_segmentation`."""
+    _check_threshold(threshold, "threshold")
+    _check_threshold(mask_threshold, "mask_threshold")
+    if top_k < 1:
+        raise ValueError(f"`top_k` must be 1 or more, got {top_k}.")
+    results = []
+    for index, queries, scores, valid, target in _entries(outputs, target_sizes, mask_stride):
+        boxes = outputs.pred_boxes[index, queries].float()
+        best_score, best_class = scores.max(-1)
+        kept = class_wise_nms(box_corners(boxes), best_score, best_class)
+        # One box may count for several classes: the best pairs of (box, class) are the detections.
+        pairs, places = scores[kept].flatten().sort(descending=True, stable=True)
+        places = places[:top_k][pairs[:top_k] > threshold]
+        chosen = kept[places // scores.shape[-1]]
+        masks = torch.zeros(len(chosen), *target, dtype=torch.bool, device=boxes.device)
+        for place, query in enumerate(chosen.tolist()):
+            logits = outputs.pred_masks[index, query]
+            masks[place] = restore_mask(logits, valid, target, mask_threshold, mask_stride)
+        results.append(
+            {
+                "scores": pairs[: len(places)],
+                "labels": places % scores.shape[-1],
+                "boxes": scale_boxes(boxes[chosen], target),
+                "masks": masks,
+            }
+        )
+    return results
+
+
+def post_process_video_masks(output: Any) -> dict[int, torch.Tensor]:
+    """Disjoint bool masks by object id; see `UniRefProcessor.post_process_video_masks`."""
+    ids = [int(obj_id) for obj_id in output.object_ids]
+    if not ids:
+        return {}
+    labels = soft_aggregation(list(zip(ids, output.pred_masks.float(), strict=True)))
+    return {obj_id: labels == obj_id for obj_id in ids}

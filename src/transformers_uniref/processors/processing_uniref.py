@@ -1,0 +1,371 @@
+"""The processor: pictures, sentences and annotated examples in; masks, boxes and scores out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from transformers.image_processing_base import BatchFeature
+from transformers.processing_utils import ProcessorMixin
+
+from . import inputs, post_processing
+from .targets import instance_masks, make_label
+from .text import tokenise
+
+Shot: TypeAlias = "tuple[Any, np.ndarray]"
+"""An annotated example: the picture in the image processor's working form (3, H, W), and its bool mask (H, W)."""
+
+
+class UniRefProcessor(ProcessorMixin):
+    """Joins the image processor and, for models that read sentences, a tokenizer.
+
+    Args:
+        image_processor: `UniRefImageProcessor` or `UniRefImageProcessorPil`.
+        tokenizer: any Transformers tokenizer; None for a model whose sentences arrive as token ids, or not at all.
+        text_length: tokens per sentence; always padded to it, as in training (`UniRefConfig.text_length`).
+    """
+
+    def __init__(
+        self, image_processor: Any, tokenizer: Any = None, text_length: int = 77, chat_template: Any = None
+    ) -> None:
+        if text_length < 3:
+            raise ValueError(f"`text_length` must leave room for a token between two special ones, got {text_length}.")
+        if tokenizer is None:
+            # The base class has no notion of an absent tokenizer.
+            self.check_argument_for_proper_class("image_processor", image_processor)
+            self.image_processor = image_processor
+            self.tokenizer = None
+            self.chat_template = chat_template
+        else:
+            super().__init__(image_processor, tokenizer, chat_template=chat_template)
+        self.text_length = text_length
+
+    # ----------------------------------------------------------------------------------------------------- to the model
+    def __call__(
+        self,
+        images: Any = None,
+        text: str | Sequence[str] | Sequence[Sequence[str]] | None = None,
+        reference_images: Any = None,
+        reference_masks: Any = None,
+        segmentation_maps: Any = None,
+        return_tensors: str | None = "pt",
+        size: Any = None,
+        return_original_sizes: bool = False,
+        **images_kwargs: Any,
+    ) -> BatchFeature:
+        """Pictures and what to look for in them -> the model's input.
+
+        The number N of results is the number of sentences, or of groups of examples. N equal to the number of pictures
+        pairs them up; with one picture all N look at it, and with one *list* of sentences for each picture every
+        sentence looks at its own (`image_indices` then says which, and the visual encoder runs once for each picture).
+
+        Args:
+            images: one picture or a list; PIL, path, uint8 array (H, W, 3), tensor (3, H, W), float in 0..1 and more
+                (see `inputs.rgb_array`). EXIF orientation is applied.
+            text: a sentence, a list of them, or a list of lists (one for each picture).
+            reference_images: annotated examples: one picture; a list of K (K shots of the one picture in `images`); for
+                a batch a list with one example, or a list of K examples, for each entry.
+            reference_masks: a mask for each reference image, in the same arrangement: bool or integer (H, W), 0 and
+                one other value, of the size of its (upright) picture.
+            segmentation_maps: for training, what ought to be found, for each of the N results: a label map (H, W)
+                whose values above 0 are objects; a list or array (n, H, W) of binary masks; an empty list or empty
+                masks when it is absent from the picture.
+            return_tensors: "pt" (also when None) or "np".
+            size: the size rule for this call. Default: the image processor's `few_shot_size` with reference images,
+                `video_size` with both reference images and text, `size` otherwise.
+            return_original_sizes: add `original_sizes`, int64 (N, 2), height and width: what the post-processing calls
+                `target_sizes`. Not an input of the model.
+            **images_kwargs: any other option of the image processor, for this call (`do_resize=False`, ...).
+
+        Returns:
+            `pixel_values` (B, 3, H, W), `pixel_mask` (B, H, W); with text `input_ids`, `attention_mask`
+            (N, text_length); with references `reference_pixel_values` (N, K, 3, H', W'), `reference_pixel_mask`
+            (N, K, H', W'), `reference_masks` bool (N, K, H', W'); `image_indices` (N,) where entries and pictures are
+            not paired one to one; with segmentation maps `labels`: N dictionaries `boxes` (t, 4) cxcywh relative to the
+            unpadded picture, `masks` bool (t, H, W), `class_labels` (t,), all 0.
+
+        Raises:
+            TypeError, ValueError: naming the argument, what came, and what is accepted.
+        """
+        if return_tensors not in (None, "pt", "np"):
+            raise ValueError(f"`return_tensors` must be 'pt' or 'np', got {return_tensors!r}.")
+        if (reference_images is None) != (reference_masks is None):
+            given, missing = ("images", "masks") if reference_masks is None else ("masks", "images")
+            raise ValueError(f"`reference_{given}` came without `reference_{missing}`; an example needs both.")
+        if images is None:
+            for name, value in (("reference_images", reference_images), ("segmentation_maps", segmentation_maps)):
+                if value is not None:
+                    raise ValueError(f"`{name}` came without `images`; there is no picture to segment.")
+            if text is None:
+                raise ValueError("`images` and `text` are both missing; give at least one.")
+            return BatchFeature(self._tokenise(self._sentences(text, None)[0]), tensor_type=return_tensors or "pt")
+
+        order = images_kwargs.pop("input_data_format", None)
+        pictures = [self.image_processor.process_image(image, order) for image in inputs.image_list(images)]
+        sizes = [_height_width(picture) for picture in pictures]
+        groups: list[list[Shot]] | None = None
+        sentences: list[str] | None = None
+        indices: list[int] | None = None
+        if text is not None:
+            sentences, indices = self._sentences(text, len(pictures))
+        if reference_images is not None:
+            groups = self._references(reference_images, reference_masks, len(pictures), order)
+        indices = _entry_images(len(pictures), sentences, groups, indices)
+        wanted = None if segmentation_maps is None else _wanted_masks(segmentation_maps, [sizes[i] for i in indices])
+        options = {**images_kwargs, "size": size if size is not None else self._default_size(sentences, groups)}
+
+        data = self._image_tensors(pictures, options)
+        if indices != list(range(len(pictures))):
+            data["image_indices"] = torch.tensor(indices)
+        if sentences is not None:
+            data.update({name: torch.from_numpy(ids) for name, ids in self._tokenise(sentences).items()})
+        if groups is not None:
+            data.update(self._reference_tensors(groups, options))
+        if return_original_sizes:
+            data["original_sizes"] = torch.tensor([sizes[index] for index in indices])
+        if wanted is not None:
+            valid, padded = _valid_sizes(data["pixel_mask"]), _height_width(data["pixel_mask"])
+            data["labels"] = [make_label(masks, valid[i], padded) for masks, i in zip(wanted, indices, strict=True)]
+        return BatchFeature(_to_numpy(data) if return_tensors == "np" else data)
+
+    @property
+    def model_input_names(self) -> list[str]:
+        """The tensors that `__call__` makes for the model's forward."""
+        text = [] if self.tokenizer is None else ["input_ids", "attention_mask"]
+        references = ["reference_pixel_values", "reference_pixel_mask", "reference_masks"]
+        return ["pixel_values", "pixel_mask", *text, *references, "image_indices"]
+
+    def _default_size(self, sentences: Any, groups: Any) -> Any:
+        if groups is None:
+            return self.image_processor.size
+        return self.image_processor.few_shot_size if sentences is None else self.image_processor.video_size
+
+    def _sentences(self, text: Any, n_images: int | None) -> tuple[list[str], list[int] | None]:
+        """Flat sentences and, when they came in one list for each picture, the index of each one's picture."""
+        if self.tokenizer is None:
+            raise ValueError(
+                "`text` needs a tokenizer and this processor has none: the model takes token ids, so pass "
+                "`input_ids` and `attention_mask` to the model yourself."
+            )
+        if isinstance(text, str):
+            return [text], None
+        if not isinstance(text, Sequence):
+            raise TypeError(f"`text` must be a sentence (str) or a list of sentences, got {type(text).__name__}.")
+        if len(text) == 0:
+            raise ValueError("`text` is an empty list; give at least one sentence.")
+        nested = [not isinstance(item, str) and isinstance(item, Sequence) for item in text]
+        if not any(nested):
+            return list(text), None
+        if not all(nested) or any(len(item) == 0 for item in text):
+            raise ValueError("`text` must be a list of sentences, or of non-empty lists of sentences, not a mixture.")
+        if n_images is not None and len(text) != n_images:
+            raise ValueError(f"`text` must hold one list for each of the {n_images} images, got {len(text)} lists.")
+        return [s for item in text for s in item], [i for i, item in enumerate(text) for _ in item]
+
+    def _tokenise(self, sentences: list[str]) -> dict[str, np.ndarray]:
+        return tokenise(sentences, self.tokenizer, self.text_length)
+
+    def _image_tensors(self, pictures: list[Any], options: dict[str, Any]) -> dict[str, Any]:
+        return dict(self.image_processor(pictures, input_data_format="channels_first", return_tensors="pt", **options))
+
+    def _references(self, images: Any, masks: Any, n_images: int, order: Any) -> list[list[Shot]]:
+        """For each entry its K examples."""
+        image_tree = inputs.as_tree(images, inputs.is_image, "reference_images")
+        mask_tree = inputs.as_tree(masks, inputs.is_mask, "reference_masks")
+        image_groups = _groups(image_tree, n_images, "reference_images")
+        mask_groups = _groups(mask_tree, n_images, "reference_masks")
+        shots, mask_counts = [len(group) for group in image_groups], [len(group) for group in mask_groups]
+        if shots != mask_counts:
+            raise ValueError(
+                f"`reference_masks` must hold one mask for each reference image: {shots} images, {mask_counts} masks "
+                "(for each entry)."
+            )
+        if len(set(shots)) > 1:
+            raise ValueError(f"`reference_images` must hold equally many examples for each entry, got {shots}.")
+        return [
+            [self._shot(image, mask, order) for image, mask in zip(image_group, mask_group, strict=True)]
+            for image_group, mask_group in zip(image_groups, mask_groups, strict=True)
+        ]
+
+    def _shot(self, image: Any, mask: Any, order: Any) -> Shot:
+        picture = self.image_processor.process_image(image, order, name="reference_images")
+        return picture, inputs.binary_mask(mask, _height_width(picture), "reference_masks")
+
+    def _reference_tensors(self, groups: list[list[Shot]], options: dict[str, Any]) -> dict[str, torch.Tensor]:
+        shape = (len(groups), len(groups[0]))
+        shots = [shot for group in groups for shot in group]
+        made = self._image_tensors([picture for picture, _ in shots], options)
+        masks = torch.zeros(made["pixel_mask"].shape, dtype=torch.bool)
+        for index, size in enumerate(_valid_sizes(made["pixel_mask"])):
+            masks[index, : size[0], : size[1]] = torch.from_numpy(inputs.nearest_resize(shots[index][1], size))
+        return {
+            "reference_pixel_values": made["pixel_values"].unflatten(0, shape),
+            "reference_pixel_mask": made["pixel_mask"].unflatten(0, shape),
+            "reference_masks": masks.to(made["pixel_mask"].device).unflatten(0, shape),
+        }
+
+    # --------------------------------------------------------------------------------------------------- from the model
+    def post_process_referring_segmentation(
+        self,
+        outputs: Any,
+        target_sizes: Any = None,
+        threshold: float | None = None,
+        mask_threshold: float = 0.5,
+        mask_stride: int = 4,
+    ) -> list[dict[str, Any]]:
+        """The best object of each batch entry, at the size of the user's picture.
+
+        Args:
+            outputs: what the model returned: `logits`, `pred_boxes`, `pred_masks`, `mask_queries`, `image_sizes`.
+            target_sizes: (height, width) for each entry, a list or a tensor (N, 2); None keeps the network's size.
+            threshold: the score gate. An object whose score is not above it gets an empty mask ("not in the picture");
+                None keeps every one.
+            mask_threshold: probability above which a pixel belongs to the object.
+            mask_stride: 4; 1 for outputs of `full_resolution_masks=True`.
+
+        Returns:
+            For each entry `segmentation` bool (height, width), `score` in 0..1, `box` float (4,) x0, y0, x1, y1 in
+            pixels.
+
+        Raises:
+            ValueError: another number of sizes than entries; a threshold outside 0..1.
+        """
+        return post_processing.post_process_referring_segmentation(
+            outputs, target_sizes, threshold, mask_threshold, mask_stride
+        )
+
+    def post_process_instance_segmentation(
+        self,
+        outputs: Any,
+        target_sizes: Any = None,
+        threshold: float = 0.5,
+        top_k: int = 100,
+        mask_threshold: float = 0.5,
+        mask_stride: int = 4,
+    ) -> list[dict[str, torch.Tensor]]:
+        """Every object of each batch entry, for detection: class-wise non-maximum suppression at 0.7, then the best.
+
+        Only queries whose masks the model decoded can appear: call it with `num_masks="all"`, or with a number.
+
+        Args:
+            outputs, target_sizes, mask_threshold, mask_stride: as for `post_process_referring_segmentation`.
+            threshold: keep scores above it.
+            top_k: keep at most so many.
+
+        Returns:
+            For each entry, best first: `scores` (n,), `labels` (n,), `boxes` (n, 4) x0, y0, x1, y1 in pixels, `masks`
+            bool (n, height, width).
+
+        Raises:
+            ValueError: another number of sizes than entries; a threshold outside 0..1; `top_k` below 1.
+        """
+        return post_processing.post_process_instance_segmentation(
+            outputs, target_sizes, threshold, top_k, mask_threshold, mask_stride
+        )
+
+    # ------------------------------------------------------------------------------------------------- saving, loading
+    def to_dict(self) -> dict[str, Any]:
+        """As saved in `processor_config.json`. A `tokenizer` of None there says that the folder has none."""
+        saved = super().to_dict()
+        if self.tokenizer is None:
+            saved["tokenizer"] = None
+        return saved
+
+    def save_pretrained(self, save_directory: str | os.PathLike[str], push_to_hub: bool = False, **kwargs: Any) -> Any:
+        """Writes `processor_config.json` and the tokenizer's files, if there is one."""
+        if self.tokenizer is not None:
+            return super().save_pretrained(save_directory, push_to_hub=push_to_hub, **kwargs)
+        os.makedirs(save_directory, exist_ok=True)
+        file = os.path.join(save_directory, "processor_config.json")
+        self.to_json_file(file)
+        if push_to_hub:
+            self.push_to_hub(kwargs.pop("repo_id", os.path.basename(os.path.normpath(save_directory))), **kwargs)
+        return [file]
+
+    @classmethod
+    def _get_arguments_from_pretrained(
+        cls, pretrained_model_name_or_path: Any, processor_dict: dict[str, Any] | None = None, **kwargs: Any
+    ) -> list[Any]:
+        if processor_dict is None or processor_dict.get("tokenizer", "present") is not None:
+            return super()._get_arguments_from_pretrained(pretrained_model_name_or_path, processor_dict, **kwargs)
+        from transformers import AutoImageProcessor
+
+        return [AutoImageProcessor.from_pretrained(pretrained_model_name_or_path, **kwargs), None]
+
+
+def _groups(tree: inputs.Tree, n_images: int, name: str) -> list[list[Any]]:
+    """One list of examples for each entry."""
+    levels = inputs.depth(tree)
+    if levels == 0:
+        return [[tree]]
+    if levels == 1:
+        if any(isinstance(item, list) for item in tree):
+            raise ValueError(f"`{name}` must be nested equally deep throughout.")
+        if n_images == 1:
+            return [tree]
+        if len(tree) != n_images:
+            raise ValueError(
+                f"`{name}` must hold one example, or one list of examples, for each of the {n_images} images, "
+                f"got {len(tree)}."
+            )
+        return [[item] for item in tree]
+    if levels > 2 or any(inputs.depth(item) != 1 for item in tree):
+        raise ValueError(f"`{name}` must be an example, a list of examples or a list of lists of examples.")
+    return tree
+
+
+def _entry_images(
+    n_images: int, sentences: list[str] | None, groups: list[Any] | None, grouped: list[int] | None
+) -> list[int]:
+    """Which picture each entry looks at; `grouped` says it when the sentences came in one list for each picture."""
+    named = {"text": sentences, "reference_images": groups}
+    counts = {name: len(value) for name, value in named.items() if value is not None}
+    if len(set(counts.values())) > 1:
+        raise ValueError(
+            f"`text` and `reference_images` must describe equally many results, got {counts['text']} sentences and "
+            f"{counts['reference_images']} groups of examples."
+        )
+    if grouped is not None:
+        return grouped
+    name, count = next(iter(counts.items()), ("images", n_images))
+    if count == n_images:
+        return list(range(n_images))
+    if n_images == 1:
+        return [0] * count
+    raise ValueError(
+        f"`{name}` must describe one result for each of the {n_images} images, got {count}; several for each image go "
+        "into one list for each image."
+    )
+
+
+def _wanted_masks(maps: Any, sizes: list[tuple[int, int]]) -> list[np.ndarray]:
+    """For each entry the masks (t, H, W) of what ought to be found."""
+    whole = inputs.is_mask(maps) or (len(sizes) == 1 and not (isinstance(maps, (list, tuple)) and len(maps) == 1))
+    entries = [maps] if whole else list(maps)
+    if len(entries) != len(sizes):
+        raise ValueError(
+            f"`segmentation_maps` must hold one item for each of {len(sizes)} results, got {len(entries)}."
+        )
+    return [instance_masks(entry, size, "segmentation_maps") for entry, size in zip(entries, sizes, strict=True)]
+
+
+def _height_width(picture: Any) -> tuple[int, int]:
+    return int(picture.shape[-2]), int(picture.shape[-1])
+
+
+def _valid_sizes(pixel_mask: torch.Tensor) -> list[tuple[int, int]]:
+    """(height, width) of the picture inside each padded one."""
+    return [(int(mask[:, 0].sum()), int(mask[0].sum())) for mask in pixel_mask]
+
+
+def _to_numpy(value: Any) -> Any:
+    if isinstance(value, torch.Tensor):
+        return value.cpu().numpy()
+    if isinstance(value, list):
+        return [_to_numpy(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _to_numpy(item) for name, item in value.items()}
+    return value

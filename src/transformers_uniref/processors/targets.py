@@ -1,0 +1,69 @@
+"""Training targets out of annotated masks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from .inputs import binary_mask, is_mask, mask_values, nearest_resize
+
+
+def instance_masks(given: Any, size: tuple[int, int], name: str) -> np.ndarray:
+    """The objects of one picture as bool (t, H, W).
+
+    Args:
+        given: a label map (H, W) whose values above 0 are objects, or a list / array (n, H, W) of binary masks.
+            Masks without a pixel count as absent objects and are left out; t may be 0.
+        size: the picture's (height, width).
+        name: the argument's name, for messages.
+
+    Raises:
+        TypeError, ValueError: see `inputs.binary_mask`.
+    """
+    if is_mask(given):
+        values = mask_values(given, name)
+        if values.shape != tuple(size):
+            raise ValueError(f"`{name}` must have its picture's size, (height, width) = {size}, got {values.shape}.")
+        masks = [values == value for value in np.unique(values) if value != 0]
+    else:
+        masks = [binary_mask(mask, size, name, allow_empty=True) for mask in given]
+    masks = [mask for mask in masks if mask.any()]
+    return np.stack(masks) if masks else np.zeros((0, *size), dtype=bool)
+
+
+def mask_boxes(masks: np.ndarray) -> np.ndarray:
+    """Bounding boxes of non-empty masks: (t, H, W) -> float32 (t, 4), x0, y0, x1, y1 with exclusive maximum."""
+    boxes = np.zeros((len(masks), 4), dtype=np.float32)
+    for index, mask in enumerate(masks):
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        boxes[index] = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+    return boxes
+
+
+def make_label(masks: np.ndarray, valid_size: tuple[int, int], padded_size: tuple[int, int]) -> dict[str, torch.Tensor]:
+    """The model's target for one entry.
+
+    The boxes are those of the *resized* masks; an object that vanishes in resizing is left out.
+
+    Args:
+        masks: bool (t, H, W) at the picture's own size.
+        valid_size: (height, width) of the picture in the network.
+        padded_size: the same with the padding.
+
+    Returns:
+        `boxes` (t, 4) cxcywh relative to `valid_size`; `masks` bool (t, *padded_size); `class_labels` (t,) zeros.
+    """
+    resized = nearest_resize(masks, valid_size)
+    resized = resized[resized.any(axis=(1, 2))]
+    corners = torch.from_numpy(mask_boxes(resized))
+    height, width = valid_size
+    centre_and_size = torch.cat([(corners[:, :2] + corners[:, 2:]) / 2, corners[:, 2:] - corners[:, :2]], dim=-1)
+    padded = torch.zeros(len(resized), *padded_size, dtype=torch.bool)
+    padded[:, :height, :width] = torch.from_numpy(resized.copy())
+    return {
+        "boxes": centre_and_size / torch.tensor([width, height, width, height], dtype=torch.float32),
+        "masks": padded,
+        "class_labels": torch.zeros(len(resized), dtype=torch.int64),
+    }

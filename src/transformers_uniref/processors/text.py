@@ -1,0 +1,82 @@
+"""Sentences: the normalisation that the released models were trained with, and the checks before tokenisation."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+_DELETED = re.compile(r"""[.,'!?"()*#:;]""")
+_SPACED = re.compile(r"[-/]")
+
+
+def normalise_sentence(sentence: str) -> str:
+    """Lower case; ``. , ' ! ? " ( ) * # : ;`` deleted; ``-`` and ``/`` become blanks; runs of blanks become one."""
+    sentence = _DELETED.sub("", sentence.lower())
+    return " ".join(_SPACED.sub(" ", sentence).split())
+
+
+def check_sentence(sentence: Any, name: str = "text") -> str:
+    """The normalised sentence.
+
+    Raises:
+        TypeError: `sentence` is not a string.
+        ValueError: nothing is left of it after normalisation.
+    """
+    if not isinstance(sentence, str):
+        raise TypeError(f"`{name}` must be a sentence (str), got {type(sentence).__name__}.")
+    normalised = normalise_sentence(sentence)
+    if not normalised:
+        raise ValueError(
+            f"`{name}` must name something to segment, got {sentence!r}, of which nothing is left once punctuation "
+            "and blanks are removed."
+        )
+    return normalised
+
+
+def tokenise(sentences: Sequence[str], tokenizer: Any, length: int, name: str = "text") -> dict[str, np.ndarray]:
+    """Token ids of sentences, always padded to `length` as in training (never to the longest of the batch).
+
+    Args:
+        sentences: N sentences, not yet normalised.
+        tokenizer: a Transformers tokenizer.
+        length: tokens per sentence, [CLS] and [SEP] (or their equals) included.
+        name: what the caller calls the sentences, for messages.
+
+    Returns:
+        `input_ids` and `attention_mask`, int64 (N, length), 1 = token.
+
+    Raises:
+        TypeError: a sentence is not a string.
+        ValueError: a sentence is blank, or the tokenizer makes no token of it.
+
+    Warns:
+        UserWarning: a sentence is longer than `length` and was cut, or the tokenizer knows no part of it.
+    """
+    normalised = [check_sentence(sentence, name) for sentence in sentences]
+    whole = tokenizer(normalised, add_special_tokens=False, padding=False, truncation=False, verbose=False)["input_ids"]
+    room = length - tokenizer.num_special_tokens_to_add(pair=False)
+    for sentence, ids in zip(sentences, whole, strict=True):
+        if len(ids) == 0:
+            raise ValueError(
+                f"`{name}` must name something to segment, got {sentence!r}, of which the tokenizer makes no token."
+            )
+        if len(ids) > room:
+            warnings.warn(
+                f"`{name}` has a sentence of {len(ids)} tokens; the model reads the first {room}: {sentence!r}",
+                stacklevel=3,
+            )
+        if tokenizer.unk_token_id is not None and all(token == tokenizer.unk_token_id for token in ids):
+            warnings.warn(
+                f"`{name}` has a sentence of which the tokenizer knows no word, so that any other such sentence gives "
+                f"the same result: {sentence!r}",
+                stacklevel=3,
+            )
+    encoded = tokenizer(normalised, padding="max_length", truncation=True, max_length=length, return_tensors="np")
+    return {
+        "input_ids": encoded["input_ids"].astype(np.int64),
+        "attention_mask": encoded["attention_mask"].astype(np.int64),
+    }
