@@ -105,9 +105,9 @@ class UniRefConfig(PreTrainedConfig):
         self.value_encoder_widths = list(self.value_encoder_widths)
         self.value_encoder_depths = list(self.value_encoder_depths)
         # One class, the referred object, unless the caller says otherwise.
-        if kwargs.get("num_labels") is None and kwargs.get("id2label") is None:
-            kwargs["id2label"] = {0: "object"}
-            kwargs["label2id"] = {"object": 0}
+        if kwargs.get("num_labels") is None and self.id2label is None:
+            self.id2label = {0: "object"}
+            self.label2id = {"object": 0}
         super().__post_init__(**kwargs)
 
     def validate_architecture(self) -> None:
