@@ -1,0 +1,76 @@
+"""Files and folders that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Gives a temporary name beside `path` to write to, and renames it to `path` at the end.
+
+    When the block raises, the temporary file is removed and `path` is left as it was. The temporary name keeps the
+    suffix, since many writers choose their format by it. Missing parent folders are made.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.stem[:40]}-", suffix=target.suffix)
+    os.close(descriptor)
+    partial = Path(name)
+    try:
+        yield partial
+        # mkstemp makes files that only their owner may read.
+        partial.chmod(0o666 & ~_umask())
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def filling(folder: str | os.PathLike[str], names: list[str], *, overwrite: bool = False) -> Iterator[Path]:
+    """Gives a temporary folder beside `folder` to write to, and moves its content into `folder` at the end.
+
+    When the block raises, the temporary folder is removed and `folder` is left as it was.
+
+    Args:
+        folder: made if it is missing; what else it holds stays.
+        names: the files and folders that the block will write, so that a clash is known before the work begins.
+        overwrite: replace files and folders of these names that are there already.
+
+    Raises:
+        FileExistsError: one of the names exists and `overwrite` is false, or `folder` is a file.
+    """
+    target = Path(folder)
+    if target.exists() and not target.is_dir():
+        raise FileExistsError(f"`output` must be a folder, got a file: {target}")
+    existing = [name for name in names if (target / name).exists()]
+    if existing and not overwrite:
+        raise FileExistsError(
+            f"`output` holds {', '.join(existing)} already: {target}; name another folder or allow to overwrite."
+        )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staged = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name[:40]}-"))
+    try:
+        yield staged
+        staged.chmod(0o777 & ~_umask())
+        if not target.exists():
+            staged.rename(target)
+            return
+        for entry in staged.iterdir():
+            old = target / entry.name
+            if old.is_dir() and not old.is_symlink():
+                shutil.rmtree(old)
+            entry.replace(old)
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current
