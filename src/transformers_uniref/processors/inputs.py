@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -27,7 +26,8 @@ def load_image(image: ImageLike, name: str = "images") -> Image.Image | np.ndarr
     """Opens a path or URL; anything else passes through. The mode of the file is kept (see `rgb_array`).
 
     Raises:
-        ValueError: there is no such file, or it is no readable image.
+        FileNotFoundError: there is no such file.
+        ValueError: it is no readable image.
     """
     if not isinstance(image, (str, os.PathLike)):
         return image
@@ -37,7 +37,7 @@ def load_image(image: ImageLike, name: str = "images") -> Image.Image | np.ndarr
 
         return download(path)
     if not os.path.isfile(path):
-        raise ValueError(f"`{name}` names a file that does not exist: {path}")
+        raise FileNotFoundError(f"`{name}` names a file that does not exist: {path}")
     try:
         with Image.open(path) as opened:
             opened.load()
@@ -366,16 +366,3 @@ def image_list(images: Any, name: str = "images") -> list[Any]:
     if any(isinstance(item, list) for item in tree):
         raise ValueError(f"`{name}` must be one image or a flat list of images, got a list of lists.")
     return tree
-
-
-def frame_directory(path: str | os.PathLike[str]) -> list[Path]:
-    """The picture files of a directory, sorted by name.
-
-    Raises:
-        ValueError: there is none.
-    """
-    known = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
-    files = sorted(file for file in Path(path).iterdir() if file.suffix.lower() in known and file.is_file())
-    if not files:
-        raise ValueError(f"`video` is a directory without pictures ({', '.join(sorted(known))}): {path}")
-    return files

@@ -14,6 +14,7 @@ from transformers.processing_utils import ProcessorMixin
 from . import inputs, post_processing
 from .targets import instance_masks, make_label
 from .text import tokenise
+from .video_frames import VideoFrames
 
 Shot: TypeAlias = "tuple[Any, np.ndarray]"
 """An annotated example: the picture in the image processor's working form (3, H, W), and its bool mask (H, W)."""
@@ -266,6 +267,111 @@ class UniRefProcessor(ProcessorMixin):
             outputs, target_sizes, threshold, top_k, mask_threshold, mask_stride
         )
 
+    def post_process_video_masks(self, output: Any, session: Any) -> dict[int, torch.Tensor]:
+        """One frame's soft masks -> one disjoint bool mask for each object, at the video's size.
+
+        Soft aggregation: the background's channel is the product of all 1 - p_i, an object's is p_i, and every pixel
+        goes to the largest, to the smallest id among equals. Nothing is normalised or compared with a threshold.
+
+        Args:
+            output: a frame's result: `object_ids` and `pred_masks`, soft (n, H, W) in 0..1 at the video's size.
+            session: the session that it came from; fixes the size where no object is left.
+
+        Returns:
+            {obj_id: bool (H, W)}; empty when the session has no object yet.
+
+        Raises:
+            ValueError: the masks are not of the session's video size.
+        """
+        if len(output.object_ids) == 0:
+            return {}
+        size = session.video_size
+        if size is not None and tuple(output.pred_masks.shape[-2:]) != tuple(size):
+            raise ValueError(
+                f"`output` has masks of size {tuple(output.pred_masks.shape[-2:])}, the session's video {tuple(size)}."
+            )
+        return post_processing.post_process_video_masks(output)
+
+    # ------------------------------------------------------------------------------------------------------------ video
+    def init_video_session(
+        self,
+        video: Any = None,
+        inference_device: str | torch.device = "cpu",
+        dtype: torch.dtype = torch.float32,
+        **session_options: Any,
+    ) -> Any:
+        """A session for one clip, or for a stream.
+
+        Args:
+            video: a list of frames, an array (T, H, W, 3), a directory of pictures, a clip's file (needs PyAV), or None
+                for a stream whose frames go to `model(inference_session=session, frame=...)` one by one.
+            inference_device: where the model is.
+            dtype: what the frames are converted to.
+            **session_options: see `UniRefVideoSession`.
+
+        Returns:
+            `UniRefVideoSession`. Frames are read one at a time and resized by the image processor's `video_size`.
+
+        Raises:
+            TypeError, ValueError: not a clip, an unreadable one, or one without frames; an unknown option.
+        """
+        from ..modeling.video_session import UniRefVideoSession
+
+        return UniRefVideoSession(
+            video=None if video is None else VideoFrames(video),
+            image_processor=self.image_processor,
+            inference_device=inference_device,
+            dtype=dtype,
+            **session_options,
+        )
+
+    def add_mask_prompt(self, session: Any, frame_idx: int, obj_ids: int | Sequence[int], masks: Any) -> None:
+        """Gives objects by their masks in one frame; for an object that the session knows, a correction.
+
+        Args:
+            session: from `init_video_session`.
+            frame_idx: from 0. In a stream it may lie ahead: the prompt waits for its frame.
+            obj_ids: distinct integers from 1.
+            masks: a label map (H, W) that holds the ids, or one binary mask for each id (a list, or an array
+                (n, H, W)): bool or integer, of the video's size. A size that differs by at most 2 pixels or 1 % a side
+                is resized, with a warning.
+
+        Raises:
+            TypeError, ValueError: naming the argument, what came, and what is accepted. Nothing is added then.
+        """
+        ids = inputs.object_ids(obj_ids)
+        frame = _frame_index(session, frame_idx)
+        given = inputs.object_masks(masks, ids)
+        if session.video_size is not None:
+            given = [inputs.fit_mask(mask, session.video_size, "masks") for mask in given]
+        for obj_id, mask in zip(ids, given, strict=True):
+            session.add_mask(frame, obj_id, torch.from_numpy(np.ascontiguousarray(mask)))
+
+    def add_text_prompt(
+        self, session: Any, obj_ids: int | Sequence[int], text: str | Sequence[str], frame_idx: int = 0
+    ) -> None:
+        """Gives objects by sentences, to be looked for from one frame on.
+
+        Args:
+            session: from `init_video_session`.
+            obj_ids: distinct integers from 1.
+            text: one sentence for each.
+            frame_idx: from 0; the frame from which the object is looked for.
+
+        Raises:
+            TypeError, ValueError: naming the argument, what came, and what is accepted. Nothing is added then.
+        """
+        ids = inputs.object_ids(obj_ids)
+        frame = _frame_index(session, frame_idx)
+        sentences, grouped = self._sentences(text, None)
+        if grouped is not None or len(sentences) != len(ids):
+            raise ValueError(f"`text` must hold one sentence for each of the {len(ids)} objects, got {len(sentences)}.")
+        tokens = {name: torch.from_numpy(values) for name, values in self._tokenise(sentences).items()}
+        for index, obj_id in enumerate(ids):
+            session.add_text(
+                frame, obj_id, tokens["input_ids"][index : index + 1], tokens["attention_mask"][index : index + 1]
+            )
+
     # ------------------------------------------------------------------------------------------------- saving, loading
     def to_dict(self) -> dict[str, Any]:
         """As saved in `processor_config.json`. A `tokenizer` of None there says that the folder has none."""
@@ -350,6 +456,16 @@ def _wanted_masks(maps: Any, sizes: list[tuple[int, int]]) -> list[np.ndarray]:
             f"`segmentation_maps` must hold one item for each of {len(sizes)} results, got {len(entries)}."
         )
     return [instance_masks(entry, size, "segmentation_maps") for entry, size in zip(entries, sizes, strict=True)]
+
+
+def _frame_index(session: Any, frame_idx: Any) -> int:
+    if not isinstance(frame_idx, (int, np.integer)) or isinstance(frame_idx, bool):
+        raise TypeError(f"`frame_idx` must be an integer, got {frame_idx!r}.")
+    count = session.num_frames
+    if frame_idx < 0 or (count is not None and frame_idx >= count):
+        last = "" if count is None else f" to {count - 1}"
+        raise ValueError(f"`frame_idx` must be from 0{last}, got {frame_idx}.")
+    return int(frame_idx)
 
 
 def _height_width(picture: Any) -> tuple[int, int]:
