@@ -213,10 +213,19 @@ def test_focal_loss_is_the_weighted_cross_entropy_of_its_definition():
 
 
 def test_sharpened_masks_are_a_softmax_over_background_and_object():
-    logits = torch.linspace(-30, 30, 61, dtype=torch.float64)
-    pair = torch.stack([1 - logits.sigmoid(), logits.sigmoid()]).clamp(1e-7, 1 - 1e-7)
-    expected = (pair / (1 - pair)).log().softmax(0)[1]
-    torch.testing.assert_close(sharpen(logits).sigmoid(), expected)
+    logits = torch.linspace(-12, 12, 49, dtype=torch.float64)
+    p = logits.sigmoid()
+    torch.testing.assert_close(sharpen(logits).sigmoid(), p**2 / (p**2 + (1 - p) ** 2))
+    torch.testing.assert_close(sharpen(logits), 2 * logits)
+
+
+def test_sharpened_masks_stay_finite_where_a_pixel_is_certain():
+    logits = torch.tensor([-200.0, -30.0, 30.0, 200.0], requires_grad=True)
+    sharpened = sharpen(logits)
+    sharpened.sum().backward()
+    assert torch.all(sharpened.abs() < 33)
+    assert logits.grad is not None
+    assert torch.all(logits.grad == 0)
 
 
 def test_only_the_hardest_pixels_count():
