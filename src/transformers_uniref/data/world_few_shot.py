@@ -72,7 +72,7 @@ def _scene(
 ) -> tuple[np.ndarray, np.ndarray]:
     """A picture, uint8 (size, size, 3), and the union of the targets' visible parts, bool (size, size)."""
     looks = [targets[0], *draws.shuffled([*targets[1:], *distractors])]
-    layout = place_objects(looks, draws, size)
+    layout = place_objects(looks, draws, size, touching=0.2)
     wanted = [index for index, sprite in enumerate(layout.sprites) if any(sprite.look is look for look in targets)]
     image = paint_layout(paint_background(draws, split, size), layout, draw_light(draws, size), draw_shadow(draws))
     return image, np.isin(layout.owner, wanted)

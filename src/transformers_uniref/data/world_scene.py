@@ -181,22 +181,23 @@ def _beside(draws: Draws, other: Sprite, look: Look, pose: Pose) -> Pose:
     return replace(pose, x=min(max(x, edge), 1 - edge), y=min(max(y, edge), 1 - edge))
 
 
-def place_objects(looks: Sequence[Look], draws: Draws, size: int, attempts: int = 14) -> Layout:
+def place_objects(looks: Sequence[Look], draws: Draws, size: int, touching: float = 0.4, attempts: int = 14) -> Layout:
     """Finds places for objects so that each shows at least `LEAST_VISIBLE` of its silhouette.
 
     Overlap is welcome as long as that holds; depths are random, whatever the order of the looks. An object for which
     no place is found in `attempts` trials is left out, which the returned layout shows; the first object always stays.
+    `touching` is the share of objects put where they touch or overlap another one.
     """
     placed: list[tuple[float, Sprite]] = []
     layout = stack_sprites((), size)
     for look in looks:
         depth = draws.random()
         sprite = make_sprite(look, draw_pose(draws, look), size)
-        touching = bool(placed) and draws.chance(0.4)
-        spacing = 0.3 if touching else draws.choice((0.6, 0.8, 1.0))
+        beside = bool(placed) and draws.chance(touching)
+        spacing = 0.3 if beside else draws.choice((0.6, 0.8, 1.0))
         for _ in range(attempts):
             pose = draw_pose(draws, look)
-            if touching:
+            if beside:
                 pose = _beside(draws, draws.choice(placed)[1], look, pose)
             crowded = any(
                 math.hypot(pose.x - other.pose.x, pose.y - other.pose.y) < spacing * (look.radius + other.look.radius)
@@ -276,9 +277,20 @@ def _surface(sprite: Sprite, size: int, patch: tuple[slice, slice]) -> np.ndarra
     strength = pattern_strength(
         look.texture, sprite.coverage.shape[0], sprite.centre, period, sprite.pose.rotation, look.phase
     )
-    if strength is None:
-        return look.paint[0]
-    return look.paint[0] + (look.paint[1] - look.paint[0]) * strength[patch][..., None]
+    rim = _rim(sprite.coverage)
+    # The rim takes half of the pattern colour, so that overlapping objects of one colour keep a visible border.
+    share = rim if strength is None else np.maximum(strength, rim)
+    return look.paint[0] + (look.paint[1] - look.paint[0]) * share[patch][..., None]
+
+
+def _rim(coverage: np.ndarray) -> np.ndarray:
+    """Share of the pattern colour along the inner border of a silhouette: float32, 0 inside, up to one half."""
+    inner = coverage.copy()
+    np.minimum(inner[1:], coverage[:-1], out=inner[1:])
+    np.minimum(inner[:-1], coverage[1:], out=inner[:-1])
+    np.minimum(inner[:, 1:], coverage[:, :-1], out=inner[:, 1:])
+    np.minimum(inner[:, :-1], coverage[:, 1:], out=inner[:, :-1])
+    return (coverage - inner) * np.float32(0.5 / 255)
 
 
 def describe_object(look: Look, pose: Pose, visible_share: float) -> dict[str, Any]:
