@@ -67,14 +67,14 @@ def valid_pixels(size: tuple[int, int], image_sizes: Tensor, original_heights: T
 
     Args:
         size: padded height and width.
-        image_sizes: (N, 2) height and width of the unpadded network inputs.
-        original_heights: (N,) heights of the images before resizing.
+        image_sizes: (N, 2) whole numbers, height and width of the unpadded network inputs.
+        original_heights: (N,) whole numbers, heights of the images before resizing.
 
     Returns:
         (N, H, W) float. The ignored rows are int(10 * height / original height).
     """
     heights, widths = image_sizes[:, 0], image_sizes[:, 1]
-    ignored = (BOTTOM_ROWS * heights.double() / original_heights.double()).floor().long()
+    ignored = BOTTOM_ROWS * heights // original_heights
     rows = torch.arange(size[0], device=image_sizes.device) < (heights - ignored).unsqueeze(1)
     columns = torch.arange(size[1], device=image_sizes.device) < widths.unsqueeze(1)
     return (rows.unsqueeze(2) & columns.unsqueeze(1)).float()
@@ -115,12 +115,10 @@ def box_masks(boxes: Tensor, image_sizes: Tensor, size: tuple[int, int]) -> Tens
     Returns:
         (M, H, W) float, 0 or 1.
     """
-    scale = image_sizes.flip(1).repeat(1, 2).double()
-    centre_size = boxes.double() * scale
+    centre_size = boxes * image_sizes.flip(1).repeat(1, 2)
     low = centre_size[:, :2] - centre_size[:, 2:] / 2
     high = centre_size[:, :2] + centre_size[:, 2:] / 2
-    # a whole pixel coordinate comes back from its float32 fraction a little too low: without the margin it loses a
-    # pixel
+    # whole coordinates come back from their float32 fractions a little too low and would lose a pixel without it
     margin = 1e-3
     first, last = (low + margin).floor(), (high + 1 + margin).floor()
     rows = torch.arange(size[0], device=boxes.device)

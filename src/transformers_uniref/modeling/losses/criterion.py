@@ -1,4 +1,4 @@
-"""The complete training objective of UniRef++ (paper, eq. 9 and 10, with the terms of the released training)."""
+"""The complete training objective of UniRef++, with the terms and the normalisation of the released training."""
 
 from __future__ import annotations
 
@@ -70,9 +70,9 @@ class UniRefCriterion(nn.Module):
     last decoder layer has the plain name, earlier layers the suffix `_0`, `_1`, ..., the two-stage proposals `_enc`
     (class and boxes only).
 
-    Every loss is a sum over matched queries divided by their number. `config.loss_normalizer` "local" counts them in
-    this process (as released); "mean" averages the count over all processes, at least 1, which makes the averaged
-    gradient of data-parallel training that of one process with the whole batch.
+    Every loss but BoxInst's two (means) is a sum divided by the number of matched queries. `config.loss_normalizer`
+    "local" counts them in this process (as released); "mean" averages the count over all processes, at least 1, which
+    makes the averaged gradient of data-parallel training that of one process with the whole batch.
 
     Args:
         config: `UniRefConfig`, its loss options.

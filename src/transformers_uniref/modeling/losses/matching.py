@@ -67,7 +67,7 @@ def _focal_class_cost(logits: Tensor, labels: Tensor, alpha: float = 0.25, gamma
 def ota_costs(
     logits: Tensor, boxes: Tensor, labels: Tensor, target_boxes: Tensor, valid: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Cost of every query for every target and the number of queries a target asks for.
+    """Cost of every query for every target (paper, eq. 8, without its L1 term as released) and how many a target wants.
 
     cost = class cost - 3 GIoU + 100 [not (centre in the box and centre near the target's centre)] + 10000 [the centre
     is in no box and near no centre of any target]; "near" is 2.5/32 of the image along each axis.
