@@ -138,9 +138,9 @@ def _plan(draws: Draws, looks: Sequence[Look], size: int, count: int) -> tuple[l
     first: list[Sprite] = []
     for look in looks:
         manner = draws.weighted(_MANNERS, _MANNER_WEIGHTS)
-        if len(kept) < 2 and manner == "enter":
+        if manner == "enter" and (len(kept) < 2 or count < 4):
             manner = "bounce"
-        for _ in range(12):
+        for _ in range(40):
             start = draw_pose(draws, look)
             meet = draws.choice(paths)[0] if paths else None
             path = _poses(start, look, _route(manner, start, look, meet, count, draws), draws)

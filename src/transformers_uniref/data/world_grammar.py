@@ -129,7 +129,7 @@ class Facts:
 def _in_place(name: str, x: float, y: float) -> tuple[bool, bool]:
     if name == "middle":
         distance = max(abs(x - 0.5), abs(y - 0.5))
-        return distance < 0.13, distance < 0.25
+        return distance < 0.16, distance < 0.26
     if name.endswith("corner"):
         across = x if " left" in name else 1 - x
         down = y if name.startswith("upper") else 1 - y
@@ -226,7 +226,7 @@ def _attribute_descriptions(facts: Facts, target: int) -> list[tuple[Description
 
 
 def _ambiguous_heads(facts: Facts, target: int, draws: Draws) -> list[tuple[Description, int]]:
-    """Partial descriptions of the target that fit other objects as well, the specific ones first in most draws."""
+    """Partial descriptions of the target that fit other objects as well, in random order, and what they fit."""
     thing = facts.things[target]
     heads = []
     for aspects in draws.shuffled(_HEADS):
@@ -292,7 +292,9 @@ def _find_place(target: int, facts: Facts, heads: list[tuple[Description, int]],
         options += [replace(part, superlative=name) for name in FAR_ENDS]
         options = [option for option in options if refers_to(option, facts, target)]
         if options:
-            return draws.choice(options)
+            # The middle is rarely free of rivals, so it is taken more often where it is.
+            central = [option for option in options if option.place == "middle"]
+            return central[0] if central and draws.chance(0.6) else draws.choice(options)
     return None
 
 
