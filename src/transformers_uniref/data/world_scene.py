@@ -272,8 +272,8 @@ def paint_layout(
 def _surface(sprite: Sprite, size: int, patch: tuple[slice, slice]) -> np.ndarray:
     look = sprite.look
     radius = look.radius * sprite.pose.scale * size
-    # A pattern finer than six pixels of a 96-pixel picture would be lost in the coarse levels of a network.
-    period = max(0.062 * size * sprite.pose.scale, 0.5 * radius)
+    # A pattern finer than seven pixels of a 96-pixel picture would be lost in the coarse levels of a network.
+    period = max(0.075 * size * sprite.pose.scale, 0.55 * radius)
     strength = pattern_strength(
         look.texture, sprite.coverage.shape[0], sprite.centre, period, sprite.pose.rotation, look.phase
     )

@@ -25,8 +25,8 @@ COLOURS: dict[str, tuple[int, int, int]] = {
 TEXTURES = ("plain", "striped", "dotted", "checkered")
 
 # Dark colours carry a light pattern and light ones a dark pattern, so that the pattern shows and the name stays right.
-_PALE_PATTERN = {"red": 0.62, "blue": 0.66, "purple": 0.66, "black": 0.55}
-_DARK_PATTERN = {"orange": 0.36, "yellow": 0.34, "green": 0.3, "cyan": 0.34, "white": 0.46}
+_PALE_PATTERN = {"red": 0.62, "blue": 0.66, "purple": 0.66, "black": 0.62}
+_DARK_PATTERN = {"orange": 0.36, "yellow": 0.34, "green": 0.3, "cyan": 0.34, "white": 0.38}
 
 
 def paint_pair(colour: str, draws: Draws) -> np.ndarray:
@@ -66,7 +66,7 @@ def pattern_strength(
     along = np.cos(x * (wave * math.cos(rotation)) + (y * (wave * math.sin(rotation)) + phase[0]))
     sharpness = period / 6.0
     if texture == "striped":
-        return np.clip(0.5 + sharpness * along, 0, 1)
+        return np.clip(0.5 + sharpness * (along - 0.15), 0, 1)
     across = np.cos(x * (-wave * math.sin(rotation)) + (y * (wave * math.cos(rotation)) + phase[1]))
     if texture == "dotted":
         return np.clip(0.5 + sharpness * (along + across - 0.62), 0, 1)
