@@ -1,0 +1,52 @@
+"""`uniref convert`: turn a released UniRef++ checkpoint into a folder that Transformers loads."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+HELP = "turn a released UniRef++ checkpoint into a Transformers folder"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's options."""
+    parser.add_argument("original", type=Path, help="released checkpoint of any stage, ResNet-50 or Swin")
+    parser.add_argument("output_dir", type=Path, help="folder to write; must not exist yet, or be empty")
+    parser.add_argument(
+        "--text-encoder",
+        metavar="DIR_OR_ID",
+        help="folder or Hub id that the tokenizer is taken from (default: google-bert/bert-base-uncased or "
+        "FacebookAI/roberta-base, whichever the checkpoint holds); 'none': no tokenizer, the model takes token ids",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="assignments",
+        metavar="NAME=VALUE",
+        help="set a configuration option that the tensors cannot tell, such as text_config.num_attention_heads=4; "
+        "may be repeated",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace the model that OUTPUT_DIR already holds")
+    parser.add_argument("--json", action="store_true", help="print the full account as JSON on standard output")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Convert; the account goes to standard error, with `--json` every tensor's fate to standard output."""
+    from ..hub.conversion import convert_checkpoint
+    from ..hub.variants import parse_overrides
+
+    account = convert_checkpoint(
+        arguments.original,
+        arguments.output_dir,
+        text_encoder=arguments.text_encoder,
+        overrides=parse_overrides(arguments.assignments),
+        overwrite=arguments.overwrite,
+    )
+    print(account.summary(), file=sys.stderr)
+    print(f"written: {account.output_dir}", file=sys.stderr)
+    if arguments.json:
+        print(json.dumps(account.to_dict()))
+    return 0

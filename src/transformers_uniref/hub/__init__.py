@@ -1,0 +1,1 @@
+"""From the released files to Transformers folders, and from folders to the Hub."""
