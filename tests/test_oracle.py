@@ -1,0 +1,103 @@
+"""The model against the oracle: numbers that the released code computed with weights that anybody can regenerate.
+
+Every case of the folder (`UNIREF_ORACLE`; see tests/oracle_support/folder.py for the defaults) is one test: an original
+checkpoint is written, converted, loaded with the Auto classes and run through the public API. Tolerances are those of
+the oracle's README. `pytest -rP tests/test_oracle.py` shows the largest differences of each case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from oracle_support import image_cases, matching_cases, train_cases
+from oracle_support.comparison import Report
+from oracle_support.folder import IMAGE_FAMILIES, find_oracle
+from oracle_support.models import convert_family, load_model, load_processor
+
+ORACLE = find_oracle()
+
+
+@pytest.fixture(scope="session")
+def converted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Family -> its Transformers folder, converted once."""
+    done: dict[str, Path] = {}
+    workshop = tmp_path_factory.mktemp("oracle")
+
+    def of(family: str) -> Path:
+        if family not in done:
+            done[family] = convert_family(ORACLE, family, workshop)
+        return done[family]
+
+    return of
+
+
+@pytest.fixture(scope="session")
+def loaded(converted: Callable[[str], Path]) -> Callable[[str], tuple[Any, Any]]:
+    """Family -> (model in evaluation mode, processor), loaded once."""
+    done: dict[str, tuple[Any, Any]] = {}
+
+    def of(family: str) -> tuple[Any, Any]:
+        if family not in done:
+            folder = converted(family)
+            done[family] = load_model(folder), load_processor(folder)
+        return done[family]
+
+    return of
+
+
+@pytest.mark.parametrize(
+    ("family", "name"), [(family, name) for family in IMAGE_FAMILIES for name in ORACLE.cases(family)]
+)
+def test_image_case_equals_the_released_code(family: str, name: str, loaded: Callable[[str], tuple[Any, Any]]) -> None:
+    model, processor = loaded(family)
+    expected = ORACLE.arrays(family, name)
+    case = image_cases.read_case(name, ORACLE.inputs(family), expected, processor)
+    if case is None:
+        pytest.skip(f"the folder has no inputs for {family}/{name}")
+    report = Report(f"{family}/{name}")
+    image_cases.run_case(model, processor, case, expected, report)
+    report.finish()
+
+
+TRAIN_STEPS = [name for name in ORACLE.json_names("train") if name not in ("notes", "sam")]
+
+
+@pytest.mark.parametrize("name", TRAIN_STEPS)
+def test_training_step_equals_the_released_code(
+    name: str, converted: Callable[[str], Path], loaded: Callable[[str], tuple[Any, Any]]
+) -> None:
+    expected = ORACLE.json(f"train/{name}")
+    family = train_cases.family_of(expected)
+    step = train_cases.read_step(name, ORACLE.inputs("train"), loaded(family)[1])
+    if step is None:
+        pytest.skip(f"the folder has no inputs for train/{name}")
+    model = train_cases.load_for_training(converted(family), expected, name)
+    names = [entry["name"] for entry in ORACLE.manifest(family)["entries"]]
+    report = Report(f"train/{name}")
+    train_cases.run_step(model, step, expected, names, report)
+    report.finish()
+
+
+def test_boxinst_supervision_equals_the_released_code() -> None:
+    if "boxinst_targets" not in ORACLE.cases("train"):
+        pytest.skip("the folder has no train/boxinst_targets")
+    report = Report("train/boxinst_targets")
+    matching_cases.run_boxinst_targets(ORACLE.arrays("train", "boxinst_targets"), ORACLE.inputs("train"), report)
+    report.finish()
+
+
+SCENARIOS = [
+    (file, name) for file in ORACLE.cases("matching") for name in ORACLE.json(f"matching/{file}") if name != "note"
+]
+
+
+@pytest.mark.parametrize(("file", "name"), SCENARIOS)
+def test_matching_equals_the_released_code(file: str, name: str) -> None:
+    report = Report(f"matching/{file}/{name}")
+    arrays = matching_cases.scenario(ORACLE.arrays("matching", file), name)
+    matching_cases.run_scenario(arrays, ORACLE.json(f"matching/{file}")[name], report)
+    report.finish()
