@@ -274,6 +274,8 @@ def _surface(sprite: Sprite, size: int, patch: tuple[slice, slice]) -> np.ndarra
     radius = look.radius * sprite.pose.scale * size
     # A pattern finer than seven pixels of a 96-pixel picture would be lost in the coarse levels of a network.
     period = max(0.075 * size * sprite.pose.scale, 0.55 * radius)
+    if look.texture == "dotted":
+        period *= 0.84  # dots lie further apart than stripes of the same period: small objects need several
     strength = pattern_strength(
         look.texture, sprite.coverage.shape[0], sprite.centre, period, sprite.pose.rotation, look.phase
     )
