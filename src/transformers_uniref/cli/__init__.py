@@ -1,0 +1,1 @@
+"""The command `uniref`: one verb a module."""

@@ -1,0 +1,181 @@
+"""The front door of the command line: verbs, exit codes, one line for a user's mistake."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from transformers_uniref import __version__
+from transformers_uniref.cli import main as front_door
+from transformers_uniref.cli.errors import UserError, describe, is_users_mistake
+from transformers_uniref.media.palette import label_image
+from transformers_uniref.optional import MissingExtraError
+
+Run = Callable[[argparse.Namespace], int]
+
+
+@pytest.fixture
+def give_verb(monkeypatch: pytest.MonkeyPatch) -> Callable[[Run], None]:
+    """Replaces the verbs by one, `try`, that does what the test says."""
+
+    def give(run: Run) -> None:
+        verb = ModuleType("try")
+        verb.HELP = "try something"  # type: ignore[attr-defined]
+        verb.add_arguments = lambda parser: parser.add_argument("--times", type=int, default=1)  # type: ignore[attr-defined]
+        verb.run = run  # type: ignore[attr-defined]
+        monkeypatch.setattr(front_door, "available_verbs", lambda: ["try"])
+        monkeypatch.setattr(front_door, "_verb_module", lambda name: verb)
+
+    return give
+
+
+def raising(error: BaseException) -> Run:
+    def run(arguments: argparse.Namespace) -> int:
+        raise error
+
+    return run
+
+
+def test_every_verb_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    verbs = front_door.available_verbs()
+    assert verbs
+    for verb in verbs:
+        with pytest.raises(SystemExit) as stop:
+            front_door.main([verb, "--help"])
+        assert stop.value.code == 0
+        assert f"usage: uniref {verb}" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        front_door.main(["--help"])
+    shown = capsys.readouterr().out
+    assert all(f"    {verb} " in shown for verb in verbs)
+
+
+def test_help_and_version_import_nothing_heavy() -> None:
+    program = (
+        "import sys\n"
+        "from transformers_uniref.cli.main import main\n"
+        "try: main([sys.argv[1]])\n"
+        "except SystemExit as stop: assert not stop.code\n"
+        "assert not {'torch', 'transformers', 'numpy', 'PIL'} & set(sys.modules), sorted(sys.modules)"
+    )
+    for option in ("--help", "--version"):
+        done = subprocess.run([sys.executable, "-c", program, option], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert option == "--help" or done.stdout.split() == ["uniref", __version__]
+
+
+def test_the_package_can_be_run_as_a_module() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "transformers_uniref", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["uniref", __version__]
+
+
+def test_a_verb_gets_its_options_and_gives_the_exit_code(give_verb: Callable[[Run], None]) -> None:
+    give_verb(lambda arguments: 10 + arguments.times)
+    assert front_door.main(["try", "--times", "3"]) == 13
+
+
+@pytest.mark.parametrize("given", [[], ["unknown"], ["try", "--times", "many"], ["try", "--unknown"]])
+def test_a_wrong_command_line_is_a_users_mistake(
+    give_verb: Callable[[Run], None], given: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    give_verb(lambda arguments: 0)
+    with pytest.raises(SystemExit) as stop:
+        front_door.main(given)
+    assert stop.value.code == 2
+    shown = capsys.readouterr()
+    assert shown.out == "" and "error: " in shown.err
+
+
+def test_a_users_mistake_is_one_line_and_exit_code_2(
+    give_verb: Callable[[Run], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def colour_the_labels_wrongly(arguments: argparse.Namespace) -> int:
+        label_image(np.full((2, 2), 300))
+        return 0
+
+    def open_nothing(arguments: argparse.Namespace) -> int:
+        with open("/nowhere/at/all"):
+            return 0
+
+    for run, message in (
+        (raising(UserError("the mask\n is empty")), "the mask is empty"),
+        (raising(MissingExtraError("needs av")), "needs av"),
+        (colour_the_labels_wrongly, "`labels` must hold 0..255, got 300..300."),
+        (open_nothing, "No such file or directory: /nowhere/at/all"),
+    ):
+        give_verb(run)
+        assert front_door.main(["try"]) == 2
+        shown = capsys.readouterr()
+        assert (shown.out, shown.err) == ("", f"uniref: error: {message}\n")
+
+
+def test_a_defect_keeps_its_traceback(give_verb: Callable[[Run], None]) -> None:
+    def misuse_the_package(arguments: argparse.Namespace) -> int:
+        return label_image()  # type: ignore[call-arg]
+
+    def misuse_a_library(arguments: argparse.Namespace) -> int:
+        np.zeros(3).reshape(2, 2)
+        return 0
+
+    for run, kind in (
+        (raising(KeyError("gone")), KeyError),
+        (raising(RuntimeError("bad")), RuntimeError),
+        (misuse_the_package, TypeError),
+        (misuse_a_library, ValueError),
+    ):
+        give_verb(run)
+        with pytest.raises(kind):
+            front_door.main(["try"])
+
+
+def test_an_expression_that_goes_wrong_inside_the_package_is_a_defect() -> None:
+    with pytest.raises(ValueError) as caught:
+        label_image(np.array([[1, 2], [3, 4]], dtype=object).astype("U1"))
+    assert is_users_mistake(caught.value)
+    source = "def convert(text):\n    return [*map(int, text)]\n"
+    namespace: dict[str, object] = {"__name__": "transformers_uniref.made_up"}
+    exec(source, namespace)
+    with pytest.raises(ValueError) as caught:
+        namespace["convert"]("x")  # type: ignore[operator]
+    assert not is_users_mistake(caught.value)
+
+
+def test_an_interruption_has_its_own_exit_code(
+    give_verb: Callable[[Run], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    give_verb(raising(KeyboardInterrupt()))
+    assert front_door.main(["try"]) == 130
+    assert capsys.readouterr().err == "uniref: interrupted\n"
+
+
+def test_warnings_are_one_line_on_standard_error(
+    give_verb: Callable[[Run], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def warn(arguments: argparse.Namespace) -> int:
+        warnings.warn("the mask was\nresized", stacklevel=1)
+        print(json.dumps({"done": True}))
+        return 0
+
+    give_verb(warn)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert front_door.main(["try"]) == 0
+    shown = capsys.readouterr()
+    assert shown.err == "uniref: warning: the mask was resized\n"
+    assert json.loads(shown.out) == {"done": True}
+
+
+def test_messages_are_one_line() -> None:
+    assert describe(ValueError("a\n  b")) == "a b"
+    assert describe(ValueError()) == "ValueError"
+    assert describe(FileNotFoundError(2, "No such file", "x.png")) == "No such file: x.png"
