@@ -8,6 +8,10 @@ from torch.nn import functional as F
 from transformers.integrations import use_kernel_forward_from_hub
 from transformers.utils.generic import maybe_autocast
 
+from .dense_sampling import sample_densely
+
+DENSE_TOKENS = 1024  # maps up to this size are sampled by one matrix product when gradients are needed
+
 
 def sample_values(value: Tensor, spatial_shapes: list[tuple[int, int]], locations: Tensor, weights: Tensor) -> Tensor:
     """Weighted sum of bilinear samples of a multi-level value map.
@@ -23,6 +27,9 @@ def sample_values(value: Tensor, spatial_shapes: list[tuple[int, int]], location
         (B, Lq, heads * d) in the dtype of `value`.
     """
     if value.device.type == "cpu":
+        learning = torch.is_grad_enabled() and (value.requires_grad or locations.requires_grad)
+        if learning and value.shape[1] <= DENSE_TOKENS and not torch.compiler.is_compiling():
+            return sample_densely(value, spatial_shapes, locations, weights)
         return sample_with_embedding_bag(value, spatial_shapes, locations, weights)
     return sample_with_grid_sample(value, spatial_shapes, locations, weights)
 

@@ -1,0 +1,47 @@
+"""`uniref train`: train a model from a configuration."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+HELP = "train a model from a configuration"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's options."""
+    parser.add_argument("config", nargs="?", help="name of a bundled configuration (see --list) or path of a YAML file")
+    parser.add_argument("--output", type=Path, help="folder of the run: checkpoints/, log.jsonl and, at the end, final/")
+    parser.add_argument("--resume", action="store_true", help="continue from the newest checkpoint of --output")
+    parser.add_argument(
+        "--override",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change one option, such as steps=100 or optimizer.learning_rate=1e-3; may be repeated",
+    )
+    parser.add_argument("--list", action="store_true", help="name the bundled configurations and stop")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON on standard output")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train; 0 when the run is complete, 130 when it was interrupted."""
+    from ..training.config import bundled_configs, load_config
+
+    if arguments.list:
+        names = list(bundled_configs())
+        print(json.dumps({"configs": names}) if arguments.json else "\n".join(names))
+        return 0
+    if arguments.config is None:
+        raise ValueError("config: missing; give a bundled name (--list shows them) or a YAML file")
+    if arguments.output is None:
+        raise ValueError("--output: missing; give the folder that the run is written to")
+    config = load_config(arguments.config, arguments.override)
+    from ..training.loop import train
+
+    complete = train(config, arguments.output, resume=arguments.resume)
+    final = arguments.output / "final"
+    if arguments.json:
+        print(json.dumps({"complete": complete, "output": str(arguments.output), "final": str(final) if complete else None}))
+    return 0 if complete else 130

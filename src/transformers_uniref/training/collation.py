@@ -1,0 +1,146 @@
+"""Samples to model inputs: padding, normalisation, tokens, labels, and which entry looks at which image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..processors.text import normalise_sentence
+from .samples import Sample
+
+MEAN = np.array([123.675, 116.28, 103.53], dtype=np.float32)
+STD = np.array([58.395, 57.12, 57.375], dtype=np.float32)
+PADDING_MULTIPLE = 32
+
+
+@dataclass
+class Batch:
+    """One micro-batch.
+
+    Attributes:
+        inputs: keyword arguments of the model's forward, `labels` included.
+        targets: (N, H, W) float 0/1 on the padded input; all zero where the target is absent.
+        others: per entry (m, H, W) bool, the other objects of the image.
+        tasks: per entry the name of its task.
+        weight: factor of its loss.
+    """
+
+    inputs: dict[str, Any]
+    targets: Tensor
+    others: list[Tensor]
+    tasks: list[str]
+    weight: float = 1.0
+
+    def to(self, device: torch.device | str) -> Batch:
+        """A copy of the batch with its tensors on `device`."""
+
+        def move(value: Any) -> Any:
+            if isinstance(value, Tensor):
+                return value.to(device, non_blocking=True)
+            if isinstance(value, dict):
+                return {name: move(part) for name, part in value.items()}
+            if isinstance(value, list):
+                return [move(part) for part in value]
+            return value
+
+        return Batch(move(self.inputs), move(self.targets), move(self.others), self.tasks, self.weight)
+
+
+def normalise_images(images: Sequence[np.ndarray], size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Normalise uint8 (h, w, 3) images and zero-pad them right and below to `size`.
+
+    Returns:
+        pixel values (B, 3, H, W) float32 and pixel mask (B, H, W) int64, 1 = valid.
+    """
+    pixels = np.zeros((len(images), 3, *size), dtype=np.float32)
+    valid = np.zeros((len(images), *size), dtype=np.int64)
+    for position, image in enumerate(images):
+        height, width = image.shape[:2]
+        pixels[position, :, :height, :width] = ((image - MEAN) / STD).transpose(2, 0, 1)
+        valid[position, :height, :width] = 1
+    return torch.from_numpy(pixels), torch.from_numpy(valid)
+
+
+def pad_masks(masks: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Zero-pad (..., h, w) masks right and below to `size`."""
+    height, width = masks.shape[-2:]
+    return np.pad(masks, [(0, 0)] * (masks.ndim - 2) + [(0, size[0] - height), (0, size[1] - width)])
+
+
+def mask_to_box(mask: np.ndarray) -> list[float]:
+    """Box of a non-empty (h, w) mask: (cx, cy, w, h) as shares of its width and height (last index + 1)."""
+    height, width = mask.shape
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    y0, y1, x0, x1 = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
+    return [(x0 + x1) / 2 / width, (y0 + y1) / 2 / height, (x1 - x0) / width, (y1 - y0) / height]
+
+
+def _padded_size(images: Sequence[np.ndarray]) -> tuple[int, int]:
+    height = max(image.shape[0] for image in images)
+    width = max(image.shape[1] for image in images)
+    return -(-height // PADDING_MULTIPLE) * PADDING_MULTIPLE, -(-width // PADDING_MULTIPLE) * PADDING_MULTIPLE
+
+
+class Collator:
+    """Turns samples that carry the same kind of references into one batch.
+
+    Each image is encoded once however many entries ask about it (`image_indices`).
+    """
+
+    def __init__(self, tokenizer: Any, text_length: int) -> None:
+        self.tokenizer = tokenizer
+        self.text_length = text_length
+
+    def __call__(self, samples: Sequence[Sample], weight: float = 1.0) -> Batch:
+        entries = [entry for sample in samples for entry in sample.entries]
+        images = [sample.image for sample in samples]
+        size = _padded_size(images)
+        pixel_values, pixel_mask = normalise_images(images, size)
+        inputs: dict[str, Any] = {
+            "pixel_values": pixel_values,
+            "pixel_mask": pixel_mask,
+            "image_indices": torch.tensor([i for i, sample in enumerate(samples) for _ in sample.entries]),
+        }
+        with_text = {entry.sentence is not None for entry in entries}
+        shots = {0 if entry.reference_masks is None else len(entry.reference_masks) for entry in entries}
+        if len(with_text) > 1 or len(shots) > 1:
+            raise ValueError("samples: all entries of a batch need the same kind and number of references")
+        if with_text == {True}:
+            tokens = self.tokenizer(
+                [normalise_sentence(entry.sentence) for entry in entries],  # type: ignore[arg-type]
+                padding="max_length",
+                truncation=True,
+                max_length=self.text_length,
+                return_tensors="pt",
+            )
+            inputs |= {"input_ids": tokens["input_ids"], "attention_mask": tokens["attention_mask"]}
+        if shots != {0}:
+            references = [image for entry in entries for image in entry.reference_images]  # type: ignore[union-attr]
+            size_r = _padded_size(references)
+            values, valid = normalise_images(references, size_r)
+            (count,) = shots
+            masks = np.stack([pad_masks(entry.reference_masks, size_r) for entry in entries])  # type: ignore[arg-type]
+            inputs |= {
+                "reference_pixel_values": values.unflatten(0, (len(entries), count)),
+                "reference_pixel_mask": valid.unflatten(0, (len(entries), count)),
+                "reference_masks": torch.from_numpy(masks.astype(np.float32)),
+            }
+        targets = torch.from_numpy(np.stack([pad_masks(entry.target, size) for entry in entries]).astype(np.float32))
+        inputs["labels"] = [self._label(entry.target, target) for entry, target in zip(entries, targets, strict=True)]
+        others = [torch.from_numpy(pad_masks(entry.others, size)) for entry in entries]
+        return Batch(inputs, targets, others, [entry.task for entry in entries], weight)
+
+    @staticmethod
+    def _label(mask: np.ndarray, padded: Tensor) -> dict[str, Tensor]:
+        present = bool(mask.any())
+        boxes = [mask_to_box(mask)] if present else []
+        return {
+            "boxes": torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
+            "masks": padded[None] if present else padded.new_zeros((0, *padded.shape)),
+            "class_labels": torch.zeros(len(boxes), dtype=torch.long),
+        }

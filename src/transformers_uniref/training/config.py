@@ -1,0 +1,309 @@
+"""The training configuration: dataclasses filled from YAML, changed by dotted overrides, strict about names and types."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+TASKS = ("ris", "fss", "vos", "rvos", "rvos_text")
+REFERENCES_OF_TASK = {"ris": "language", "rvos_text": "language", "fss": "mask", "vos": "mask", "rvos": "both"}
+"""The references that a task gives to the model; one micro-batch holds tasks of one kind only."""
+
+
+@dataclass
+class TextConfig:
+    """Size of the BERT text encoder; the vocabulary size comes from the tokenizer that the trainer builds."""
+
+    hidden_size: int = 128
+    layers: int = 2
+    heads: int = 4
+    intermediate_size: int = 256
+    dropout: float = 0.1
+
+
+@dataclass
+class BackboneConfig:
+    """Size of the ResNet backbone (strides 4, 8, 16, 32)."""
+
+    embedding_size: int = 32
+    hidden_sizes: list[int] = field(default_factory=lambda: [32, 64, 96, 128])
+    depths: list[int] = field(default_factory=lambda: [1, 2, 2, 2])
+    layer_type: Literal["basic", "bottleneck"] = "basic"
+
+
+@dataclass
+class ImageSizePhase:
+    """Scenes are drawn `size` pixels wide and high until the share `until` (0 to 1] of all steps is done."""
+
+    until: float
+    size: int
+
+
+@dataclass
+class MicroBatchConfig:
+    """One forward and backward pass of every optimiser step.
+
+    `scenes` says how many scenes of each task it holds; all its tasks must give the model the same kind of references
+    (sentences: ris, rvos_text; masks: fss, vos; both: rvos). `weight` multiplies its loss.
+    """
+
+    scenes: dict[str, int]
+    weight: float = 1.0
+
+
+@dataclass
+class SamplingConfig:
+    """How scenes become samples. Shares are probabilities in [0, 1].
+
+    Attributes:
+        objects_per_scene: objects of one scene or clip that are asked for (one entry of the batch each).
+        absent_share: extra sentences that fit no object, a scene (trains the score).
+        easy_share_start, easy_share_end: share of easy scenes at step 0 and from `easy_share_until` of all steps on,
+            linear in between.
+        shots: probability of 1, 2, 3, ... mask references in a micro-batch.
+        random_shape_share: share of few-shot scenes whose category is a randomly drawn shape without a name.
+        corrupted_share: share of `vos` references that are shifted, grown, shrunk, or spilt over another object.
+        conflict_share: share of `rvos` samples whose mask belongs to another object than the sentence, or is corrupted.
+        clip_frames: length of a clip.
+    """
+
+    objects_per_scene: int = 2
+    absent_share: float = 0.3
+    easy_share_start: float = 0.6
+    easy_share_end: float = 0.1
+    easy_share_until: float = 0.5
+    shots: list[float] = field(default_factory=lambda: [0.7, 0.2, 0.1])
+    random_shape_share: float = 0.4
+    corrupted_share: float = 0.3
+    conflict_share: float = 0.3
+    clip_frames: int = 8
+
+
+@dataclass
+class OptimizerConfig:
+    """AdamW with linear warm-up and a cosine to `final_share` of the learning rate."""
+
+    learning_rate: float = 6e-4
+    betas: list[float] = field(default_factory=lambda: [0.9, 0.98])
+    weight_decay: float = 0.03
+    warmup_steps: int = 200
+    final_share: float = 0.05
+    gradient_clip: float = 5.0
+
+
+@dataclass
+class AuxiliaryConfig:
+    """A training-only linear head on the fused features; `weight` 0 switches it off. It is never saved with the model."""
+
+    weight: float = 1.0
+    levels: int = 2
+    final_share: float = 0.2
+
+
+@dataclass
+class InitialisationConfig:
+    """Training-only start values of UniFusion, see `training/initialisation.py`."""
+
+    fusion_identity: bool = True
+    noise: float = 0.02
+    gate: float = 0.0
+
+
+@dataclass
+class ValidationConfig:
+    """A small fixed validation every `every` steps (0: never) with the averaged weights."""
+
+    every: int = 500
+    images: int = 64
+    few_shot: int = 32
+    clips: int = 8
+    size: int = 128
+    batch_size: int = 32
+
+
+@dataclass
+class CheckpointConfig:
+    """A resumable checkpoint every `every` steps and at interruption; the `keep` newest stay."""
+
+    every: int = 250
+    keep: int = 2
+
+
+@dataclass
+class TrainingConfig:
+    """One training run. `model` holds arguments of `UniRefConfig`; the rest is explained at each section."""
+
+    name: str
+    steps: int
+    seed: int = 0
+    mixed_precision: Literal["no", "bf16"] = "bf16"
+    threads: int = 0
+    channels_last: bool = False
+    attention: Literal["eager", "sdpa"] = "eager"
+    loader_workers: int = 1
+    prefetch: int = 8
+    log_every: int = 25
+    ema_decay: float = 0.998
+    save_dtype: Literal["float32", "bfloat16"] = "float32"
+    model: dict[str, Any] = field(default_factory=dict)
+    text: TextConfig = field(default_factory=TextConfig)
+    backbone: BackboneConfig = field(default_factory=BackboneConfig)
+    image_sizes: list[ImageSizePhase] = field(default_factory=lambda: [ImageSizePhase(until=1.0, size=128)])
+    micro_batches: list[MicroBatchConfig] = field(default_factory=list)
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    auxiliary: AuxiliaryConfig = field(default_factory=AuxiliaryConfig)
+    initialisation: InitialisationConfig = field(default_factory=InitialisationConfig)
+    validation: ValidationConfig = field(default_factory=ValidationConfig)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ValueError(f"steps: got {self.steps}; at least 1 is needed")
+        if not self.micro_batches:
+            raise ValueError("micro_batches: got an empty list; at least one micro-batch is needed")
+        for position, micro_batch in enumerate(self.micro_batches):
+            where = f"micro_batches[{position}].scenes"
+            unknown = sorted(set(micro_batch.scenes) - set(TASKS))
+            if unknown:
+                raise ValueError(f"{where}: unknown task {unknown[0]!r}; tasks are {', '.join(TASKS)}")
+            if not micro_batch.scenes or min(micro_batch.scenes.values()) < 1:
+                raise ValueError(f"{where}: got {micro_batch.scenes}; every task needs at least one scene")
+            if len({REFERENCES_OF_TASK[task] for task in micro_batch.scenes}) > 1:
+                raise ValueError(
+                    f"{where}: got {', '.join(micro_batch.scenes)}, which give different kinds of references; "
+                    "put them in separate micro-batches"
+                )
+        ends = [phase.until for phase in self.image_sizes]
+        if not ends or ends != sorted(ends) or ends[-1] < 1.0:
+            raise ValueError(f"image_sizes: `until` values must rise and end at 1.0, got {ends}")
+        if abs(sum(self.sampling.shots) - 1.0) > 1e-6:
+            raise ValueError(f"sampling.shots: probabilities must sum to 1, got {self.sampling.shots}")
+
+    def image_size(self, step: int) -> int:
+        """Width and height in pixels of the scenes at `step` (0-based)."""
+        for phase in self.image_sizes:
+            if step < phase.until * self.steps:
+                return phase.size
+        return self.image_sizes[-1].size
+
+    def easy_share(self, step: int) -> float:
+        """Share of easy scenes at `step`."""
+        sampling = self.sampling
+        progress = min(1.0, step / max(1.0, sampling.easy_share_until * self.steps))
+        return sampling.easy_share_start + (sampling.easy_share_end - sampling.easy_share_start) * progress
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionaries and lists, as written next to a run."""
+        return dataclasses.asdict(self)
+
+
+def _build(kind: Any, value: Any, where: str) -> Any:
+    """Convert a YAML value to the annotated type `kind`, naming `where` in every error."""
+    if dataclasses.is_dataclass(kind):
+        if not isinstance(value, dict):
+            raise TypeError(f"{where}: expected a mapping, got {type(value).__name__}")
+        hints = typing.get_type_hints(kind)
+        unknown = sorted(set(map(str, value)) - set(hints))
+        if unknown:
+            name = f"{where}.{unknown[0]}".lstrip(".")
+            raise ValueError(f"{name}: unknown option; known here: {', '.join(hints)}")
+        arguments = {name: _build(hints[name], part, f"{where}.{name}".lstrip(".")) for name, part in value.items()}
+        missing = [
+            f.name
+            for f in dataclasses.fields(kind)
+            if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING and f.name not in arguments
+        ]
+        if missing:
+            raise ValueError(f"{where or 'configuration'}: missing {', '.join(missing)}")
+        return kind(**arguments)
+    origin = typing.get_origin(kind)
+    if origin is Literal:
+        choices = typing.get_args(kind)
+        # YAML reads a bare `no` as False.
+        value = "no" if value is False and "no" in choices else value
+        if value not in choices:
+            raise ValueError(f"{where}: got {value!r}; accepted: {', '.join(map(repr, choices))}")
+        return value
+    if origin is list:
+        if not isinstance(value, list):
+            raise TypeError(f"{where}: expected a list, got {type(value).__name__}")
+        (inner,) = typing.get_args(kind)
+        return [_build(inner, part, f"{where}[{position}]") for position, part in enumerate(value)]
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise TypeError(f"{where}: expected a mapping, got {type(value).__name__}")
+        _, inner = typing.get_args(kind)
+        return {str(name): _build(inner, part, f"{where}.{name}") for name, part in value.items()}
+    if kind is Any:
+        return value
+    if kind is float and not isinstance(value, bool):
+        try:
+            return float(value)  # also "6e-4", which YAML reads as text
+        except (TypeError, ValueError):
+            pass
+    elif (kind is int and isinstance(value, int) and not isinstance(value, bool)) or (
+        kind in (bool, str) and isinstance(value, kind)
+    ):
+        return value
+    raise TypeError(f"{where}: expected {kind.__name__}, got {value!r} ({type(value).__name__})")
+
+
+def _descend(node: Any, key: str) -> Any:
+    return node[int(key)] if isinstance(node, list) else node.setdefault(key, {})
+
+
+def apply_override(values: dict[str, Any], override: str) -> None:
+    """Change nested `values` in place by one `dotted.key=value`; list positions are numbers, values are YAML."""
+    path, separator, text = override.partition("=")
+    if not separator or not path:
+        raise ValueError(f"override: got {override!r}; expected key=value, such as steps=100 or optimizer.learning_rate=1e-3")
+    *parents, last = path.strip().split(".")
+    node: Any = values
+    try:
+        for key in parents:
+            node = _descend(node, key)
+        value = yaml.safe_load(text)
+        if isinstance(node, list):
+            node[int(last)] = value
+        elif isinstance(node, dict):
+            node[last] = value
+        else:
+            raise TypeError
+    except (TypeError, ValueError, IndexError, AttributeError):
+        raise ValueError(f"override: {override!r} does not name an option of the configuration") from None
+
+
+def bundled_configs() -> dict[str, Path]:
+    """Names and files of the configurations that come with the package."""
+    folder = Path(__file__).parent / "configs"
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def load_config(name_or_path: str | Path, overrides: list[str] | tuple[str, ...] = ()) -> TrainingConfig:
+    """Read a bundled configuration by name, or a YAML file by path, and apply `overrides` ("dotted.key=value").
+
+    Raises:
+        FileNotFoundError: neither a bundled name nor a file.
+        ValueError, TypeError: an unknown option, a value of the wrong type, or one that makes no sense; the option is named.
+    """
+    bundled = bundled_configs()
+    path = bundled.get(str(name_or_path), Path(name_or_path))
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"configuration {str(name_or_path)!r} is neither a file nor one of the bundled: {', '.join(bundled)}"
+        )
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: not valid YAML ({str(error).splitlines()[0]})") from error
+    if not isinstance(values, dict):
+        raise ValueError(f"{path}: expected a mapping of options, got {type(values).__name__}")
+    for override in overrides:
+        apply_override(values, override)
+    return _build(TrainingConfig, values, "")

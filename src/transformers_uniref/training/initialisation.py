@@ -1,0 +1,41 @@
+"""Start values of UniFusion that make a tiny model learn to look at its references.
+
+Training only: neither the architecture nor the meaning of a parameter changes, and a model trained from these start values
+is an ordinary UniRef. A model card of such a model states them. From the released start values (xavier projections, zero
+gates) a tiny model finds objects first and ignores the reference for a long time.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+
+@torch.no_grad()
+def identity_fusion_(fusion: nn.Module, heads: int, noise: float, gate: float = 0.0, generator: torch.Generator | None = None):
+    """Make UniFusion compare like with like: in every head W_q = W_k = rows of an identity matrix + noise.
+
+    Head h reads `head_dim` consecutive channels of the normalised features, starting where head h - 1 ended (round and
+    round), so that q.k of a head is the correlation of these channels of a query and a key.
+
+    Args:
+        fusion: a module with linear layers `q_proj`, `k_proj` (width -> heads * head_dim) and `modulation`
+            (width -> 3 * width in the order shift, scale, gate).
+        heads: number of heads.
+        noise: standard deviation added to each projection separately.
+        gate: start value of the gate's bias; 0 (released) starts without any influence of the reference.
+    """
+    inner, width = fusion.q_proj.weight.shape
+    head_dim = inner // heads
+    rows = torch.arange(inner)
+    identity = torch.zeros(inner, width)
+    identity[rows, rows % width] = 1.0
+    if head_dim > width:
+        # A head wider than the features repeats channels: keep q.k on the scale of one identity.
+        identity *= (width / head_dim) ** 0.5
+    for projection in (fusion.q_proj, fusion.k_proj):
+        random = torch.randn(identity.shape, generator=generator) * noise
+        projection.weight.copy_(identity + random)
+        projection.bias.zero_()
+    if gate:
+        fusion.modulation.bias[2 * width :].fill_(gate)

@@ -1,0 +1,49 @@
+"""Batches by step number, drawn ahead of time in worker processes."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from .collation import Batch, Collator
+from .mixture import Mixture
+from .samples import SampleSource
+
+
+class StepDataset(Dataset):
+    """Item `step` is the list of micro-batches of that step: random access, no state."""
+
+    def __init__(self, mixture: Mixture, source: SampleSource, collator: Collator) -> None:
+        self.mixture = mixture
+        self.source = source
+        self.collator = collator
+
+    def __getitem__(self, step: int) -> list[Batch]:
+        return [
+            self.collator([self.source.draw(scene) for scene in plan.scenes], plan.weight)
+            for plan in self.mixture.plan(step)
+        ]
+
+    def __len__(self) -> int:
+        return self.mixture.config.steps
+
+
+def _use_one_thread(worker: int) -> None:
+    # Workers share the cores with the training itself; Rust's tokenizer threads do not survive a fork.
+    torch.set_num_threads(1)
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+
+def step_loader(dataset: StepDataset, first_step: int, workers: int, prefetch: int) -> DataLoader[Any]:
+    """A loader of the steps `first_step`, ... in order; `workers` 0 draws in this process."""
+    return DataLoader(
+        dataset,
+        batch_size=None,
+        sampler=range(first_step, len(dataset)),
+        num_workers=workers,
+        prefetch_factor=prefetch if workers else None,
+        worker_init_fn=_use_one_thread,
+    )

@@ -1,0 +1,55 @@
+"""A new model from the training configuration."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from transformers import BertConfig, ResNetConfig
+
+from .config import TrainingConfig
+from .initialisation import identity_fusion_
+
+
+def build_model_config(config: TrainingConfig, vocabulary_size: int) -> Any:
+    """The `UniRefConfig` of a run: `config.model` with a ResNet backbone and a BERT text encoder of the configured sizes."""
+    from ..modeling.configuration_uniref import UniRefConfig
+
+    reserved = sorted({"backbone_config", "text_config"} & set(config.model))
+    if reserved:
+        raise ValueError(f"model.{reserved[0]}: is built from the sections `backbone` and `text`; set those")
+    backbone = ResNetConfig(
+        embedding_size=config.backbone.embedding_size,
+        hidden_sizes=list(config.backbone.hidden_sizes),
+        depths=list(config.backbone.depths),
+        layer_type=config.backbone.layer_type,
+        out_features=["stage1", "stage2", "stage3", "stage4"],
+    )
+    text = BertConfig(
+        vocab_size=vocabulary_size,
+        hidden_size=config.text.hidden_size,
+        num_hidden_layers=config.text.layers,
+        num_attention_heads=config.text.heads,
+        intermediate_size=config.text.intermediate_size,
+        hidden_dropout_prob=config.text.dropout,
+        attention_probs_dropout_prob=config.text.dropout,
+        max_position_embeddings=int(config.model.get("text_length", 77)),
+        type_vocab_size=2,
+        pad_token_id=0,
+    )
+    return UniRefConfig(backbone_config=backbone, text_config=text, **config.model)
+
+
+def build_model(config: TrainingConfig, vocabulary_size: int) -> Any:
+    """A randomly initialised `UniRefModel`: equal seeds give equal weights."""
+    from ..modeling.modeling_uniref import UniRefModel
+
+    torch.manual_seed(config.seed)
+    model_config = build_model_config(config, vocabulary_size)
+    model_config._attn_implementation = config.attention
+    model = UniRefModel(model_config)
+    if config.initialisation.fusion_identity:
+        identity_fusion_(
+            model.fusion, model_config.fusion_heads, config.initialisation.noise, config.initialisation.gate
+        )
+    return model

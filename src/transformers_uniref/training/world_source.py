@@ -1,0 +1,188 @@
+"""Training samples from the procedural world."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .config import SamplingConfig
+from .corruption import corrupt_mask
+from .mixture import ScenePlan
+from .samples import Entry, Sample
+
+# A scene of which nothing can be asked is replaced by the scene this much further on, far outside any run.
+REDRAW_STRIDE = 100_000_007
+MAXIMAL_DRAWS = 20
+
+
+class WorldSource:
+    """Draws samples of all tasks from the world's `split`.
+
+    Args:
+        sampling: shares and counts.
+        seed: seed of the world.
+        split: train, validation or test.
+    """
+
+    def __init__(self, sampling: SamplingConfig, seed: int = 0, split: str = "train") -> None:
+        self.sampling = sampling
+        self.seed = seed
+        self.split = split
+        self._worlds: dict[int, Any] = {}
+
+    def vocabulary(self) -> Sequence[str]:
+        """The words of the world's sentences."""
+        from ..data.world import vocabulary
+
+        return vocabulary()
+
+    def world(self, size: int) -> Any:
+        """The world at `size` pixels."""
+        if size not in self._worlds:
+            from ..data.world import World
+
+            self._worlds[size] = World(split=self.split, size=size, seed=self.seed)
+        return self._worlds[size]
+
+    def draw(self, plan: ScenePlan) -> Sample:
+        """Draw the planned scene; one that offers no entry is replaced by another."""
+        rng = np.random.default_rng(plan.seed)
+        draw_task = {"ris": self._image, "fss": self._few_shot}.get(plan.task, self._clip)
+        for attempt in range(MAXIMAL_DRAWS):
+            sample = draw_task(plan, plan.index + attempt * REDRAW_STRIDE, rng)
+            if sample.entries:
+                return sample
+        raise RuntimeError(f"no usable scene for task {plan.task} after {MAXIMAL_DRAWS} draws from index {plan.index}")
+
+    def _image(self, plan: ScenePlan, index: int, rng: np.random.Generator) -> Sample:
+        scene = self.world(plan.size).image(index, easy=plan.easy)
+        masks, sentences = scene["masks"], scene["sentences"]
+        usable = [number for number, of_object in enumerate(sentences) if of_object]
+        chosen = rng.permutation(usable)[: self.sampling.objects_per_scene]
+        entries = []
+        for number in chosen:
+            sentence = sentences[number][rng.integers(len(sentences[number]))]
+            others = np.delete(masks, number, axis=0)
+            entries.append(Entry(plan.task, masks[number], others, sentence))
+        absent = scene["absent_sentences"]
+        if entries and absent and rng.random() < self.sampling.absent_share:
+            sentence = absent[rng.integers(len(absent))]
+            entries.append(Entry(plan.task, np.zeros_like(masks[0]), masks, sentence))
+        return Sample(scene["image"], entries)
+
+    def _few_shot(self, plan: ScenePlan, index: int, rng: np.random.Generator) -> Sample:
+        family = "random" if rng.random() < self.sampling.random_shape_share else "named"
+        scene = self.world(plan.size).few_shot(index, shots=plan.shots, family=family)
+        target = scene["mask"]
+        entry = Entry(
+            plan.task,
+            target,
+            np.zeros((0, *target.shape), dtype=bool),
+            reference_images=scene["reference_images"],
+            reference_masks=scene["reference_masks"],
+        )
+        return Sample(scene["image"], [entry])
+
+    def _clip(self, plan: ScenePlan, index: int, rng: np.random.Generator) -> Sample:
+        clip = self.world(plan.size).clip(index, frames=self.sampling.clip_frames)
+        frames, labels = clip["frames"], clip["label_maps"]
+        sentences = {int(number): list(of_object) for number, of_object in clip["sentences"].items()}
+        present = [{int(v) for v in np.unique(frame) if v} for frame in labels]
+        first, previous, target = self._choose_frames(len(frames), plan.shots, rng)
+        reference_frames = [first, *previous]
+        candidates = set(sentences) | set().union(*present)
+        if plan.shots:
+            # A reference without a pixel says nothing: objects must be seen in every reference frame.
+            candidates = set.intersection(*(present[t] for t in reference_frames))
+        if plan.task != "vos":
+            candidates = {number for number in candidates if sentences.get(number)}
+        # Hidden targets teach the score; too many of them would teach nothing else.
+        visible = sorted(candidates & present[target])
+        hidden = sorted(candidates - present[target])
+        order = [int(v) for v in rng.permutation(visible)]
+        if hidden and rng.random() < self.sampling.absent_share:
+            order.insert(0, int(rng.choice(hidden)))
+        entries = [
+            self._clip_entry(plan, clip, sentences, present, number, reference_frames, target, rng)
+            for number in order[: self.sampling.objects_per_scene]
+        ]
+        return Sample(frames[target], entries)
+
+    def _choose_frames(self, count: int, shots: int, rng: np.random.Generator) -> tuple[int, list[int], int]:
+        """First reference, further references, target: an order in time like that of a propagation, either direction."""
+        times = [int(v) for v in rng.choice(count, size=2, replace=False)]
+        first, target = times
+        step = 1 if target > first else -1
+        previous = [max(min(target - step * (back + 1), count - 1), 0) for back in range(max(0, shots - 1))]
+        if shots <= 1 and rng.random() < 0.5:
+            first = target - step  # neighbouring frames: the easy, and in a propagation the frequent, case
+        return first, previous, target
+
+    def _clip_entry(
+        self,
+        plan: ScenePlan,
+        clip: dict[str, Any],
+        sentences: dict[int, list[str]],
+        present: list[set[int]],
+        number: int,
+        reference_frames: list[int],
+        target: int,
+        rng: np.random.Generator,
+    ) -> Entry:
+        labels = clip["label_maps"]
+        numbers = sorted(set().union(*present) - {number})
+        others = np.stack([labels[target] == other for other in numbers if other in present[target]] or [labels[target] < 0])
+        entry = Entry(plan.task, labels[target] == number, others)
+        if plan.task != "vos":
+            entry.sentence = sentences[number][rng.integers(len(sentences[number]))]
+        if plan.shots:
+            masks = np.stack([labels[t] == number for t in reference_frames])
+            entry.reference_images = clip["frames"][reference_frames]
+            if plan.task == "rvos":
+                self._mislead(masks, labels, present, reference_frames, numbers, rng)
+            else:
+                # The first reference is given by a person; the later ones are predictions.
+                self._damage(masks, labels, present, reference_frames, numbers, range(min(1, plan.shots - 1), plan.shots), rng)
+            entry.reference_masks = masks
+        return entry
+
+    def _damage(
+        self,
+        masks: np.ndarray,
+        labels: np.ndarray,
+        present: list[set[int]],
+        reference_frames: list[int],
+        numbers: list[int],
+        positions: Sequence[int],
+        rng: np.random.Generator,
+    ) -> None:
+        for position in positions:
+            if rng.random() < self.sampling.corrupted_share:
+                time = reference_frames[position]
+                here = [other for other in numbers if other in present[time]]
+                other = labels[time] == int(rng.choice(here)) if here else None
+                masks[position] = corrupt_mask(masks[position], other, rng)
+
+    def _mislead(
+        self,
+        masks: np.ndarray,
+        labels: np.ndarray,
+        present: list[set[int]],
+        reference_frames: list[int],
+        numbers: list[int],
+        rng: np.random.Generator,
+    ) -> None:
+        """With a conflict the masks show another object, or are damaged; the sentence stays right."""
+        everywhere = [other for other in numbers if all(other in present[t] for t in reference_frames)]
+        if rng.random() >= self.sampling.conflict_share:
+            return
+        if everywhere and rng.random() < 0.75:
+            wrong = int(rng.choice(everywhere))
+            # Often all references are wrong; sometimes the last one has already recovered.
+            last = len(reference_frames) if len(reference_frames) == 1 or rng.random() < 0.6 else len(reference_frames) - 1
+            for position in range(last):
+                masks[position] = labels[reference_frames[position]] == wrong
+        else:
+            self._damage(masks, labels, present, reference_frames, numbers, range(len(masks)), rng)
