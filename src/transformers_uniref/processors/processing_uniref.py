@@ -13,7 +13,7 @@ from transformers.processing_utils import ProcessorMixin
 
 from . import inputs, post_processing
 from .targets import instance_masks, make_label
-from .text import tokenise
+from .text import check_sentence, tokenise
 from .video_frames import VideoFrames
 
 Shot: TypeAlias = "tuple[Any, np.ndarray]"
@@ -145,26 +145,26 @@ class UniRefProcessor(ProcessorMixin):
         return self.image_processor.few_shot_size if sentences is None else self.image_processor.video_size
 
     def _sentences(self, text: Any, n_images: int | None) -> tuple[list[str], list[int] | None]:
-        """Flat sentences and, when they came in one list for each picture, the index of each one's picture."""
+        """Flat, normalised sentences and, when they came in one list for each picture, whose each one is."""
         if self.tokenizer is None:
             raise ValueError(
                 "`text` needs a tokenizer and this processor has none: the model takes token ids, so pass "
                 "`input_ids` and `attention_mask` to the model yourself."
             )
         if isinstance(text, str):
-            return [text], None
-        if not isinstance(text, Sequence):
+            return [check_sentence(text)], None
+        if not isinstance(text, (list, tuple)):
             raise TypeError(f"`text` must be a sentence (str) or a list of sentences, got {type(text).__name__}.")
         if len(text) == 0:
             raise ValueError("`text` is an empty list; give at least one sentence.")
-        nested = [not isinstance(item, str) and isinstance(item, Sequence) for item in text]
+        nested = [isinstance(item, (list, tuple)) for item in text]
         if not any(nested):
-            return list(text), None
+            return [check_sentence(sentence) for sentence in text], None
         if not all(nested) or any(len(item) == 0 for item in text):
             raise ValueError("`text` must be a list of sentences, or of non-empty lists of sentences, not a mixture.")
         if n_images is not None and len(text) != n_images:
             raise ValueError(f"`text` must hold one list for each of the {n_images} images, got {len(text)} lists.")
-        return [s for item in text for s in item], [i for i, item in enumerate(text) for _ in item]
+        return [check_sentence(s) for item in text for s in item], [i for i, item in enumerate(text) for _ in item]
 
     def _tokenise(self, sentences: list[str]) -> dict[str, np.ndarray]:
         return tokenise(sentences, self.tokenizer, self.text_length)

@@ -20,7 +20,7 @@ def instance_masks(given: Any, size: tuple[int, int], name: str) -> np.ndarray:
         name: the argument's name, for messages.
 
     Raises:
-        TypeError, ValueError: see `inputs.binary_mask`.
+        TypeError, ValueError: neither of these; see `inputs.binary_mask`.
     """
     if is_mask(given):
         values = mask_values(given, name)
@@ -28,6 +28,8 @@ def instance_masks(given: Any, size: tuple[int, int], name: str) -> np.ndarray:
             raise ValueError(f"`{name}` must have its picture's size, (height, width) = {size}, got {values.shape}.")
         masks = [values == value for value in np.unique(values) if value != 0]
     else:
+        if not isinstance(given, (list, tuple, np.ndarray, torch.Tensor)):
+            raise TypeError(f"`{name}` must be a label map or a list of masks for each result, got {given!r}.")
         masks = [binary_mask(mask, size, name, allow_empty=True) for mask in given]
     masks = [mask for mask in masks if mask.any()]
     return np.stack(masks) if masks else np.zeros((0, *size), dtype=bool)

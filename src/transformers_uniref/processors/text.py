@@ -41,7 +41,7 @@ def tokenise(sentences: Sequence[str], tokenizer: Any, length: int, name: str = 
     """Token ids of sentences, always padded to `length` as in training (never to the longest of the batch).
 
     Args:
-        sentences: N sentences, not yet normalised.
+        sentences: N normalised sentences.
         tokenizer: a Transformers tokenizer.
         length: tokens per sentence, [CLS] and [SEP] (or their equals) included.
         name: what the caller calls the sentences, for messages.
@@ -50,14 +50,13 @@ def tokenise(sentences: Sequence[str], tokenizer: Any, length: int, name: str = 
         `input_ids` and `attention_mask`, int64 (N, length), 1 = token.
 
     Raises:
-        TypeError: a sentence is not a string.
-        ValueError: a sentence is blank, or the tokenizer makes no token of it.
+        ValueError: the tokenizer makes no token of a sentence.
 
     Warns:
         UserWarning: a sentence is longer than `length` and was cut, or the tokenizer knows no part of it.
     """
-    normalised = [check_sentence(sentence, name) for sentence in sentences]
-    whole = tokenizer(normalised, add_special_tokens=False, padding=False, truncation=False, verbose=False)["input_ids"]
+    sentences = list(sentences)
+    whole = tokenizer(sentences, add_special_tokens=False, padding=False, truncation=False, verbose=False)["input_ids"]
     room = length - tokenizer.num_special_tokens_to_add(pair=False)
     for sentence, ids in zip(sentences, whole, strict=True):
         if len(ids) == 0:
@@ -67,15 +66,15 @@ def tokenise(sentences: Sequence[str], tokenizer: Any, length: int, name: str = 
         if len(ids) > room:
             warnings.warn(
                 f"`{name}` has a sentence of {len(ids)} tokens; the model reads the first {room}: {sentence!r}",
-                stacklevel=3,
+                stacklevel=4,
             )
         if tokenizer.unk_token_id is not None and all(token == tokenizer.unk_token_id for token in ids):
             warnings.warn(
                 f"`{name}` has a sentence of which the tokenizer knows no word, so that any other such sentence gives "
                 f"the same result: {sentence!r}",
-                stacklevel=3,
+                stacklevel=4,
             )
-    encoded = tokenizer(normalised, padding="max_length", truncation=True, max_length=length, return_tensors="np")
+    encoded = tokenizer(sentences, padding="max_length", truncation=True, max_length=length, return_tensors="np")
     return {
         "input_ids": encoded["input_ids"].astype(np.int64),
         "attention_mask": encoded["attention_mask"].astype(np.int64),

@@ -1,0 +1,71 @@
+"""A small processor, made without any download, for tests of what goes into the model and what comes out."""
+
+from __future__ import annotations
+
+import numpy as np
+from transformers import BertTokenizer
+
+from transformers_uniref import UniRefImageProcessorPil, UniRefProcessor
+
+WORDS = [
+    "[PAD]",
+    "[UNK]",
+    "[CLS]",
+    "[SEP]",
+    "[MASK]",
+    "the",
+    "a",
+    "dog",
+    "cat",
+    "man",
+    "on",
+    "in",
+    "left",
+    "right",
+    "of",
+    "red",
+    "car",
+    "t",
+    "shirt",
+    "x",
+    "##s",
+    "##ing",
+    "ride",
+]
+SMALL_SIZE = {"shortest_edge": 60, "longest_edge": 107}
+
+
+def small_tokenizer() -> BertTokenizer:
+    return BertTokenizer(vocab={word: index for index, word in enumerate(WORDS)})
+
+
+def small_processor(tokenizer: bool = True, **options: object) -> UniRefProcessor:
+    options.setdefault("size", SMALL_SIZE)
+    return UniRefProcessor(UniRefImageProcessorPil(**options), small_tokenizer() if tokenizer else None)
+
+
+def picture(height: int = 80, width: int = 120, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def disc(height: int = 80, width: int = 120, value: int = 1) -> np.ndarray:
+    """A mask (H, W), uint8, 0 and `value`."""
+    y, x = np.mgrid[:height, :width]
+    inside = ((y - height / 2) / (height / 4)) ** 2 + ((x - width / 3) / (width / 5)) ** 2 <= 1
+    return inside.astype(np.uint8) * value
+
+
+class RecordingSession:
+    """Stands in for a video session: remembers which prompts reached it."""
+
+    def __init__(self, video_size: tuple[int, int] | None = (80, 120), num_frames: int | None = 5) -> None:
+        self.video_size = video_size
+        self.num_frames = num_frames
+        self.masks: dict[tuple[int, int], np.ndarray] = {}
+        self.sentences: dict[tuple[int, int], list[int]] = {}
+
+    def add_mask(self, frame_idx: int, obj_id: int, mask: object) -> None:
+        self.masks[frame_idx, obj_id] = mask.numpy()
+
+    def add_text(self, frame_idx: int, obj_id: int, input_ids: object, attention_mask: object) -> None:
+        self.sentences[frame_idx, obj_id] = input_ids[0, : int(attention_mask.sum())].tolist()
