@@ -59,7 +59,7 @@ class RecordingSession:
     """Stands in for a video session: remembers which prompts reached it."""
 
     def __init__(self, video_size: tuple[int, int] | None = (80, 120), num_frames: int | None = 5) -> None:
-        self.video_size = video_size
+        self.video_size = self.output_size = video_size
         self.num_frames = num_frames
         self.masks: dict[tuple[int, int], np.ndarray] = {}
         self.sentences: dict[tuple[int, int], list[int]] = {}

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from processor_support import RecordingSession, disc, picture, small_processor
+from transformers_uniref.processors.inputs import nearest_resize
 from transformers_uniref.processors.video_frames import VideoFrames
 
 
@@ -319,6 +320,16 @@ def test_a_wrong_mask_prompt_is_refused_and_leaves_the_session_as_it_was(changes
     with warnings.catch_warnings(), pytest.raises(error, match=message):
         warnings.simplefilter("ignore")
         small_processor().add_mask_prompt(session, **{"frame_idx": 0, "obj_ids": [1], "masks": [disc()], **changes})
+    assert not session.masks
+
+
+def test_an_object_that_is_lost_in_fitting_the_frame_is_refused():
+    session = RecordingSession(video_size=(80, 119))
+    (skipped,) = set(range(120)) - set(nearest_resize(np.arange(120)[None], (1, 119))[0].tolist())
+    speck = np.zeros((80, 120), dtype=bool)
+    speck[0, skipped] = True
+    with pytest.warns(UserWarning, match="resized"), pytest.raises(ValueError, match="`masks`.*no pixel is left"):
+        small_processor().add_mask_prompt(session, 0, [1], [speck])
     assert not session.masks
 
 

@@ -611,6 +611,24 @@ def test_a_prompt_may_lie_ahead_in_a_stream():
     assert session.masks[1000, 1].shape == (33, 44)
 
 
+def test_a_session_knows_its_clip_and_its_prompts():
+    processor = small_processor()
+    frames = [picture(40, 60, seed=index) for index in range(3)]
+    session = processor.init_video_session(frames, vos_score_threshold=0.5)
+    assert (session.num_frames, session.video_size) == (3, (40, 60))
+    processor.add_mask_prompt(session, frame_idx=1, obj_ids=[2], masks=[disc(40, 60)])
+    processor.add_text_prompt(session, obj_ids=[5], text="the dog")
+    assert session.object_ids == [2, 5]
+    assert np.array_equal(session.masks_at(1, (40, 60))[2].numpy(), disc(40, 60) > 0)
+    assert session.texts_at(0, reverse=False)[5].input_ids.shape == (1, 77)
+    prepared = session.prepare_frame(frames[0])
+    alone = processor.image_processor(frames[0], size=processor.image_processor.video_size)
+    assert torch.equal(prepared.pixel_values, alone.pixel_values)
+    assert processor.init_video_session().num_frames is None
+    with pytest.raises(TypeError, match="thresh"):
+        processor.init_video_session(frames, thresh=0.5)
+
+
 # --------------------------------------------------------------------------------------------------------------- frames
 def test_frames_come_from_lists_arrays_directories_and_files(tmp_path):
     frames = [picture(32, 48, seed=index) for index in range(3)]

@@ -268,27 +268,28 @@ class UniRefProcessor(ProcessorMixin):
         )
 
     def post_process_video_masks(self, output: Any, session: Any) -> dict[int, torch.Tensor]:
-        """One frame's soft masks -> one disjoint bool mask for each object, at the video's size.
+        """One frame's soft masks -> one disjoint bool mask for each object, at the size of the session's results.
 
         Soft aggregation: the background's channel is the product of all 1 - p_i, an object's is p_i, and every pixel
         goes to the largest, to the smallest id among equals. Nothing is normalised or compared with a threshold.
 
         Args:
-            output: a frame's result: `object_ids` and `pred_masks`, soft (n, H, W) in 0..1 at the video's size.
-            session: the session that it came from; fixes the size where no object is left.
+            output: a frame's result: `object_ids` and `pred_masks`, soft (n, H, W) in 0..1, at the video's size or the
+                session's `output_size`.
+            session: the session that it came from.
 
         Returns:
             {obj_id: bool (H, W)}; empty when the session has no object yet.
 
         Raises:
-            ValueError: the masks are not of the session's video size.
+            ValueError: the masks are not of the session's size.
         """
         if len(output.object_ids) == 0:
             return {}
-        size = session.video_size
+        size = session.output_size
         if size is not None and tuple(output.pred_masks.shape[-2:]) != tuple(size):
             raise ValueError(
-                f"`output` has masks of size {tuple(output.pred_masks.shape[-2:])}, the session's video {tuple(size)}."
+                f"`output` has masks of size {tuple(output.pred_masks.shape[-2:])}, the session makes {tuple(size)}."
             )
         return post_processing.post_process_video_masks(output)
 
@@ -344,6 +345,8 @@ class UniRefProcessor(ProcessorMixin):
         given = inputs.object_masks(masks, ids)
         if session.video_size is not None:
             given = [inputs.fit_mask(mask, session.video_size, "masks") for mask in given]
+            if not all(mask.any() for mask in given):
+                raise ValueError("`masks` has an object of which no pixel is left at the frame's size.")
         for obj_id, mask in zip(ids, given, strict=True):
             session.add_mask(frame, obj_id, torch.from_numpy(np.ascontiguousarray(mask)))
 
