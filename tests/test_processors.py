@@ -331,10 +331,11 @@ def test_the_size_follows_the_kind_of_reference_unless_given():
 
 
 def test_masks_are_resized_like_pil_nearest():
-    mask = np.random.default_rng(3).integers(0, 2, (37, 53), dtype=np.uint8)
-    for size in [(74, 106), (20, 31), (64, 40), (37, 53), (111, 17)]:
-        with_pil = np.asarray(Image.fromarray(mask).resize(size[::-1], Image.Resampling.NEAREST))
-        assert np.array_equal(nearest_resize(mask, size), with_pil)
+    random = np.random.default_rng(3)
+    for old, new in random.integers(1, 140, (60, 2, 2)).tolist():
+        mask = random.integers(0, 256, old, dtype=np.uint8)
+        with_pil = np.asarray(Image.fromarray(mask).resize(new[::-1], Image.Resampling.NEAREST))
+        assert np.array_equal(nearest_resize(mask, new), with_pil)
 
 
 # ------------------------------------------------------------------------------------------------------------- targets

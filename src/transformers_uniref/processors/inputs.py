@@ -254,9 +254,15 @@ def nearest_resize(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     height, width = mask.shape[-2:]
     if (height, width) == tuple(size):
         return mask
-    rows = ((np.arange(size[0]) + 0.5) * (height / size[0])).astype(np.int64)
-    columns = ((np.arange(size[1]) + 0.5) * (width / size[1])).astype(np.int64)
+    rows, columns = _nearest_positions(height, size[0]), _nearest_positions(width, size[1])
     return mask[..., rows[:, None], columns[None, :]]
+
+
+def _nearest_positions(old: int, new: int) -> np.ndarray:
+    # Added up step by step as PIL does: where a centre falls on the border of two pixels, its rounding decides.
+    steps = np.full(new, old / new)
+    steps[0] /= 2
+    return np.minimum(np.add.accumulate(steps).astype(np.int64), old - 1)
 
 
 def object_ids(obj_ids: Any) -> list[int]:
