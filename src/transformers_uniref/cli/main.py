@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import TextIO
 
 from .. import __version__
 from .errors import describe, is_users_mistake
@@ -79,5 +80,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return USERS_MISTAKE
 
 
-def _show_warning(message: Warning | str, *_: object) -> None:
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
     print(f"uniref: warning: {' '.join(str(message).split())}", file=sys.stderr)

@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -53,21 +53,32 @@ def filling(folder: str | os.PathLike[str], names: list[str], *, overwrite: bool
         raise FileExistsError(
             f"`output` holds {', '.join(existing)} already: {target}; name another folder or allow to overwrite."
         )
+    missing = [parent for parent in target.parents if not parent.exists()]
     target.parent.mkdir(parents=True, exist_ok=True)
     staged = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name[:40]}-"))
     try:
         yield staged
         staged.chmod(0o777 & ~_umask())
-        if not target.exists():
-            staged.rename(target)
-            return
-        for entry in staged.iterdir():
-            old = target / entry.name
-            if old.is_dir() and not old.is_symlink():
-                shutil.rmtree(old)
-            entry.replace(old)
-    finally:
+        _move_content(staged, target)
+    except BaseException:
         shutil.rmtree(staged, ignore_errors=True)
+        with suppress(OSError):
+            for parent in missing:
+                parent.rmdir()
+        raise
+
+
+def _move_content(source: Path, target: Path) -> None:
+    """Moves what `source` holds into `target`, over what is there, and removes `source`."""
+    if not target.exists():
+        source.rename(target)
+        return
+    for entry in source.iterdir():
+        old = target / entry.name
+        if old.is_dir() and not old.is_symlink():
+            shutil.rmtree(old)
+        entry.replace(old)
+    source.rmdir()
 
 
 def _umask() -> int:

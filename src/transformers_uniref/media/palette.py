@@ -68,11 +68,15 @@ def save_label_map(path: str | os.PathLike[str], labels: np.ndarray) -> None:
         image.save(partial, format="PNG")
 
 
-def load_label_map(path: str | os.PathLike[str]) -> np.ndarray:
+def load_label_map(path: str | os.PathLike[str], name: str = "mask") -> np.ndarray:
     """Reads a label map or a binary mask from an image file.
 
     A palette, grey or 1-bit image gives its stored values, except that a mask of 0 and 255 is one object, id 1. A
     colour image gives the indices of its colours in the DAVIS palette; black and white also counts as one object.
+
+    Args:
+        path: the file.
+        name: the argument's name, for messages.
 
     Returns:
         uint8 (H, W), 0 = background, 1.. = object ids.
@@ -80,19 +84,19 @@ def load_label_map(path: str | os.PathLike[str]) -> np.ndarray:
     Raises:
         ValueError: unreadable, of a lossy format (JPEG), with colours outside the palette or values above 255.
     """
-    opened = load_image(path, "mask")
+    opened = load_image(path, name)
     assert isinstance(opened, Image.Image)
     if opened.format == "JPEG":
-        raise ValueError(f"`mask` must be of a lossless format such as PNG, got a JPEG, whose labels blur: {path}")
+        raise ValueError(f"`{name}` must be of a lossless format such as PNG, got a JPEG, whose labels blur: {path}")
     coloured = len(opened.getbands()) > 1
-    labels = _labels_from_colours(rgb_array(opened, "mask"), path) if coloured else np.asarray(opened)
+    labels = _labels_from_colours(rgb_array(opened, name), path, name) if coloured else np.asarray(opened)
     if labels.dtype != np.bool_ and (labels.min() < 0 or labels.max() > 255):
-        raise ValueError(f"`mask` must hold 0..255, got {labels.min()}..{labels.max()}: {path}")
+        raise ValueError(f"`{name}` must hold 0..255, got {labels.min()}..{labels.max()}: {path}")
     labels = labels.astype(np.uint8)
     return (labels > 0).astype(np.uint8) if set(np.unique(labels)) <= {0, 255} else labels
 
 
-def _labels_from_colours(rgb: np.ndarray, path: str | os.PathLike[str]) -> np.ndarray:
+def _labels_from_colours(rgb: np.ndarray, path: str | os.PathLike[str], name: str) -> np.ndarray:
     if (rgb == rgb[..., :1]).all() and set(np.unique(rgb)) <= {0, 255}:
         return rgb[..., 0]
     codes = rgb.astype(np.int64) @ (1 << 16, 1 << 8, 1)
@@ -103,7 +107,7 @@ def _labels_from_colours(rgb: np.ndarray, path: str | os.PathLike[str]) -> np.nd
     if foreign.any():
         row, column = np.argwhere(foreign)[0]
         raise ValueError(
-            f"`mask` must be a label map, or coloured with the DAVIS palette, got the colour "
+            f"`{name}` must be a label map, or coloured with the DAVIS palette, got the colour "
             f"{tuple(rgb[row, column].tolist())} at row {row}, column {column}: {path}"
         )
     return places

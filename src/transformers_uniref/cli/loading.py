@@ -1,0 +1,108 @@
+"""The options `--model`, `--device` and `--output`, and what verbs share in following them."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from ..registration import DEFAULT_CHECKPOINT
+from .errors import UserError, describe
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares `--model` and `--device`."""
+    parser.add_argument(
+        "--model",
+        metavar="DIR_OR_ID",
+        help=f"folder or Hub id of a UniRef model (default: the demonstration model {DEFAULT_CHECKPOINT.name})",
+    )
+    parser.add_argument("--device", help="where to compute, such as cpu or cuda:1 (default: cuda where there is one)")
+
+
+def add_output_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares `--output`, `--overwrite` and `--json`."""
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="folder for the results (default: a new one, out/NAME, out/NAME-2, ...)",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace results that --output holds already")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON on standard output")
+
+
+def output_folder(given: Path | None, name: str) -> Path:
+    """The folder that was given, or a new one under `out` that is called after the input."""
+    if given is not None:
+        return given
+    folder, number = Path("out") / name, 1
+    while folder.exists():
+        number += 1
+        folder = Path("out") / f"{name}-{number}"
+    return folder
+
+
+def bundled_checkpoints() -> dict[str, Path]:
+    """The models that ship with the package, by name."""
+    parent = DEFAULT_CHECKPOINT.parent
+    return {folder.name: folder for folder in sorted(parent.glob("*")) if (folder / "config.json").is_file()}
+
+
+def checkpoint_location(given: str | None) -> str:
+    """Where a model lies: a folder that exists, else a bundled model of that name, else what was given (a Hub id)."""
+    if given is None:
+        return str(DEFAULT_CHECKPOINT)
+    if not Path(given).is_dir() and given in bundled_checkpoints():
+        return str(bundled_checkpoints()[given])
+    return given
+
+
+def load_model_and_processor(model: str | None, device: str | None = None) -> tuple[Any, Any]:
+    """Loads a model, ready to predict, and its processor.
+
+    Args:
+        model: folder, Hub id or name of a bundled model; None for the default.
+        device: see `choose_device`.
+
+    Raises:
+        UserError: no such device; no such model, a damaged one, one of another type, or one that lacks weights.
+    """
+    from huggingface_hub.errors import StrictDataclassError
+    from safetensors import SafetensorError
+    from transformers import AutoConfig, AutoModel, AutoProcessor
+    from transformers.utils import logging
+
+    place = choose_device(device)
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    location = checkpoint_location(model)
+    try:
+        config = AutoConfig.from_pretrained(location)
+        if config.model_type != "uniref":
+            raise UserError(f"--model must be a UniRef model, got one of type {config.model_type!r}: {location}")
+        loaded, account = AutoModel.from_pretrained(location, config=config, output_loading_info=True)
+        processor = AutoProcessor.from_pretrained(location)
+    except (OSError, ValueError, RuntimeError, SafetensorError, StrictDataclassError) as error:
+        raise UserError(f"--model cannot be loaded from {location}: {describe(error)}") from error
+    if missing := sorted(account["missing_keys"]):
+        raise UserError(f"--model lacks {len(missing)} of its weights ({missing[0]}, ...): {location}")
+    return loaded.to(place).eval(), processor
+
+
+def choose_device(given: str | None) -> Any:
+    """The device that was given, else the first CUDA device, else the processor.
+
+    Raises:
+        UserError: no such device.
+    """
+    import torch
+
+    if given is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(given)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"--device cannot be used: {given} ({describe(error)})") from error
+    return device

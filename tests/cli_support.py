@@ -1,0 +1,40 @@
+"""A model folder that loads like a real one and is small enough for every test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from transformers import BertConfig, ResNetConfig
+
+from processor_support import WORDS, small_processor
+from transformers_uniref import UniRefConfig, UniRefModel
+
+
+def tiny_config() -> UniRefConfig:
+    return UniRefConfig(
+        backbone_config=ResNetConfig(embedding_size=8, hidden_sizes=[8, 16, 16, 32], depths=[1, 1, 1, 1]),
+        text_config=BertConfig(
+            vocab_size=len(WORDS), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16
+        ),
+        d_model=32,
+        value_encoder_widths=[8, 8, 16, 16],
+        value_encoder_depths=[1, 1, 1, 1],
+        fusion_heads=2,
+        fusion_head_dim=8,
+        encoder_layers=1,
+        decoder_layers=1,
+        attention_heads=4,
+        num_points=2,
+        ffn_dim=32,
+        num_queries=8,
+    )
+
+
+def save_tiny_checkpoint(folder: Path) -> Path:
+    """Writes model and processor; the weights are random but always the same."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        UniRefModel(tiny_config()).save_pretrained(folder)
+    small_processor().save_pretrained(folder)
+    return folder

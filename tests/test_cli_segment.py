@@ -1,0 +1,203 @@
+"""`uniref segment` and `uniref export`: pictures in, masks out, and what happens when they cannot."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cli_support import save_tiny_checkpoint
+from processor_support import disc, picture
+from transformers_uniref.cli import loading
+from transformers_uniref.cli.main import main
+from transformers_uniref.cli.segment import label_map
+from transformers_uniref.media.palette import load_label_map, save_label_map
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(save_tiny_checkpoint(tmp_path_factory.mktemp("model")))
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in ("photo", "example"):
+        Image.fromarray(picture(seed=len(name))).save(tmp_path / f"{name}.png")
+    save_label_map(tmp_path / "mask.png", disc())
+    return tmp_path
+
+
+REFERENCES = ["--reference-image", "example.png", "--reference-mask", "mask.png"]
+
+
+@pytest.mark.parametrize(
+    ("references", "objects"),
+    [
+        (["--text", "the dog"], 1),
+        (["--text", "the dog", "--text", "a cat on the left"], 2),
+        (REFERENCES, 1),
+        ([*REFERENCES, *REFERENCES], 1),
+        ([*REFERENCES, "--text", "the red car"], 1),
+    ],
+    ids=["a sentence", "two sentences", "an example", "two examples", "both"],
+)
+def test_what_is_referred_to_is_drawn_and_saved(
+    references: list[str], objects: int, model: str, files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["segment", "photo.png", *references, "--model", model, "--json"]) == 0
+    shown = capsys.readouterr()
+    result = json.loads(shown.out)
+    assert [found["id"] for found in result["objects"]] == list(range(1, objects + 1))
+    assert all(0 <= found["score"] <= 1 and len(found["box"]) == 4 for found in result["objects"])
+    assert result["overlay"] == "out/photo/overlay.png"
+    labels = load_label_map(files / result["mask"])
+    assert labels.shape == (80, 120) and labels.max() <= objects
+    with Image.open(files / result["mask"]) as mask, Image.open(files / result["overlay"]) as overlay:
+        assert mask.mode == "P" and overlay.mode == "RGB" and overlay.size == (120, 80)
+    assert "written: " in shown.err
+
+
+def test_a_picture_turned_by_its_camera_gives_upright_results(model: str, files: Path) -> None:
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.fromarray(picture()).save("turned.jpg", exif=turned)
+    assert main(["segment", "turned.jpg", "--text", "a dog", "--model", model, "--output", "here"]) == 0
+    assert load_label_map(files / "here" / "mask.png").shape == (120, 80)
+
+
+def test_nothing_passes_the_highest_threshold(model: str, files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["segment", "photo.png", "--text", "a dog", "--threshold", "1", "--model", model, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["objects"][0]["pixels"] == 0
+
+
+def test_results_without_a_named_folder_never_replace_earlier_ones(model: str, files: Path) -> None:
+    for _ in range(2):
+        assert main(["segment", "photo.png", "--text", "a dog", "--model", model]) == 0
+    assert sorted(folder.name for folder in (files / "out").iterdir()) == ["photo", "photo-2"]
+
+
+def test_a_named_folder_is_only_overwritten_when_asked(
+    model: str, files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["segment", "photo.png", "--text", "a dog", "--model", model, "--output", "here"]
+    assert main(command) == 0
+    (files / "here" / "mine.txt").touch()
+    assert main(command) == 2
+    assert "holds overlay.png, mask.png already" in capsys.readouterr().err
+    assert main([*command, "--overwrite"]) == 0
+    assert sorted(file.name for file in (files / "here").iterdir()) == ["mask.png", "mine.txt", "overlay.png"]
+
+
+def test_the_better_score_wins_where_masks_overlap() -> None:
+    import torch
+
+    left, all_of_it = torch.tensor([[True, False]]), torch.tensor([[True, True]])
+    found = [{"segmentation": left, "score": 0.9}, {"segmentation": all_of_it, "score": 0.5}]
+    assert label_map(found).tolist() == [[1, 2]]
+    found[1]["score"] = 0.95
+    assert label_map(found).tolist() == [[2, 2]]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["photo.png"], "say what to look for"),
+        (["nowhere.png", "--text", "a dog"], "does not exist: nowhere.png"),
+        (["broken.png", "--text", "a dog"], "no readable image: broken.png"),
+        (["photo.png", "--text", "  "], "`text`"),
+        (["photo.png", "--reference-image", "example.png"], "in pairs, got 1 and 0"),
+        (["photo.png", *REFERENCES, "--text", "a dog", "--text", "a cat"], "got 2 sentences"),
+        (["photo.png", "--reference-image", "example.png", "--reference-mask", "small.png"], "(80, 120), got (40, 60)"),
+        (["photo.png", "--reference-image", "example.png", "--reference-mask", "empty.png"], "without a single pixel"),
+        (["photo.png", "--reference-image", "example.png", "--reference-mask", "three.png"], "one other value"),
+        (["photo.png", "--text", "a dog", "--threshold", "2"], "`threshold` must be between 0 and 1"),
+        (["photo.png", "--text", "a dog", "--device", "abacus"], "--device cannot be used: abacus"),
+        (["photo.png", "--text", "a dog", "--output", "photo.png"], "must be a folder"),
+    ],
+)
+def test_a_mistake_is_one_line_and_leaves_nothing_behind(
+    options: list[str], message: str, model: str, files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (files / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    save_label_map(files / "small.png", disc(40, 60))
+    save_label_map(files / "empty.png", np.zeros((80, 120), dtype=np.uint8))
+    save_label_map(files / "three.png", disc() * (1 + np.arange(120, dtype=np.uint8) // 40))
+    before = sorted(files.rglob("*"))
+    assert main(["segment", *options, "--model", model]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == "" and shown.err.startswith("uniref: error: ") and shown.err.count("\n") == 1
+    assert message in shown.err
+    assert sorted(files.rglob("*")) == before
+
+
+def test_folders_that_hold_no_usable_model_are_refused(
+    model: str, files: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import shutil
+
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+    def refusal(folder: str) -> str:
+        assert main(["segment", "photo.png", "--text", "a dog", "--model", folder]) == 2
+        return capsys.readouterr().err
+
+    (files / "empty").mkdir()
+    assert "--model cannot be loaded from empty" in refusal("empty")
+    shutil.copytree(model, files / "cut")
+    weights = (files / "cut" / "model.safetensors").read_bytes()
+    (files / "cut" / "model.safetensors").write_bytes(weights[: len(weights) // 2])
+    assert "--model cannot be loaded from cut" in refusal("cut")
+    (files / "bert").mkdir()
+    (files / "bert" / "config.json").write_text('{"model_type": "bert"}')
+    assert "must be a UniRef model, got one of type 'bert'" in refusal("bert")
+    shutil.copytree(model, files / "part")
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(files / "part" / "model.safetensors")
+    save_file(dict(list(tensors.items())[5:]), files / "part" / "model.safetensors", metadata={"format": "pt"})
+    assert "--model lacks 5 of its weights" in refusal("part")
+    assert not (files / "out").exists()
+
+
+# -------------------------------------------------------------------------------------------------------------- export
+@pytest.fixture
+def bundled(model: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stands in for the bundled models: one, called tiny."""
+    monkeypatch.setattr(loading, "bundled_checkpoints", lambda: {"tiny": Path(model)})
+    return Path(model)
+
+
+def test_an_exported_model_loads_by_its_name(bundled: Path, files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from transformers import AutoModel, AutoProcessor
+
+    assert main(["export", "tiny", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["output"] == "tiny" and "model.safetensors" in result["files"]
+    loaded, account = AutoModel.from_pretrained("tiny", output_loading_info=True)
+    assert type(loaded).__name__ == "UniRefModel"
+    assert not account["missing_keys"] and not account["unexpected_keys"]
+    assert type(AutoProcessor.from_pretrained("tiny")).__name__ == "UniRefProcessor"
+
+
+def test_export_replaces_only_when_asked(bundled: Path, files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", "tiny", "--output", "there"]) == 0
+    assert main(["export", "tiny", "--output", "there"]) == 2
+    assert "already: there" in capsys.readouterr().err
+    assert main(["export", "tiny", "--output", "there", "--overwrite"]) == 0
+
+
+def test_an_unknown_bundled_model_is_refused(bundled: Path, files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", "huge"]) == 2
+    assert "NAME must be a bundled model (tiny), got huge" in capsys.readouterr().err
+    assert not (files / "huge").exists()
+
+
+def test_a_bundled_name_is_found_unless_a_folder_has_it(bundled: Path, files: Path) -> None:
+    assert loading.checkpoint_location("tiny") == str(bundled)
+    assert loading.checkpoint_location("someone/model") == "someone/model"
+    (files / "tiny").mkdir()
+    assert loading.checkpoint_location("tiny") == "tiny"
