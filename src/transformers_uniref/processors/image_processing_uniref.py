@@ -66,11 +66,12 @@ class UniRefImageProcessorPil(UniRefImageProcessorBase, PilBackend):
         pixel_values = np.zeros((len(images), 3, height, width), dtype=np.float32)
         pixel_mask = np.zeros((len(images), height, width), dtype=np.int64)
         for index, (image, (h, w)) in enumerate(zip(images, sizes, strict=True)):
-            values: np.ndarray = image.astype(np.float32)
+            values = pixel_values[index, :, :h, :w]
+            values[...] = image
             if do_rescale:
-                values = self.rescale(values, rescale_factor)
+                values *= rescale_factor
             if do_normalize:
-                values = self.normalize(values, image_mean, image_std)
-            pixel_values[index, :, :h, :w] = values
+                values -= np.asarray(image_mean, dtype=np.float32).reshape(-1, 1, 1)
+                values /= np.asarray(image_std, dtype=np.float32).reshape(-1, 1, 1)
             pixel_mask[index, :h, :w] = 1
         return BatchFeature({"pixel_values": pixel_values, "pixel_mask": pixel_mask}, tensor_type=return_tensors)
