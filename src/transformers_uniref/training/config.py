@@ -49,11 +49,14 @@ class MicroBatchConfig:
     """One forward and backward pass of every optimiser step.
 
     `scenes` says how many scenes of each task it holds; all its tasks must give the model the same kind of references
-    (sentences: ris, rvos_text; masks: fss, vos; both: rvos). `weight` multiplies its loss.
+    (sentences: ris, rvos_text; masks: fss, vos; both: rvos). `weight` multiplies its loss. It takes part in the steps
+    `offset`, `offset + every`, `offset + 2 * every`, ...
     """
 
     scenes: dict[str, int]
     weight: float = 1.0
+    every: int = 1
+    offset: int = 0
 
 
 @dataclass
@@ -107,11 +110,12 @@ class AuxiliaryConfig:
 
 @dataclass
 class InitialisationConfig:
-    """Training-only start values of UniFusion, see `training/initialisation.py`."""
+    """Training-only start values of UniFusion and of the mask controller, see `training/initialisation.py`."""
 
     fusion_identity: bool = True
     noise: float = 0.02
     gate: float = 0.0
+    controller_scale: float = 0.1
 
 
 @dataclass
@@ -167,6 +171,8 @@ class TrainingConfig:
             raise ValueError(f"steps: got {self.steps}; at least 1 is needed")
         if not self.micro_batches:
             raise ValueError("micro_batches: got an empty list; at least one micro-batch is needed")
+        if all(micro_batch.every > 1 for micro_batch in self.micro_batches):
+            raise ValueError("micro_batches: one of them must take part in every step (every: 1)")
         for position, micro_batch in enumerate(self.micro_batches):
             where = f"micro_batches[{position}].scenes"
             unknown = sorted(set(micro_batch.scenes) - set(TASKS))
@@ -174,6 +180,11 @@ class TrainingConfig:
                 raise ValueError(f"{where}: unknown task {unknown[0]!r}; tasks are {', '.join(TASKS)}")
             if not micro_batch.scenes or min(micro_batch.scenes.values()) < 1:
                 raise ValueError(f"{where}: got {micro_batch.scenes}; every task needs at least one scene")
+            if not 0 <= micro_batch.offset < micro_batch.every:
+                raise ValueError(
+                    f"micro_batches[{position}]: got every={micro_batch.every}, offset={micro_batch.offset}; accepted: "
+                    "every at least 1, offset from 0 to every - 1"
+                )
             if len({REFERENCES_OF_TASK[task] for task in micro_batch.scenes}) > 1:
                 raise ValueError(
                     f"{where}: got {', '.join(micro_batch.scenes)}, which give different kinds of references; "

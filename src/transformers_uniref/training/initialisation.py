@@ -1,4 +1,4 @@
-"""Start values of UniFusion that make a tiny model learn to look at its references.
+"""Start values that make a tiny model learn soon: UniFusion looks at its references, masks start undecided.
 
 Training only: neither the architecture nor the meaning of a parameter changes, and a model trained from these start values
 is an ordinary UniRef. A model card of such a model states them. From the released start values (xavier projections, zero
@@ -39,3 +39,13 @@ def identity_fusion_(fusion: nn.Module, heads: int, noise: float, gate: float = 
         projection.bias.zero_()
     if gate:
         fusion.modulation.bias[2 * width :].fill_(gate)
+
+
+@torch.no_grad()
+def calm_controller_(controller: nn.Module, scale: float) -> None:
+    """Multiply the start weights of the mask controller's last layer by `scale`.
+
+    The dynamic convolutions read coordinates in pixels, so from ordinary start weights the first mask logits are in the
+    tens and their gradient drowns every other for hundreds of steps.
+    """
+    controller.layers[-1].weight.mul_(scale)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import Any
 
 import torch
@@ -31,7 +32,10 @@ class StepDataset(Dataset):
         return self.mixture.config.steps
 
 
-def _use_one_thread(worker: int) -> None:
+def _prepare_worker(worker: int) -> None:
+    # An interruption of the whole process group is answered by the training process, which still needs this step.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     # Workers share the cores with the training itself; Rust's tokenizer threads do not survive a fork.
     torch.set_num_threads(1)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -45,5 +49,5 @@ def step_loader(dataset: StepDataset, first_step: int, workers: int, prefetch: i
         sampler=range(first_step, len(dataset)),
         num_workers=workers,
         prefetch_factor=prefetch if workers else None,
-        worker_init_fn=_use_one_thread,
+        worker_init_fn=_prepare_worker,
     )

@@ -66,6 +66,8 @@ class Mixture:
         index = step * self.scenes_per_step
         plans = []
         for micro_batch in config.micro_batches:
+            if step % micro_batch.every != micro_batch.offset:
+                continue
             reference = next(REFERENCES_OF_TASK[task] for task in micro_batch.scenes)
             shots = 0
             if reference != "language":

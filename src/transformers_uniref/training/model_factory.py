@@ -8,7 +8,7 @@ import torch
 from transformers import BertConfig, ResNetConfig
 
 from .config import TrainingConfig
-from .initialisation import identity_fusion_
+from .initialisation import calm_controller_, identity_fusion_
 
 
 def build_model_config(config: TrainingConfig, vocabulary_size: int) -> Any:
@@ -52,4 +52,5 @@ def build_model(config: TrainingConfig, vocabulary_size: int) -> Any:
         identity_fusion_(
             model.fusion, model_config.fusion_heads, config.initialisation.noise, config.initialisation.gate
         )
+    calm_controller_(model.mask_head.controller, config.initialisation.controller_scale)
     return model
