@@ -22,6 +22,8 @@ from .mask_head import MaskHead, aligned_upsample
 from .mask_reference import MaskReferenceEncoder
 from .normalization import FrozenBatchNorm2d
 from .references import ProjectedReferences, References, VisualFeatures, merge_shots
+from .video_propagation import VideoPropagationMixin
+from .video_session import UniRefVideoSession, VideoOutput
 from .visual_encoder import VisualEncoder, is_tracing
 
 # The released normalisation; only BoxInst, which compares colours, has to undo it.
@@ -125,7 +127,7 @@ class UniRefPreTrainedModel(PreTrainedModel):
             super()._init_weights(module)
 
 
-class UniRefModel(UniRefPreTrainedModel):
+class UniRefModel(VideoPropagationMixin, UniRefPreTrainedModel):
     """The UniRef++ model (Wu et al., "Segment Every Reference Object in Spatial and Temporal Spaces").
 
     image -> `encode_image` -> pyramid; sentence -> `encode_language`, annotated frame -> `encode_mask_references`;
@@ -252,8 +254,10 @@ class UniRefModel(UniRefPreTrainedModel):
         full_resolution_masks: bool = False,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
+        inference_session: UniRefVideoSession | None = None,
+        frame: Any = None,
         **kwargs: Any,
-    ) -> UniRefModelOutput | tuple:
+    ) -> UniRefModelOutput | VideoOutput | tuple:
         """Segment what the references refer to; without any reference, detect objects.
 
         Args:
@@ -273,12 +277,19 @@ class UniRefModel(UniRefPreTrainedModel):
                 for video object segmentation).
             output_hidden_states: also return the intermediate features.
             return_dict: False returns a tuple.
+            inference_session: follow a session's objects into the next frame of its stream; then only `frame` is read
+                and a [`VideoOutput`] returned (see `stream_frame`).
+            frame: that frame.
 
         Raises:
             ValueError: when inputs are missing or their shapes contradict each other.
         """
         output_hidden_states = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
         return_dict = self.config.return_dict if return_dict is None else return_dict
+        if inference_session is not None:
+            if pixel_values is not None or input_ids is not None or reference_masks is not None or labels is not None:
+                raise ValueError("`inference_session` was given: then `frame` is the only other input.")
+            return self.stream_frame(inference_session, frame)
         if kwargs:
             raise TypeError(f"UniRefModel.forward got unknown arguments: {', '.join(sorted(kwargs))}.")
         if pixel_values is None:
