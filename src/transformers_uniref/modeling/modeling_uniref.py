@@ -87,6 +87,15 @@ class UniRefPreTrainedModel(PreTrainedModel):
     _supports_flash_attn = True
     _supports_attention_backend = True
 
+    @classmethod
+    def is_custom_code(cls) -> bool:
+        """False: `_init_weights` writes through `transformers.initialization`, which never touches loaded tensors.
+
+        For other outside packages Transformers skips every module without parameters of its own, and with it what is
+        said below about fusion, sampling and heads.
+        """
+        return False
+
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         if isinstance(module, nn.Linear):
@@ -119,6 +128,7 @@ class UniRefPreTrainedModel(PreTrainedModel):
         elif isinstance(module, UniRefModel):
             prior = math.log(0.01 / 0.99)  # every query starts as an unlikely object
             for head in module.class_heads:
+                init.normal_(head.weight, std=0.01)
                 init.constant_(head.bias, prior)
             for head in module.box_heads:
                 init.zeros_(head.layers[-1].weight)
