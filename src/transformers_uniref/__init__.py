@@ -14,6 +14,7 @@ from .registration import register
 if TYPE_CHECKING:
     from .modeling.configuration_uniref import UniRefConfig
     from .modeling.modeling_uniref import UniRefModel, UniRefModelOutput
+    from .modeling.video_session import UniRefVideoSession
     from .pipelines.few_shot_segmentation import FewShotSegmentationPipeline
     from .pipelines.referring_segmentation import ReferringSegmentationPipeline
     from .pipelines.referring_video_segmentation import ReferringVideoSegmentationPipeline
@@ -34,6 +35,7 @@ __all__ = [
     "UniRefModel",
     "UniRefModelOutput",
     "UniRefProcessor",
+    "UniRefVideoSession",
     "VideoObjectSegmentationPipeline",
     "__version__",
 ]
@@ -47,6 +49,7 @@ _MODULE_OF = {
     "UniRefModel": ".modeling.modeling_uniref",
     "UniRefModelOutput": ".modeling.modeling_uniref",
     "UniRefProcessor": ".processors.processing_uniref",
+    "UniRefVideoSession": ".modeling.video_session",
     "VideoObjectSegmentationPipeline": ".pipelines.video_object_segmentation",
 }
 
