@@ -15,7 +15,8 @@ from .config import OptimizerConfig
 
 def parameter_groups(modules: Iterable[nn.Module], weight_decay: float) -> list[dict]:
     """Two groups: weights of linear maps and convolutions decay; norms, biases and embeddings do not."""
-    decayed, free = [], []
+    decayed: list[nn.Parameter] = []
+    free: list[nn.Parameter] = []
     for root in modules:
         for module in root.modules():
             for name, parameter in module.named_parameters(recurse=False):
@@ -29,7 +30,7 @@ def parameter_groups(modules: Iterable[nn.Module], weight_decay: float) -> list[
 def build_optimizer(config: OptimizerConfig, modules: Iterable[nn.Module]) -> AdamW:
     """AdamW over all trainable parameters of `modules`."""
     groups = parameter_groups(modules, config.weight_decay)
-    return AdamW(groups, lr=config.learning_rate, betas=(config.betas[0], config.betas[1]), foreach=True)
+    return AdamW(groups, lr=config.learning_rate, betas=(config.betas[0], config.betas[1]), fused=True)
 
 
 def learning_rate_factor(step: int, steps: int, warmup: int, final_share: float) -> float:
@@ -42,6 +43,4 @@ def learning_rate_factor(step: int, steps: int, warmup: int, final_share: float)
 
 def build_scheduler(config: OptimizerConfig, optimizer: torch.optim.Optimizer, steps: int) -> LambdaLR:
     """The schedule of `learning_rate_factor`, one call of `step()` an optimiser step."""
-    return LambdaLR(
-        optimizer, lambda step: learning_rate_factor(step, steps, config.warmup_steps, config.final_share)
-    )
+    return LambdaLR(optimizer, lambda step: learning_rate_factor(step, steps, config.warmup_steps, config.final_share))
