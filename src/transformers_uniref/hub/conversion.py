@@ -6,6 +6,7 @@ import os
 import pickle
 import shutil
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from ..modeling.configuration_uniref import UniRefConfig
 from ..modeling.modeling_uniref import UniRefModel
 from ..processors.processing_uniref import UniRefProcessor
 from .key_mapping import Drop, Duplicate, Move, place
-from .variants import CheckpointError, apply_overrides, infer_config
+from .variants import CheckpointError, apply_overrides, check_is_uniref, infer_config
 
 __all__ = [
     "CheckpointError",
@@ -32,6 +33,7 @@ __all__ = [
 DEFAULT_TEXT_ENCODERS = {"bert": "google-bert/bert-base-uncased", "roberta": "FacebookAI/roberta-base"}
 NO_TEXT_ENCODER = "none"
 
+_TOKENIZER_FILES = ["config.json", "tokenizer*", "vocab*", "merges.txt", "special_tokens_map.json", "added_tokens.json"]
 _BATCH_COUNTER = "num_batches_tracked"
 _BOXINST_COUNTER = "criterion.boxinst_iteration"
 
@@ -91,7 +93,9 @@ def load_original_checkpoint(path: str | os.PathLike[str]) -> dict[str, torch.Te
         raise CheckpointError(f"{path}: no such file")
     try:
         # Files in the zip format are mapped, so that an optimiser's state next to the weights costs no memory.
-        saved = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about pickle protocols of files that are refused anyway
+            saved = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
         if "Unsupported global" in str(error) or "WeightsUnpickler" in str(error):
             what = "it holds Python objects besides tensors, which are not loaded for safety"
@@ -228,6 +232,10 @@ def convert_checkpoint(
     output = Path(output_dir).expanduser().absolute()
     _check_output(output, overwrite)
     original = load_original_checkpoint(path)
+    try:
+        check_is_uniref(original)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from None
     config = variant_config(original, overrides)
     tokenizer = _load_tokenizer(config, text_encoder)
     with torch.device("meta"):
@@ -312,11 +320,14 @@ def _load_tokenizer(config: UniRefConfig, text_encoder: str | os.PathLike[str] |
                 f"--text-encoder {text_encoder}: this checkpoint has no text encoder; leave the option out"
             )
         return None
+    from huggingface_hub import snapshot_download
     from transformers import AutoTokenizer
 
     source = str(text_encoder) if text_encoder is not None else DEFAULT_TEXT_ENCODERS[text_config.model_type]
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source)
+        # Files first: without a network this fails at once, where the tokenizer class would retry for a minute.
+        local = source if Path(source).is_dir() else snapshot_download(source, allow_patterns=_TOKENIZER_FILES)
+        tokenizer = AutoTokenizer.from_pretrained(local)
     except Exception as error:  # the hub, the file system and the tokenizers library all raise their own
         reason = " ".join(str(error).split())[:200]
         raise CheckpointError(

@@ -49,22 +49,23 @@ def _shape(shapes: Shapes, name: str) -> tuple[int, ...]:
     return shapes[name]
 
 
-def check_is_uniref(shapes: Shapes) -> None:
+def check_is_uniref(names: Iterable[str]) -> None:
     """Refuse checkpoints of something else, naming what is missing.
 
     Raises:
         CheckpointError: for a checkpoint of the SAM variant, or when the tensors that every stage has are absent.
     """
-    if any(".sam.image_encoder." in f".{name}" for name in shapes):
+    names = set(names)
+    if any(".sam.image_encoder." in f".{name}" for name in names):
         raise CheckpointError(
             "this is a checkpoint of UniRef++'s SAM variant, another model family, which cannot be converted yet; "
             "accepted are the R50 and Swin checkpoints of the pretrain, image and video stages"
         )
-    missing = [name for name in ANCHORS if name not in shapes]
+    missing = [name for name in ANCHORS if name not in names]
     if missing:
-        example = ", ".join(sorted(shapes)[:3])
+        example = ", ".join(sorted(names)[:3])
         raise CheckpointError(
-            f"not a UniRef checkpoint: it has no {', '.join(missing)} (its {len(shapes)} tensors begin with: {example})"
+            f"not a UniRef checkpoint: it has no {', '.join(missing)} (its {len(names)} tensors begin with: {example})"
         )
 
 
