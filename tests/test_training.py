@@ -335,8 +335,9 @@ def test_a_used_output_folder_is_refused(tmp_path):
 
 
 def test_the_final_folder_is_a_transformers_model_without_training_helpers(straight_run):
-    import transformers_uniref  # noqa: F401
     from transformers import AutoModel, AutoProcessor
+
+    import transformers_uniref  # noqa: F401
 
     final = straight_run.output / "final"
     model, info = AutoModel.from_pretrained(final, output_loading_info=True)
@@ -372,6 +373,7 @@ def test_the_validation_reports_every_task(straight_run):
     assert straight_run.model.training
 
 
+@pytest.mark.slow
 def test_two_processes_learn_the_same_weights_on_each(tmp_path):
     script = tmp_path / "run.py"
     script.write_text(
@@ -379,7 +381,7 @@ def test_two_processes_learn_the_same_weights_on_each(tmp_path):
         "from accelerate import Accelerator\n"
         "from transformers_uniref.training.config import load_config\n"
         "from transformers_uniref.training.loop import TrainingRun\n"
-        "overrides = ['steps=2', 'micro_batches=[{scenes: {ris: 2}}, {scenes: {fss: 2}}]', 'text.dropout=0.0']\n"
+        "overrides = ['steps=1', 'micro_batches=[{scenes: {ris: 2}}, {scenes: {fss: 2}}]', 'text.dropout=0.0']\n"
         "run = TrainingRun(load_config('world-smoke', overrides), sys.argv[1], accelerator=Accelerator(cpu=True))\n"
         "assert run.run() and run.accelerator.num_processes == 2\n"
         "total = torch.stack([p.detach().double().sum() for p in run.model.parameters()]).sum()[None]\n"
@@ -391,3 +393,20 @@ def test_two_processes_learn_the_same_weights_on_each(tmp_path):
     done = subprocess.run([*command, str(tmp_path / "out")], capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr[-2000:]
     assert (tmp_path / "out" / "final" / "model.safetensors").is_file()
+
+
+def test_sampling_by_a_matrix_equals_sampling_by_interpolation():
+    from transformers_uniref.modeling.deformable_attention import sample_with_grid_sample
+    from transformers_uniref.modeling.dense_sampling import sample_densely
+
+    torch.manual_seed(0)
+    shapes = [(6, 5), (3, 3)]
+    tensors = (torch.randn(2, 39, 2, 4), torch.rand(2, 7, 2, 2, 3, 2) * 1.6 - 0.3, torch.rand(2, 7, 2, 2, 3))
+    results = []
+    for function in (sample_with_grid_sample, sample_densely):
+        value, locations, weights = (tensor.clone().requires_grad_() for tensor in tensors)
+        output = function(value, shapes, locations, weights)
+        output.square().sum().backward()
+        results.append((output, value.grad, locations.grad, weights.grad))
+    for expected, got in zip(*results, strict=True):
+        torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)

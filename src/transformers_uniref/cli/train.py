@@ -12,7 +12,7 @@ HELP = "train a model from a configuration"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
     parser.add_argument("config", nargs="?", help="name of a bundled configuration (see --list) or path of a YAML file")
-    parser.add_argument("--output", type=Path, help="folder of the run: checkpoints/, log.jsonl and, at the end, final/")
+    parser.add_argument("--output", type=Path, help="folder of the run: checkpoints/, log.jsonl, in the end final/")
     parser.add_argument("--resume", action="store_true", help="continue from the newest checkpoint of --output")
     parser.add_argument(
         "--override",
@@ -43,5 +43,6 @@ def run(arguments: argparse.Namespace) -> int:
     complete = train(config, arguments.output, resume=arguments.resume)
     final = arguments.output / "final"
     if arguments.json:
-        print(json.dumps({"complete": complete, "output": str(arguments.output), "final": str(final) if complete else None}))
+        result = {"complete": complete, "output": str(arguments.output), "final": str(final) if complete else None}
+        print(json.dumps(result))
     return 0 if complete else 130

@@ -2,8 +2,8 @@
 
 Bilinear interpolation along an axis weighs position i by max(0, 1 - |x - i|). The weights of a point on a level are the
 outer product of those of its two axes, and points only add up: so the samples of one query are a row of a (queries x
-tokens) matrix. For some hundred tokens building that matrix and its gradient is several times cheaper than gathering and
-scattering corners; its memory grows with queries * tokens.
+tokens) matrix. For some hundred tokens building that matrix and its gradient is several times cheaper than gathering
+and scattering corners; its memory grows with queries * tokens.
 """
 
 from __future__ import annotations

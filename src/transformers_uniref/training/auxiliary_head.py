@@ -1,7 +1,7 @@
 """A training-only linear head that asks the fused features for the target mask.
 
-It makes the reference's influence worth something before the transformer has learned to find objects. It lives outside the
-model, so that it is in no saved folder.
+It makes the reference's influence worth something before the transformer has learned to find objects. It lives outside
+the model, so that it is in no saved folder.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ class AuxiliaryMaskHead(nn.Module):
         total = targets.new_zeros((), dtype=torch.float32)
         for head, features in zip(self.heads, fused_features, strict=False):
             logits = head(features)[:, 0].float().flatten(1)
-            target = F.adaptive_avg_pool2d(targets[:, None].float(), features.shape[-2:]).flatten(1)
+            target = F.adaptive_avg_pool2d(targets[:, None].float(), (features.shape[-2], features.shape[-1])).flatten(
+                1
+            )
             entropy = F.binary_cross_entropy_with_logits(logits, target)
             probability = logits.sigmoid()
             overlap = (2 * (probability * target).sum(1) + 1) / (probability.sum(1) + target.sum(1) + 1)

@@ -15,7 +15,8 @@ PREFIX = "step-"
 
 def list_checkpoints(folder: Path) -> list[Path]:
     """Complete checkpoints of `folder`, oldest first."""
-    return sorted(path for path in folder.glob(f"{PREFIX}*") if (path / STATE_FILE).is_file() and path.suffix != ".partial")
+    found = folder.glob(f"{PREFIX}*")
+    return sorted(path for path in found if (path / STATE_FILE).is_file() and path.suffix != ".partial")
 
 
 def save_checkpoint(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:

@@ -1,4 +1,4 @@
-"""The training configuration: dataclasses filled from YAML, changed by dotted overrides, strict about names and types."""
+"""The training configuration: dataclasses filled from YAML, changed by dotted overrides, strict about names."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class OptimizerConfig:
 
 @dataclass
 class AuxiliaryConfig:
-    """A training-only linear head on the fused features; `weight` 0 switches it off. It is never saved with the model."""
+    """A training-only linear head on the fused features, never saved with the model; `weight` 0 switches it off."""
 
     weight: float = 1.0
     levels: int = 2
@@ -232,7 +232,7 @@ def _build(kind: Any, value: Any, where: str) -> Any:
         ]
         if missing:
             raise ValueError(f"{where or 'configuration'}: missing {', '.join(missing)}")
-        return kind(**arguments)
+        return typing.cast(Any, kind)(**arguments)
     origin = typing.get_origin(kind)
     if origin is Literal:
         choices = typing.get_args(kind)
@@ -273,7 +273,7 @@ def apply_override(values: dict[str, Any], override: str) -> None:
     """Change nested `values` in place by one `dotted.key=value`; list positions are numbers, values are YAML."""
     path, separator, text = override.partition("=")
     if not separator or not path:
-        raise ValueError(f"override: got {override!r}; expected key=value, such as steps=100 or optimizer.learning_rate=1e-3")
+        raise ValueError(f"override: got {override!r}; expected key=value, such as optimizer.learning_rate=1e-3")
     *parents, last = path.strip().split(".")
     node: Any = values
     try:
@@ -301,7 +301,7 @@ def load_config(name_or_path: str | Path, overrides: list[str] | tuple[str, ...]
 
     Raises:
         FileNotFoundError: neither a bundled name nor a file.
-        ValueError, TypeError: an unknown option, a value of the wrong type, or one that makes no sense; the option is named.
+        ValueError, TypeError: an unknown option, a value of the wrong type or without sense; the option is named.
     """
     bundled = bundled_configs()
     path = bundled.get(str(name_or_path), Path(name_or_path))

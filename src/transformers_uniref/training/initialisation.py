@@ -1,18 +1,19 @@
 """Start values that make a tiny model learn soon: UniFusion looks at its references, masks start undecided.
 
-Training only: neither the architecture nor the meaning of a parameter changes, and a model trained from these start values
-is an ordinary UniRef. A model card of such a model states them. From the released start values (xavier projections, zero
-gates) a tiny model finds objects first and ignores the reference for a long time.
+Training only: neither the architecture nor the meaning of a parameter changes, and a model trained from these start
+values is an ordinary UniRef. A model card of such a model states them. From the released start values (xavier
+projections, zero gates) a tiny model finds objects first and ignores the reference for a long time.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-from torch import nn
 
 
 @torch.no_grad()
-def identity_fusion_(fusion: nn.Module, heads: int, noise: float, gate: float = 0.0, generator: torch.Generator | None = None):
+def identity_fusion_(fusion: Any, heads: int, noise: float, gate: float = 0.0) -> None:
     """Make UniFusion compare like with like: in every head W_q = W_k = rows of an identity matrix + noise.
 
     Head h reads `head_dim` consecutive channels of the normalised features, starting where head h - 1 ended (round and
@@ -34,7 +35,7 @@ def identity_fusion_(fusion: nn.Module, heads: int, noise: float, gate: float = 
         # A head wider than the features repeats channels: keep q.k on the scale of one identity.
         identity *= (width / head_dim) ** 0.5
     for projection in (fusion.q_proj, fusion.k_proj):
-        random = torch.randn(identity.shape, generator=generator) * noise
+        random = torch.randn(identity.shape) * noise
         projection.weight.copy_(identity + random)
         projection.bias.zero_()
     if gate:
@@ -42,7 +43,7 @@ def identity_fusion_(fusion: nn.Module, heads: int, noise: float, gate: float = 
 
 
 @torch.no_grad()
-def calm_controller_(controller: nn.Module, scale: float) -> None:
+def calm_controller_(controller: Any, scale: float) -> None:
     """Multiply the start weights of the mask controller's last layer by `scale`.
 
     The dynamic convolutions read coordinates in pixels, so from ordinary start weights the first mask logits are in the

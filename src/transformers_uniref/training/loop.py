@@ -147,7 +147,8 @@ class TrainingRun:
             batch = batch.to(self.device)
             loss, output, terms = self.forward(batch)
             if not torch.isfinite(loss):
-                raise FloatingPointError(f"the loss of step {self.step} is {float(loss)} (tasks {sorted(set(batch.tasks))})")
+                tasks = ", ".join(sorted(set(batch.tasks)))
+                raise FloatingPointError(f"the loss of step {self.step} is {float(loss)} (tasks: {tasks})")
             self.accelerator.backward(batch.weight * loss)
             kind = "+".join(dict.fromkeys(batch.tasks))
             for name, value in terms.items():
@@ -193,7 +194,8 @@ class TrainingRun:
         main = self.accelerator.is_main_process
         log = MetricsLog(self.output / "log.jsonl" if main else None, config.steps, self.step)
         if main:
-            (self.output / "config.yaml").write_text(yaml.safe_dump(config.to_dict(), sort_keys=False), encoding="utf-8")
+            written = yaml.safe_dump(config.to_dict(), sort_keys=False)
+            (self.output / "config.yaml").write_text(written, encoding="utf-8")
         parameters = sum(p.numel() for p in self.model.parameters())
         log.message(
             f"{parameters / 1e6:.2f} M parameters, {self.mixture.scenes_per_step} scenes a step, device {self.device}, "
@@ -219,7 +221,7 @@ class TrainingRun:
                 logged = self.step % config.log_every == 0 or self.step == config.steps
                 if logged:
                     values = means.pop()
-                    values["learning_rate"] = self.scheduler.get_last_lr()[0]
+                    values["learning_rate"] = float(self.scheduler.get_last_lr()[0])
                     log.record("train", self.step, values)
                     text = summary(values)
                 log.progress(self.step, text, final=logged)
@@ -248,7 +250,7 @@ class TrainingRun:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        previous = {}
+        previous: dict[int, Any] = {}
 
         def request_stop(number: int, frame: Any) -> None:
             self.stop_requested = True
@@ -259,11 +261,11 @@ class TrainingRun:
         try:
             yield
         finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
+            for signal_number, handler in previous.items():
+                signal.signal(signal_number, handler)
 
     def export(self) -> Path:
-        """Write the averaged weights, configuration, processor and tokenizer as a Transformers folder, `output/final`."""
+        """Write averaged weights, configuration, processor and tokenizer as a Transformers folder, `output/final`."""
         from ..processors.processing_uniref import UniRefProcessor
 
         final = self.output / "final"
@@ -289,7 +291,7 @@ class TrainingRun:
 
 
 def build_image_processor(size: int) -> Any:
-    """The image processor of a model that was trained on `size` x `size` pixels: shortest side `size` for every task."""
+    """The image processor of a model trained on `size` x `size` pixels: shortest side `size` for every task."""
     from ..processors.image_processing_uniref import UniRefImageProcessorPil
 
     return UniRefImageProcessorPil(size={"shortest_edge": size, "longest_edge": 3 * size})

@@ -44,15 +44,16 @@ class MicroBatchPlan:
 class Mixture:
     """Plans the micro-batches of every step.
 
-    Several processes share a step: process r of P takes the scenes r, r + P, ... of each micro-batch, so a run draws the
-    same scenes on one process or on many.
+    Several processes share a step: process r of P takes the scenes r, r + P, ... of each micro-batch, so a run draws
+    the same scenes on one process or on many.
     """
 
     def __init__(self, config: TrainingConfig, process_index: int = 0, num_processes: int = 1) -> None:
         smallest = min(sum(micro_batch.scenes.values()) for micro_batch in config.micro_batches)
         if num_processes > smallest:
             raise ValueError(
-                f"micro_batches: the smallest has {smallest} scene(s), too few to share between {num_processes} processes"
+                f"micro_batches: the smallest has {smallest} scene(s), too few to share between {num_processes} "
+                "processes"
             )
         self.config = config
         self.process_index = process_index

@@ -12,7 +12,7 @@ from .initialisation import calm_controller_, identity_fusion_
 
 
 def build_model_config(config: TrainingConfig, vocabulary_size: int) -> Any:
-    """The `UniRefConfig` of a run: `config.model` with a ResNet backbone and a BERT text encoder of the configured sizes."""
+    """The `UniRefConfig` of a run: `config.model` with a ResNet and a BERT of the configured sizes."""
     from ..modeling.configuration_uniref import UniRefConfig
 
     reserved = sorted({"backbone_config", "text_config"} & set(config.model))
@@ -23,7 +23,6 @@ def build_model_config(config: TrainingConfig, vocabulary_size: int) -> Any:
         hidden_sizes=list(config.backbone.hidden_sizes),
         depths=list(config.backbone.depths),
         layer_type=config.backbone.layer_type,
-        out_features=["stage1", "stage2", "stage3", "stage4"],
     )
     text = BertConfig(
         vocab_size=vocabulary_size,

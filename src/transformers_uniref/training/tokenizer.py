@@ -14,7 +14,7 @@ def build_tokenizer(words: Iterable[str], text_length: int) -> BertTokenizer:
     """Build a lower-casing BERT tokenizer over `words`.
 
     Letters and digits are tokens too, at the start and inside a word, so that a Latin word outside the vocabulary is
-    spelled instead of lost; other scripts become [UNK]. The result depends on the set of words only, not on their order.
+    spelled instead of lost; other scripts become [UNK]. The result depends on the set of words, not on their order.
 
     Args:
         words: the words to know, lower case, without spaces.

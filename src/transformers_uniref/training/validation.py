@@ -48,9 +48,9 @@ class Validation:
         """Measure `model`, which is left in the mode it came in.
 
         Returns:
-            fractions: `<task>/iou`, `<task>/right`, `<task>/score...` as in training; `swap` (scenes in which the sentences
-            of two objects each gave their own object); `vos/propagated`, `rvos/propagated` (mean IoU from the first
-            frame's mask on), `rvos/recovered` (right object in frame 4 although the first mask was another object's).
+            fractions: `<task>/iou`, `<task>/right`, `<task>/score...` as in training; `swap` (scenes in which the
+            sentences of two objects each gave their own object); `vos/propagated`, `rvos/propagated` (mean IoU from the
+            first frame's mask on), `rvos/recovered` (right object in frame 4 although the first mask was another's).
         """
         if self._batches is None:
             self._batches, self._clips = self._draw()
@@ -80,7 +80,8 @@ class Validation:
         batches = []
         for task, shots, count in plans:
             samples = [
-                self.source.draw(ScenePlan(task, index, config.size, shots, easy=False, seed=index)) for index in range(count)
+                self.source.draw(ScenePlan(task, index, config.size, shots, easy=False, seed=index))
+                for index in range(count)
             ]
             for start in range(0, count, config.batch_size):
                 batches.append(self.collator(samples[start : start + config.batch_size]))
@@ -111,7 +112,9 @@ class Validation:
                 questions.append((position, number, another, clip["sentences"][number][0]))
         return questions
 
-    def _propagate(self, model: Any, device: Any, autocast: Callable[[], AbstractContextManager], means: RunningMeans) -> None:
+    def _propagate(
+        self, model: Any, device: Any, autocast: Callable[[], AbstractContextManager], means: RunningMeans
+    ) -> None:
         questions = self._questions()
         if not questions:
             return

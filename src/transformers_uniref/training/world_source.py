@@ -111,7 +111,7 @@ class WorldSource:
         return Sample(frames[target], entries)
 
     def _choose_frames(self, count: int, shots: int, rng: np.random.Generator) -> tuple[int, list[int], int]:
-        """First reference, further references, target: an order in time like that of a propagation, either direction."""
+        """First reference, further references, target: ordered in time as in a propagation, either direction."""
         times = [int(v) for v in rng.choice(count, size=2, replace=False)]
         first, target = times
         step = 1 if target > first else -1
@@ -133,7 +133,8 @@ class WorldSource:
     ) -> Entry:
         labels = clip["label_maps"]
         numbers = sorted(set().union(*present) - {number})
-        others = np.stack([labels[target] == other for other in numbers if other in present[target]] or [labels[target] < 0])
+        shown = [other for other in numbers if other in present[target]]
+        others = labels[target] == np.array(shown, dtype=labels.dtype)[:, None, None]
         entry = Entry(plan.task, labels[target] == number, others)
         if plan.task != "vos":
             entry.sentence = sentences[number][rng.integers(len(sentences[number]))]
@@ -144,7 +145,8 @@ class WorldSource:
                 self._mislead(masks, labels, present, reference_frames, numbers, rng)
             else:
                 # The first reference is given by a person; the later ones are predictions.
-                self._damage(masks, labels, present, reference_frames, numbers, range(min(1, plan.shots - 1), plan.shots), rng)
+                predicted = range(min(1, plan.shots - 1), plan.shots)
+                self._damage(masks, labels, present, reference_frames, numbers, predicted, rng)
             entry.reference_masks = masks
         return entry
 
@@ -181,8 +183,9 @@ class WorldSource:
         if everywhere and rng.random() < 0.75:
             wrong = int(rng.choice(everywhere))
             # Often all references are wrong; sometimes the last one has already recovered.
-            last = len(reference_frames) if len(reference_frames) == 1 or rng.random() < 0.6 else len(reference_frames) - 1
-            for position in range(last):
+            count = len(reference_frames)
+            wrong_ones = count if count == 1 or rng.random() < 0.6 else count - 1
+            for position in range(wrong_ones):
                 masks[position] = labels[reference_frames[position]] == wrong
         else:
             self._damage(masks, labels, present, reference_frames, numbers, range(len(masks)), rng)
