@@ -106,7 +106,7 @@ class _BagSampling(torch.autograd.Function):
         row, y = _locate(coordinates[..., 1], sizes[1], lasts[1])
         first = first.mul_(heads).addcmul_(row, row_length).add_(level_start)
         image = torch.arange(batch, dtype=first.dtype, device=first.device) * (tokens * heads)
-        first = (first.view(batch, -1) + image[:, None]).view(bags, per_bag)
+        first = (first.view(batch, queries, heads * per_bag) + image[:, None, None]).view(bags, per_bag)
 
         factors = weights.reshape(lines, heads * per_bag)
         corner_weights = _corner_weights(*_hats(x, seconds[0]), *_hats(y, seconds[1]), factors)
@@ -235,7 +235,8 @@ def _corner_weights(x0: Tensor, x1: Tensor, y0: Tensor, y1: Tensor, factors: Ten
 def _row_products(gradient: Tensor, table: Tensor, rows: Tensor) -> Tensor:
     """Inner product of each bag's gradient (bags, d) with the table rows (bags, n) that the bag has read: (bags, n)."""
     bags, per_bag = rows.shape
-    if torch.compiler.is_compiling() or not _has_sampled_products() or rows.numel() >= 2**31:
+    # A sparse matrix holds at most bags * table rows numbers, and at most 2^31 with 32-bit indices.
+    if torch.compiler.is_compiling() or per_bag > len(table) or rows.numel() >= 2**31 or not _has_sampled_products():
         starts = torch.arange(0, bags * per_bag, per_bag, dtype=torch.int32, device=rows.device)
         bag = torch.arange(bags, dtype=torch.int32, device=rows.device)[:, None].expand(bags, per_bag).reshape(-1)
         products = torch.ops.aten._embedding_bag_per_sample_weights_backward(
@@ -275,8 +276,9 @@ def _table_gradient(
 ) -> Tensor:
     """Gradient of the table: each row becomes a bag of the output gradients (bags, d) that it takes part in.
 
-    The bags are found once, by sorting the first corners. The other corners repeat them a constant number of rows
-    later, so that their sums are moved there as a whole.
+    The bags are found once, by sorting the first corners. The other corners have the same bags one pixel to the right,
+    one line below, or both. No first corner lies in the last column or line of its level (where these are also the
+    first, the other corners weigh nothing), so that moving all sums at once takes none to a foreign line.
     """
     batch, tokens, heads, channels = value.shape
     table_rows, per_bag = batch * tokens * heads, first.shape[1]
@@ -286,23 +288,24 @@ def _table_gradient(
     starts = counts.cumsum(0, dtype=torch.int32) - counts
     sources = order // per_bag
 
-    total = None
-    for corner, weights in enumerate(corner_weights):
-        sums = F.embedding_bag(
-            sources, gradient, starts, mode="sum", per_sample_weights=weights.view(-1).index_select(0, order)
-        ).view(batch, tokens, heads * channels)
-        if total is None:
-            total = sums
-            continue
-        start = 0
-        for height, width in shapes:
-            right, below = corner % 2, corner // 2
-            # A level of one pixel has no second corner: its weight is zero.
-            if width > right and height > below:
-                step, end = below * width + right, start + height * width
-                total[:, start + step : end] += sums[:, start : end - step]
-            start += height * width
-    return total.view(value.shape)
+    def sums(weights: Tensor) -> Tensor:
+        weights = weights.view(-1).index_select(0, order)
+        bags = F.embedding_bag(sources, gradient, starts, mode="sum", per_sample_weights=weights)
+        return bags.view(batch, tokens, heads * channels)
+
+    def line(left: Tensor, right: Tensor) -> Tensor:
+        total = sums(left)
+        total[:, 1:] += sums(right)[:, :-1]
+        return total
+
+    top_left, top_right, bottom_left, bottom_right = corner_weights
+    bottom = line(bottom_left, bottom_right).split([height * width for height, width in shapes], dim=1)
+    moved = [
+        part
+        for (_, width), level in zip(shapes, bottom, strict=True)
+        for part in (torch.zeros_like(level[:, :width]), level[:, :-width])
+    ]
+    return line(top_left, top_right).add_(torch.cat(moved, dim=1)).view(value.shape)
 
 
 @use_kernel_forward_from_hub("MultiScaleDeformableAttention")
