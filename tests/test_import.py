@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import transformers_uniref
+from transformers_uniref.import_hooks import after_import
 from transformers_uniref.registration import DEFAULT_CHECKPOINT, DeferredEntries, DeferredEntry
 
 HEAVY = ("torchvision", "av", "skimage", "datasets", "accelerate", "matplotlib", "peft", "scipy", "pandas")
@@ -108,6 +112,26 @@ def test_tasks_have_their_pipeline_and_a_default_model() -> None:
         _, description, _ = PIPELINE_REGISTRY.check_task(task)
         assert _resolve_impl(description["impl"]) is getattr(transformers_uniref, name)
         assert description["default"]["model"] == (str(DEFAULT_CHECKPOINT), None)
+
+
+def test_a_listener_hears_of_the_first_import_that_succeeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    heard: list[str] = []
+    after_import("awaited_module", lambda module: heard.append(module.NAME))
+    file = tmp_path / "awaited_module.py"
+    file.write_text("raise RuntimeError")
+    assert importlib.util.find_spec("awaited_module") is not None and heard == []
+    with pytest.raises(RuntimeError):
+        importlib.import_module("awaited_module")
+    file.write_text("NAME = 'awaited'  # of another length")
+    importlib.invalidate_caches()
+    importlib.import_module("awaited_module")
+    assert heard == ["awaited"]
+    importlib.reload(sys.modules["awaited_module"])
+    assert heard == ["awaited"]
+    after_import("awaited_module", lambda module: heard.append("at once"))
+    assert heard == ["awaited", "at once"]
+    del sys.modules["awaited_module"]
 
 
 def test_registries_can_be_pickled() -> None:

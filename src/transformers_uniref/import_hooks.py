@@ -17,11 +17,11 @@ AfterImport = Callable[[ModuleType], None]
 
 
 class _NotifyingLoader(importlib.abc.Loader):
-    """Loads a module with its own loader, then tells the listener."""
+    """Loads a module with its own loader, then tells the listener, once."""
 
-    def __init__(self, loader: importlib.abc.Loader, listener: AfterImport) -> None:
+    def __init__(self, loader: importlib.abc.Loader, listeners: dict[str, AfterImport]) -> None:
         self.loader = loader
-        self.listener = listener
+        self.listeners = listeners
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
         return self.loader.create_module(spec)
@@ -32,7 +32,9 @@ class _NotifyingLoader(importlib.abc.Loader):
         if module.__spec__ is not None:
             module.__spec__.loader = self.loader
         self.loader.exec_module(module)
-        self.listener(module)
+        listener = self.listeners.pop(module.__name__, None)
+        if listener is not None:
+            listener(module)
 
 
 class _WaitingFinder(importlib.abc.MetaPathFinder):
@@ -44,14 +46,13 @@ class _WaitingFinder(importlib.abc.MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        listener = self.listeners.pop(fullname, None)
-        if listener is None:
+        if fullname not in self.listeners:
             return None
         for finder in list(sys.meta_path):
             spec = None if finder is self else finder.find_spec(fullname, path, target)
             if spec is not None:
                 if spec.loader is not None:
-                    spec.loader = _NotifyingLoader(spec.loader, listener)
+                    spec.loader = _NotifyingLoader(spec.loader, self.listeners)
                 return spec
         return None
 
