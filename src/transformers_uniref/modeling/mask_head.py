@@ -97,7 +97,7 @@ class MaskHead(nn.Module):
 
 
 def aligned_upsample(masks: Tensor, factor: int = _STRIDE) -> Tensor:
-    """"Aligned bilinear" upsampling (CondInst): keeps the centres of low-resolution pixels in place.
+    """ "Aligned bilinear" upsampling (CondInst): keeps the centres of low-resolution pixels in place.
 
     Args:
         masks: (N, M, h, w).

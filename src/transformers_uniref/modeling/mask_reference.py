@@ -116,9 +116,7 @@ class MaskReferenceEncoder(nn.Module):
             inputs = width
         self.stages = nn.ModuleList(stages)
         self.extra_level = ConvNorm(widths[-1], config.d_model, 3, stride=2)
-        self.fusers = nn.ModuleList(
-            [ValueFuser(width, config.d_model) for width in (*widths[1:], config.d_model)]
-        )
+        self.fusers = nn.ModuleList([ValueFuser(width, config.d_model) for width in (*widths[1:], config.d_model)])
 
     def forward(self, features: VisualFeatures, masks: Tensor) -> References:
         """Encode annotated frames.

@@ -162,6 +162,14 @@ class UniRefModel(VideoPropagationMixin, UniRefPreTrainedModel):
         self.criterion = UniRefCriterion(config)
         self.post_init()
 
+    def set_attn_implementation(self, attn_implementation: str | dict, allow_all_kernels: bool = False) -> None:
+        """Change the attention implementation, as in Transformers; a backbone without attention is left alone."""
+        backbone = self.visual_encoder.backbone
+        if isinstance(attn_implementation, str) and not backbone._supports_sdpa:
+            kept = backbone.config._attn_implementation
+            attn_implementation = {"": attn_implementation, "text_config": attn_implementation, "backbone_config": kept}
+        super().set_attn_implementation(attn_implementation, allow_all_kernels)
+
     def encode_image(self, pixel_values: Tensor, pixel_mask: Tensor | None = None) -> VisualFeatures:
         """Images (B, 3, H, W), mask (B, H, W) non-zero where the image is, to the visual pyramid."""
         return self.visual_encoder(pixel_values, pixel_mask)
@@ -169,7 +177,9 @@ class UniRefModel(VideoPropagationMixin, UniRefPreTrainedModel):
     def encode_language(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> References:
         """Sentences as token ids (N, L), mask (N, L) non-zero for real tokens, to references."""
         if not self.config.use_language_references:
-            raise ValueError("input_ids was given, but this model has no text encoder (use_language_references is off).")
+            raise ValueError(
+                "input_ids was given, but this model has no text encoder (use_language_references is off)."
+            )
         if input_ids.dim() != 2:
             raise ValueError(f"input_ids must have shape (N, L), got {tuple(input_ids.shape)}.")
         if attention_mask is not None and not is_tracing() and not bool(attention_mask.any(1).all()):
@@ -179,7 +189,9 @@ class UniRefModel(VideoPropagationMixin, UniRefPreTrainedModel):
     def encode_mask_references(self, features: VisualFeatures, masks: Tensor) -> References:
         """Masks (N, H, W) of N frames, or of one frame that all share, to references."""
         if not self.config.use_mask_references:
-            raise ValueError("reference_masks was given, but this model has no value encoder (use_mask_references is off).")
+            raise ValueError(
+                "reference_masks was given, but this model has no value encoder (use_mask_references is off)."
+            )
         if masks.dim() != 3 or masks.shape[-2:] != features.pixel_values.shape[-2:]:
             raise ValueError(
                 f"reference_masks must have the padded size {tuple(features.pixel_values.shape[-2:])} of their frames, "
@@ -294,7 +306,9 @@ class UniRefModel(VideoPropagationMixin, UniRefPreTrainedModel):
         Raises:
             ValueError: when inputs are missing or their shapes contradict each other.
         """
-        output_hidden_states = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
+        output_hidden_states = (
+            self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
+        )
         return_dict = self.config.return_dict if return_dict is None else return_dict
         if inference_session is not None:
             if pixel_values is not None or input_ids is not None or reference_masks is not None or labels is not None:
@@ -353,7 +367,9 @@ class UniRefModel(VideoPropagationMixin, UniRefPreTrainedModel):
             output.encoder_boxes = transformed.proposal_boxes
         return output if return_dict else output.to_tuple()
 
-    def _encode_examples(self, pixel_values: Tensor | None, pixel_mask: Tensor | None, masks: Tensor | None) -> References:
+    def _encode_examples(
+        self, pixel_values: Tensor | None, pixel_mask: Tensor | None, masks: Tensor | None
+    ) -> References:
         if pixel_values is None or masks is None:
             raise ValueError("reference_pixel_values and reference_masks must be given together.")
         if pixel_values.dim() != 5 or masks.dim() != 4 or pixel_values.shape[:2] != masks.shape[:2]:
@@ -361,7 +377,9 @@ class UniRefModel(VideoPropagationMixin, UniRefPreTrainedModel):
                 "reference_pixel_values must have shape (N, K, 3, H, W) and reference_masks (N, K, H, W), "
                 f"got {tuple(pixel_values.shape)} and {tuple(masks.shape)}."
             )
-        features = self.encode_image(pixel_values.flatten(0, 1), None if pixel_mask is None else pixel_mask.flatten(0, 1))
+        features = self.encode_image(
+            pixel_values.flatten(0, 1), None if pixel_mask is None else pixel_mask.flatten(0, 1)
+        )
         return merge_shots(self.encode_mask_references(features, masks.flatten(0, 1)), pixel_values.shape[1])
 
     def _predictions(

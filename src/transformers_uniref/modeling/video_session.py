@@ -219,7 +219,7 @@ class UniRefVideoSession:
             raise ValueError(f"`dtype` must be torch.float32, torch.bfloat16 or torch.float16; got {dtype!r}.")
         if output_size is not None and (len(output_size) != 2 or min(output_size) < 1):
             raise ValueError(f"`output_size` must be (height, width), both 1 or more; got {output_size!r}.")
-        if video is not None and not hasattr(video, "size"):
+        if video is not None and not isinstance(getattr(video, "size", None), tuple):
             from ..processors.video_frames import VideoFrames
 
             video = VideoFrames(video)
@@ -317,6 +317,8 @@ class UniRefVideoSession:
                 f"{self.next_frame_idx} or a later one."
             )
         mask = self._fit(_binary_mask(mask))
+        if not bool(mask.any()):
+            raise ValueError("`mask` has no pixel of the object left at the frame's size.")
         self._prompts.setdefault(obj_id, ObjectPrompts()).masks[frame_idx] = mask
         self._restart_needed |= self._has_passed(frame_idx)
 
@@ -421,8 +423,9 @@ class UniRefVideoSession:
     def _network_input(self, frame: Any, name: str) -> tuple[Tensor, Tensor, tuple[int, int], tuple[int, int]]:
         """pixel_values (1, 3, H, W), pixel_mask (1, H, W), (height, width) inside them, (height, width) as it came."""
         if isinstance(frame, Mapping):
-            values, mask = frame["pixel_values"], frame.get("pixel_mask")
-            return _checked_pixels(values, mask, name)
+            if "pixel_values" not in frame:
+                raise ValueError(f"`{name}` as a dictionary must hold `pixel_values`; got {', '.join(map(str, frame))}.")
+            return _checked_pixels(frame["pixel_values"], frame.get("pixel_mask"), name)
         if isinstance(frame, torch.Tensor) and frame.is_floating_point():
             return _checked_pixels(frame, None, name)
         if self.image_processor is None:

@@ -34,6 +34,9 @@ class VisualEncoder(nn.Module):
     def __init__(self, config: UniRefConfig):
         super().__init__()
         self.d_model = config.d_model
+        if not AutoBackbone._model_mapping[type(config.backbone_config)]._supports_sdpa:
+            # A backbone without attention refuses the implementation that the whole model was asked for.
+            config.backbone_config._attn_implementation = "eager"
         self.backbone = AutoBackbone.from_config(config.backbone_config)
         if config.backbone_config.model_type == "swin":
             # The library's backbone computes this norm of the last stage and returns nothing of it.
