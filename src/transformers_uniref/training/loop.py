@@ -320,10 +320,14 @@ def train(config: TrainingConfig, output: str | Path, resume: bool = False) -> b
         True when the run is complete, False when it was interrupted and can be resumed.
     """
     output = Path(output)
-    if output.is_dir() and any(output.iterdir()) and not resume:
-        raise FileExistsError(f"output: {output} is not empty; give another folder or resume")
-    run = TrainingRun(config, output)
-    output.mkdir(parents=True, exist_ok=True)
+    accelerator = Accelerator(mixed_precision=config.mixed_precision)
+    if accelerator.is_main_process:
+        if output.is_dir() and any(output.iterdir()) and not resume:
+            raise FileExistsError(f"output: {output} is not empty; give another folder or resume")
+        output.mkdir(parents=True, exist_ok=True)
+    # Nobody writes before the folder was judged.
+    accelerator.wait_for_everyone()
+    run = TrainingRun(config, output, accelerator=accelerator)
     if resume:
         run.resume()
     return run.run()
