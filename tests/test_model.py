@@ -7,9 +7,9 @@ import copy
 import pytest
 import torch
 from huggingface_hub.errors import StrictDataclassError
-from model_support import label, padded, picture, sentence, small_config, small_model
 from transformers import AutoConfig, AutoModel
 
+from model_support import label, padded, picture, sentence, small_config, small_model
 from transformers_uniref import UniRefConfig, UniRefModel
 
 SIZE = 64
@@ -126,7 +126,7 @@ def test_sentences_of_different_lengths_share_a_batch(model):
 
 @torch.no_grad()
 def test_images_of_different_sizes_share_a_batch(model):
-    """Boxes stay relative to each image's own area. Masks near the border may differ: the released head reads padding."""
+    """Each image keeps its own coordinates, whatever the size of the batch."""
     small, large = picture(1, 64, 96, 1), picture(1, 96, 128, 2)
     canvas, mask = padded(small, 96, 128)
     ids = sentence(2, 5)

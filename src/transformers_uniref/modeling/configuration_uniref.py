@@ -13,7 +13,7 @@ class UniRefConfig(PreTrainedConfig):
     r"""Configuration of [`UniRefModel`]. The defaults are the released ResNet-50 model.
 
     Args:
-        backbone_config: any Transformers backbone with four output stages at strides 4, 8, 16 and 32. Default: ResNet-50.
+        backbone_config: any Transformers backbone with four stages at strides 4, 8, 16 and 32. Default: ResNet-50.
         text_config: any Transformers text encoder. Default: BERT-base; ignored when `use_language_references` is off.
         use_language_references: whether the model has a text encoder.
         use_mask_references: whether the model has a value encoder for annotated frames. A model without either
@@ -41,7 +41,8 @@ class UniRefConfig(PreTrainedConfig):
         mask_channels: channels of the mask features (8 in the released code).
         matching: `"ota"` (released: several queries a target) or `"hungarian"` (one).
         mask_loss_type: `"focal"` (released) or `"bce"` (the paper's text).
-        loss_normalizer: `"local"` divides by the matches of this process (released), `"mean"` by their mean over processes.
+        loss_normalizer: `"local"` divides by the matches of this process (released), `"mean"` by the mean of all
+            processes.
         class_loss_weight: weight of the focal classification loss.
         box_loss_weight: weight of the L1 loss.
         giou_loss_weight: weight of the GIoU loss.
@@ -61,8 +62,9 @@ class UniRefConfig(PreTrainedConfig):
         "num_hidden_layers": "encoder_layers",
     }
 
-    backbone_config: dict | PreTrainedConfig | None = None
-    text_config: dict | PreTrainedConfig | None = None
+    # Dictionaries or configurations when given, configurations afterwards.
+    backbone_config: Any = None
+    text_config: Any = None
     use_language_references: bool = True
     use_mask_references: bool = True
     d_model: int = 256

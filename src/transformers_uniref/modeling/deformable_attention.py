@@ -236,7 +236,8 @@ def _row_products(gradient: Tensor, table: Tensor, rows: Tensor) -> Tensor:
     """Inner product of each bag's gradient (bags, d) with the table rows (bags, n) that the bag has read: (bags, n)."""
     bags, per_bag = rows.shape
     # A sparse matrix holds at most bags * table rows numbers, and at most 2^31 with 32-bit indices.
-    if torch.compiler.is_compiling() or per_bag > len(table) or rows.numel() >= 2**31 or not _has_sampled_products():
+    fits = not torch.compiler.is_compiling() and per_bag <= table.shape[0] and rows.numel() < 2**31
+    if not fits or table.device.type != "cpu" or not _has_sampled_products():
         starts = torch.arange(0, bags * per_bag, per_bag, dtype=torch.int32, device=rows.device)
         bag = torch.arange(bags, dtype=torch.int32, device=rows.device)[:, None].expand(bags, per_bag).reshape(-1)
         products = torch.ops.aten._embedding_bag_per_sample_weights_backward(
@@ -258,14 +259,15 @@ def _sampled_products(gradient: Tensor, table: Tensor, rows: Tensor) -> Tensor:
 
 @functools.lru_cache(maxsize=1)
 def _has_sampled_products() -> bool:
-    """Whether this build of PyTorch has the sparse product, three times as fast as the gradient of `embedding_bag`.
+    """Whether this build of PyTorch has the sparse product, up to three times as fast as `embedding_bag`'s gradient.
 
     The first sparse tensor of a process warns that the layout is young; the trial here keeps that from users.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            products = _sampled_products(torch.ones(1, 2), torch.ones(3, 2), torch.tensor([[2, 2]], dtype=torch.int32))
+            rows = torch.tensor([[2, 2]], dtype=torch.int32, device="cpu")
+            products = _sampled_products(torch.ones(1, 2, device="cpu"), torch.ones(3, 2, device="cpu"), rows)
         except RuntimeError:
             return False
     return products.tolist() == [[2.0, 2.0]]
@@ -312,7 +314,7 @@ def _table_gradient(
 class DeformableSampling(nn.Module):
     """`sample_values` as a module without parameters: the place where Transformers puts its compiled CUDA kernel.
 
-    The argument list is the kernel's.
+    The argument list is the kernel's, which wants value, locations and weights in one dtype.
     """
 
     def forward(
@@ -418,11 +420,16 @@ class MultiScaleDeformableAttention(nn.Module):
             weights = weights.view(batch, queries, self.heads, self.levels, self.points)
             references = reference_points.to(offsets.dtype)[:, :, None, :, None]
             # From pageable memory, so that the copy does not wait for the work already given to an accelerator.
-            shapes = torch.tensor(spatial_shapes).to(offsets.device, non_blocking=True)
+            shapes = torch.tensor(spatial_shapes, device="cpu").to(offsets.device, non_blocking=True)
             if reference_points.shape[-1] == 2:
                 locations = references + offsets / shapes.flip(-1)[:, None]
             else:
                 locations = references[..., :2] + offsets / self.points * references[..., 2:] * 0.5
             sizes = shapes.prod(-1)
-            output = self.sampling(value, shapes, spatial_shapes, sizes.cumsum(0) - sizes, locations, weights, 64)
+            starts = sizes.cumsum(0) - sizes
+            # The kernel works through the batch in equal steps of this length: one step fits every batch size.
+            step = batch
+            output = self.sampling(
+                value.to(locations.dtype), shapes, spatial_shapes, starts, locations, weights, step
+            ).to(value.dtype)
         return self.output_proj(output)

@@ -38,7 +38,7 @@ class PerceptronHead(nn.Module):
 
 @dataclass
 class EncodedLevels:
-    """Four levels as one token sequence: memory (N, S, d), mask (N, S) bool (True: image), their shapes and valid ratios."""
+    """Four levels as one sequence: memory (N, S, d), mask (N, S) bool (True: image), shapes and valid ratios."""
 
     memory: Tensor
     mask: Tensor | None

@@ -80,7 +80,7 @@ class UniRefPreTrainedModel(PreTrainedModel):
     config_class = UniRefConfig
     base_model_prefix = "uniref"
     main_input_name = "pixel_values"
-    input_modalities = ("image", "text")
+    input_modalities = ["image", "text"]
     _no_split_modules = ["EncoderLayer", "DecoderLayer", "ValueFuser", "UniFusion", "MaskHead"]
     supports_gradient_checkpointing = True
     _supports_sdpa = True
@@ -128,11 +128,15 @@ class UniRefPreTrainedModel(PreTrainedModel):
         elif isinstance(module, UniRefModel):
             prior = math.log(0.01 / 0.99)  # every query starts as an unlikely object
             for head in module.class_heads:
+                assert isinstance(head, nn.Linear)
                 init.normal_(head.weight, std=0.01)
                 init.constant_(head.bias, prior)
             for head in module.box_heads:
-                init.zeros_(head.layers[-1].weight)
-                init.zeros_(head.layers[-1].bias)
+                assert isinstance(head, PerceptronHead)
+                last = head.layers[-1]
+                assert isinstance(last, nn.Linear)
+                init.zeros_(last.weight)
+                init.zeros_(last.bias)
         else:
             super()._init_weights(module)
 
@@ -156,7 +160,7 @@ class UniRefModel(VideoPropagationMixin, UniRefPreTrainedModel):
         self.transformer = DeformableTransformer(config)
         # One head a decoder layer and a last one for the proposals.
         heads = config.decoder_layers + 1
-        self.class_heads = nn.ModuleList([nn.Linear(config.d_model, config.num_labels) for _ in range(heads)])
+        self.class_heads = nn.ModuleList([nn.Linear(config.d_model, config.num_labels or 1) for _ in range(heads)])
         self.box_heads = nn.ModuleList([PerceptronHead(config.d_model, config.d_model, 4) for _ in range(heads)])
         self.mask_head = MaskHead(config, self.visual_encoder.backbone.channels[0])
         self.criterion = UniRefCriterion(config)

@@ -10,6 +10,11 @@ from torch.nn import functional as F
 class FrozenBatchNorm2d(nn.Module):
     """Batch norm whose statistics and affine parameters are constants (eps 1e-5)."""
 
+    weight: Tensor
+    bias: Tensor
+    running_mean: Tensor
+    running_var: Tensor
+
     def __init__(self, channels: int):
         super().__init__()
         self.register_buffer("weight", torch.ones(channels))

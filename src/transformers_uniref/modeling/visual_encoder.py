@@ -1,5 +1,7 @@
 """Image -> pyramid: a Transformers backbone and the projections to four levels of d channels."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -29,12 +31,13 @@ class ConvNorm(nn.Module):
 
 
 class VisualEncoder(nn.Module):
-    """Backbone stages at strides 4 to 32; 8 to 32 projected by 1x1 convolutions, 64 made from raw 32 by a strided 3x3."""
+    """Backbone stages at strides 4 to 32; 8 to 32 projected by 1x1 convolutions, 64 made from 32 by a strided 3x3."""
 
     def __init__(self, config: UniRefConfig):
         super().__init__()
         self.d_model = config.d_model
-        if not AutoBackbone._model_mapping[type(config.backbone_config)]._supports_sdpa:
+        backbone_class: Any = AutoBackbone._model_mapping[type(config.backbone_config)]
+        if not backbone_class._supports_sdpa:
             # A backbone without attention refuses the implementation that the whole model was asked for.
             config.backbone_config._attn_implementation = "eager"
         self.backbone = AutoBackbone.from_config(config.backbone_config)
