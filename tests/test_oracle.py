@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from oracle_support import image_cases, matching_cases, train_cases
+from oracle_support import image_cases, matching_cases, train_cases, video_cases
 from oracle_support.comparison import Report
 from oracle_support.folder import IMAGE_FAMILIES, find_oracle
 from oracle_support.models import convert_family, load_model, load_processor
@@ -63,6 +63,24 @@ def test_image_case_equals_the_released_code(family: str, name: str, loaded: Cal
     report.finish()
 
 
+@pytest.mark.parametrize(
+    ("family", "name"), [(family, name) for family in IMAGE_FAMILIES for name in ORACLE.cases(f"{family}/bf16")]
+)
+def test_bfloat16_fusion_finds_the_same_object(
+    family: str, name: str, loaded: Callable[[str], tuple[Any, Any]]
+) -> None:
+    if name not in ORACLE.cases(family):
+        pytest.skip(f"the folder has no {family}/{name} to compare with")
+    model, processor = loaded(family)
+    expected = ORACLE.arrays(f"{family}/bf16", name)
+    case = image_cases.read_case(name, ORACLE.inputs(family), expected, processor)
+    if case is None:
+        pytest.skip(f"the folder has no inputs for {family}/bf16/{name}")
+    report = Report(f"{family}/bf16/{name}")
+    image_cases.run_rounded_case(model, case, expected, ORACLE.arrays(family, name), report)
+    report.finish()
+
+
 TRAIN_STEPS = [name for name in ORACLE.json_names("train") if name not in ("notes", "sam")]
 
 
@@ -100,4 +118,23 @@ def test_matching_equals_the_released_code(file: str, name: str) -> None:
     report = Report(f"matching/{file}/{name}")
     arrays = matching_cases.scenario(ORACLE.arrays("matching", file), name)
     matching_cases.run_scenario(arrays, ORACLE.json(f"matching/{file}")[name], report)
+    report.finish()
+
+
+VIDEO_CASES = [name for name in ORACLE.cases("video") if name != "sam"]
+
+
+@pytest.mark.parametrize("name", VIDEO_CASES)
+def test_clip_equals_the_released_code(
+    name: str, converted: Callable[[str], Path], loaded: Callable[[str], tuple[Any, Any]]
+) -> None:
+    noise = ORACLE.json("video/noise")
+    if name not in noise["noise"]:
+        pytest.skip(f"the folder does not say which clip video/{name} was made with")
+    clip = ORACLE.clip(noise["noise"][name]["source_video"])
+    if not clip:
+        pytest.skip(f"the folder has no inputs for video/{name}")
+    report = Report(f"video/{name}")
+    model, processor = loaded("small_r50")[0], load_processor(converted("small_r50"))
+    video_cases.run_clip(name, model, processor, clip, noise, ORACLE.arrays("video", name), report)
     report.finish()

@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 
 from . import scenes
+from .weights import crc32
 
 TESTS = Path(__file__).resolve().parent.parent
 SUBSET = TESTS / "oracle"
 IMAGE_FAMILIES = ("small_r50", "small_swin_tiny")
 INPUTS = "inputs"
+INPUT_CHECKSUMS = "inputs_crc32"
 
 
 def oracle_folder() -> Path:
@@ -75,19 +77,30 @@ class Oracle:
 
     @cache  # noqa: B019
     def inputs(self, family: str) -> dict[str, np.ndarray]:
-        """The inputs of a family; the subset in the repository stores none, they are drawn by the oracle's rule."""
+        """The inputs of a family: stored, or drawn by the oracle's rule where only their checksums are."""
         if family in IMAGE_FAMILIES and not (self.root / family / f"{INPUTS}.npz").is_file():
             family = IMAGE_FAMILIES[0]
-        if (self.root / family / f"{INPUTS}.npz").is_file():
+        if (self.root / family / f"{INPUTS}.npz").is_file() or not self.has_json(INPUT_CHECKSUMS):
             return self.arrays(family, INPUTS)
-        if self.root != SUBSET:
-            raise FileNotFoundError(f"{self.root / family / INPUTS}.npz")
-        if family == "train":
-            return scenes.training_inputs()
-        if family == "video":
-            used = {case["source_video"] for case in self.json("video/noise")["noise"].values()}
-            return scenes.video_inputs(sorted(used))
-        return scenes.image_case_inputs()
+        checksums, drawn = self.json(INPUT_CHECKSUMS)[family], draw_inputs(self, family)
+        for name, array in drawn.items():
+            equal = crc32(array, array.dtype.str) == checksums[name]
+            assert equal, f"{family}/{name}: drawn otherwise than when the oracle was made"
+        return drawn
+
+    def clip(self, index: int) -> dict[str, np.ndarray]:
+        """Frames, masks and token ids of one clip of video/, without its name; empty when the folder lacks it."""
+        prefix = f"video{index}/"
+        return {name.removeprefix(prefix): a for name, a in self.inputs("video").items() if name.startswith(prefix)}
+
+
+def draw_inputs(oracle: Oracle, family: str) -> dict[str, np.ndarray]:
+    if family == "train":
+        return scenes.training_inputs()
+    if family == "video":
+        used = {case["source_video"] for case in oracle.json("video/noise")["noise"].values()}
+        return scenes.video_inputs(sorted(used))
+    return scenes.image_case_inputs()
 
 
 def find_oracle() -> Oracle:

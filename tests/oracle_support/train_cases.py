@@ -39,7 +39,7 @@ def load_for_training(folder: Path, expected: dict[str, Any], name: str) -> Any:
 def read_step(name: str, inputs: Arrays, processor: Any) -> dict[str, Any] | None:
     """Keyword arguments of the model's forward, with labels; None when the folder has no such inputs.
 
-    `ris*`, `det*`, `fss*`, `boxinst*` (detection with seven classes), `vos*`, `rvos*language_only`, `rvos*`: a batch each.
+    `ris*`, `det*`, `fss*`, `boxinst*` (detection, seven classes), `vos*`, `rvos*language_only`, `rvos*`: a batch each.
     """
     task = "det" if name.startswith("boxinst") else name.split("_")[0]
     if task in ("vos", "rvos"):

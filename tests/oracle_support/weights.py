@@ -136,5 +136,6 @@ def original_state_dict(entries: list[dict[str, Any]]) -> dict[str, Any]:
     return state
 
 
-def crc32(tensor: np.ndarray) -> int:
-    return zlib.crc32(tensor.astype("<f4", copy=False).tobytes())
+def crc32(tensor: np.ndarray, dtype: str = "<f4") -> int:
+    """Of the values in C order, little-endian."""
+    return zlib.crc32(np.ascontiguousarray(tensor, dtype=np.dtype(dtype).newbyteorder("<")).tobytes())
