@@ -153,7 +153,7 @@ class TrainingConfig:
     prefetch: int = 8
     log_every: int = 25
     ema_decay: float = 0.998
-    save_dtype: Literal["float32", "bfloat16"] = "float32"
+    save_dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     model: dict[str, Any] = field(default_factory=dict)
     text: TextConfig = field(default_factory=TextConfig)
     backbone: BackboneConfig = field(default_factory=BackboneConfig)

@@ -265,7 +265,11 @@ class TrainingRun:
                 signal.signal(signal_number, handler)
 
     def export(self) -> Path:
-        """Write averaged weights, configuration, processor and tokenizer as a Transformers folder, `output/final`."""
+        """Write averaged weights, configuration, processor and tokenizer as a Transformers folder, `output/final`.
+
+        `save_dtype` is how the weights are stored. The configuration keeps the dtype of training, so a model that was
+        stored in half precision to save space is loaded and run in float32 unless the caller asks for something else.
+        """
         from ..processors.processing_uniref import UniRefProcessor
 
         final = self.output / "final"
@@ -277,12 +281,7 @@ class TrainingRun:
                 name: (value.to(dtype) if value.is_floating_point() else value).contiguous().cpu()
                 for name, value in self.model.state_dict().items()
             }
-        original = self.model.config.dtype
-        self.model.config.dtype = dtype
-        try:
-            self.model.save_pretrained(partial, state_dict=state, save_original_format=False)
-        finally:
-            self.model.config.dtype = original
+        self.model.save_pretrained(partial, state_dict=state, save_original_format=False)
         size = self.config.image_sizes[-1].size
         UniRefProcessor(image_processor=build_image_processor(size), tokenizer=self.tokenizer).save_pretrained(partial)
         shutil.rmtree(final, ignore_errors=True)
