@@ -175,14 +175,14 @@ def test_the_initial_grid_has_one_direction_a_head_and_one_distance_a_point():
     torch.testing.assert_close(grid.abs().amax(-1), torch.arange(1.0, 5.0).expand(8, 4, 4))
 
 
-def test_autocast_halves_projections_and_not_locations():
+def test_autocast_halves_projections_and_not_the_sampling():
     module, inputs = module_and_inputs()
     expected = module(**inputs)
     seen = {}
     module.sampling.register_forward_pre_hook(lambda _, arguments: seen.update(value=arguments[0], at=arguments[4]))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         output = module(**inputs)
-    assert (seen["value"].dtype, seen["at"].dtype, output.dtype) == (torch.bfloat16, torch.float32, torch.bfloat16)
+    assert (seen["value"].dtype, seen["at"].dtype, output.dtype) == (torch.float32, torch.float32, torch.bfloat16)
     torch.testing.assert_close(output.float(), expected, atol=2e-2, rtol=2e-2)
 
 

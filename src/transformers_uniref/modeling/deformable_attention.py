@@ -428,8 +428,7 @@ class MultiScaleDeformableAttention(nn.Module):
             sizes = shapes.prod(-1)
             starts = sizes.cumsum(0) - sizes
             # The kernel works through the batch in equal steps of this length: one step fits every batch size.
-            step = batch
             output = self.sampling(
-                value.to(locations.dtype), shapes, spatial_shapes, starts, locations, weights, step
+                value.to(locations.dtype), shapes, spatial_shapes, starts, locations, weights, batch
             ).to(value.dtype)
         return self.output_proj(output)
