@@ -109,6 +109,19 @@ class AuxiliaryConfig:
 
 
 @dataclass
+class AlignmentConfig:
+    """A training-only loss on the fusion's queries and keys, see `training/alignment.py`; `weight` 0 switches it off.
+
+    It acts from step `start` on, on the finest `levels` levels, and falls linearly to `final_share` at the last step.
+    """
+
+    weight: float = 0.0
+    start: int = 0
+    levels: int = 2
+    final_share: float = 0.2
+
+
+@dataclass
 class InitialisationConfig:
     """Training-only start values of UniFusion and of the mask controller, see `training/initialisation.py`."""
 
@@ -162,6 +175,7 @@ class TrainingConfig:
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     auxiliary: AuxiliaryConfig = field(default_factory=AuxiliaryConfig)
+    alignment: AlignmentConfig = field(default_factory=AlignmentConfig)
     initialisation: InitialisationConfig = field(default_factory=InitialisationConfig)
     validation: ValidationConfig = field(default_factory=ValidationConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)

@@ -16,10 +16,11 @@ import yaml
 from accelerate import Accelerator
 from torch import Tensor
 
+from .alignment import alignment_loss, recorded_fusion
 from .auxiliary_head import AuxiliaryMaskHead
 from .checkpointing import list_checkpoints, load_checkpoint, save_checkpoint
 from .collation import Batch, Collator
-from .config import TrainingConfig
+from .config import AlignmentConfig, AuxiliaryConfig, TrainingConfig
 from .ema import ExponentialMovingAverage
 from .loader import StepDataset, step_loader
 from .measures import batch_measures
@@ -119,23 +120,36 @@ class TrainingRun:
 
     # Learning
 
-    def auxiliary_weight(self) -> float:
-        """The helper's weight falls linearly to `final_share` of its start over the run."""
-        auxiliary = self.config.auxiliary
+    def helper_weight(self, helper: AuxiliaryConfig | AlignmentConfig) -> float:
+        """The weight of a training-only loss falls linearly to `final_share` of its start over the run."""
         progress = self.step / self.config.steps
-        return auxiliary.weight * (1 + (auxiliary.final_share - 1) * progress)
+        return helper.weight * (1 + (helper.final_share - 1) * progress)
 
     def forward(self, batch: Batch) -> tuple[Tensor, Any, dict[str, float]]:
         """Loss, model output and the loss terms to log of one micro-batch."""
-        with self.accelerator.autocast():
+        alignment = self.config.alignment
+        aligned = "input_ids" in batch.inputs and "reference_masks" not in batch.inputs and alignment.weight > 0
+        with self.accelerator.autocast(), recorded_fusion(self.model.fusion) as record:
             output = self.model(**batch.inputs, output_hidden_states=True)
             loss = output.loss
             terms = {"loss": loss.detach()}
-            weight = self.auxiliary_weight()
+            weight = self.helper_weight(self.config.auxiliary)
             if weight:
                 helper = self.auxiliary(output.fused_features, batch.targets)
                 loss = loss + weight * helper
                 terms["auxiliary"] = helper.detach()
+        if aligned and self.step >= alignment.start:
+            helper, right = alignment_loss(
+                record,
+                self.model.config.fusion_head_dim,
+                [tuple(level.shape[-2:]) for level in output.fused_features[: alignment.levels]],
+                batch.inputs["attention_mask"],
+                batch.inputs["image_indices"],
+                batch.targets,
+                batch.others,
+            )
+            loss = loss + self.helper_weight(alignment) * helper
+            terms |= {"alignment": helper.detach(), "alignment_right": right}
         return loss, output, {name: float(value) for name, value in terms.items()}
 
     def train_step(self, batches: list[Batch], means: RunningMeans, measure: bool) -> None:
