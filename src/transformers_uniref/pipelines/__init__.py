@@ -1,0 +1,1 @@
+"""The tasks as Transformers pipelines: one class a task."""

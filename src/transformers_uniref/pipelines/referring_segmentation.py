@@ -1,0 +1,54 @@
+"""`pipeline("referring-segmentation")`: what a sentence refers to, in a picture."""
+
+# mypy: disable-error-code="override"
+# Transformers leaves the arguments of these methods to the task, its annotations do not.
+
+from __future__ import annotations
+
+from typing import Any
+
+from .image_pipeline import ImagePipeline
+
+
+class ReferringSegmentationPipeline(ImagePipeline):
+    """Finds what sentences refer to in pictures.
+
+    ```python
+    find = pipeline("referring-segmentation")
+    [dog] = find("photo.jpg", text="the dog on the left")
+    dog["mask"].save("dog.png")
+    dog, ball = find("photo.jpg", text=["the dog on the left", "the ball"])
+    for found in find(({"image": image, "text": text} for image, text in pairs), batch_size=8):
+        ...
+    ```
+    """
+
+    references = ("text",)
+    required = ("text",)
+
+    def __call__(self, image: Any, text: str | list[str] | None = None, **options: Any) -> Any:
+        """Segments one picture, or several.
+
+        Args:
+            image: a picture (PIL, path, URL, uint8 array (H, W, 3), ...); a dictionary `{"image": ..., "text": ...}`;
+                a list, a generator or a torch dataset of these.
+            text: a sentence, or a list of sentences, each an object of its own; they hold for every picture that does
+                not come with its own.
+            **options: `threshold`: an object whose score, 0 to 1, is not above it gets an empty mask (default None:
+                every object gets one); `mask_threshold`: the probability above which a pixel belongs to the object
+                (0.5); `batch_size` and `num_workers`, for several pictures.
+
+        Returns:
+            For a picture a list with one dictionary for each sentence, in their order:
+
+            - `score`: 0..1, how sure the model is.
+            - `label`: the sentence.
+            - `mask`: PIL image of mode L and of the (upright) picture's size, 255 where the object is.
+            - `box`: `{"xmin", "ymin", "xmax", "ymax"}` in pixels.
+
+            For a list of pictures a list of such lists; for a generator or a dataset an iterator over them.
+
+        Raises:
+            TypeError, ValueError: naming the argument, what came, and what is accepted.
+        """
+        return super().__call__(image, text, **options)

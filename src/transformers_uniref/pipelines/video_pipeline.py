@@ -1,0 +1,131 @@
+"""The common part of the two tasks on clips."""
+
+# mypy: disable-error-code="override"
+# Transformers leaves the arguments of these methods to the task, its annotations do not.
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+
+from ..processors.inputs import object_ids
+from .base import UniRefPipeline
+from .mask_prompts import MaskPrompts, read_mask_prompts
+
+SESSION_OPTIONS = ("references", "object_chunk_size", "output_size")
+
+
+class VideoPipeline(UniRefPipeline):
+    """A clip and what to follow in it in, masks frame by frame out.
+
+    Frames are read one at a time and a session keeps a bounded amount, so that memory does not grow with the clip's
+    length, except by the results where they are returned as a list.
+
+    Attributes:
+        session_options: the arguments that `UniRefVideoSession` explains.
+    """
+
+    session_options: tuple[str, ...] = SESSION_OPTIONS
+
+    def _sanitize_parameters(self, **given: Any) -> tuple[dict[str, Any], ...]:
+        prompts = (*self.references, "threshold", *self.session_options)
+        return (*self._sort_arguments(given, prompts, ("stream",)), {})
+
+    def __call__(self, video: Any, *args: Any, **options: Any) -> Any:
+        """Follows objects through one clip; see the class of the task."""
+        prepare, follow, _ = self._sanitize_parameters(**self._named(args, options))
+        # The base class would take a list of frames for a list of clips.
+        return self.run_single(video, {**self._preprocess_params, **prepare}, {**self._forward_params, **follow}, {})
+
+    def run_single(
+        self,
+        video: Any,
+        preprocess_params: dict[str, Any],
+        forward_params: dict[str, Any],
+        postprocess_params: dict[str, Any],
+    ) -> list[dict[str, Any]] | Iterator[dict[str, Any]]:
+        """The results of all frames or, with `stream`, an iterator that computes them one by one."""
+        prepared = self.preprocess(video, **preprocess_params)
+        outputs = self.forward(prepared)
+        results = (self.postprocess({**prepared, "output": output}, **postprocess_params) for output in outputs)
+        return results if forward_params.get("stream") else list(results)
+
+    def preprocess(
+        self, video: Any, masks: Any = None, text: Any = None, threshold: float | None = None, **options: Any
+    ) -> dict[str, Any]:
+        """A session with all prompts in it; the frames apart where they come out of an iterator; sentences by id."""
+        self._check_references({"masks": masks, "text": text})
+        prompts = {} if masks is None else read_mask_prompts(masks)
+        sentences = {} if text is None else self._sentences(text, prompts)
+        if threshold is not None:
+            options |= {"vos_score_threshold": threshold, "rvos_score_threshold": threshold}
+        if video is None:
+            raise ValueError("`video` must be a list of frames, an array, a folder, a file or an iterator, got None.")
+        frames = video if isinstance(video, Iterator) else None
+        session = self.processor.init_video_session(
+            video=None if frames is not None else video,
+            inference_device=self.device,
+            dtype=self.model.dtype,
+            **options,
+        )
+        for frame_idx, objects in prompts.items():
+            self.processor.add_mask_prompt(session, frame_idx, list(objects), list(objects.values()))
+        if sentences:
+            self.processor.add_text_prompt(session, list(sentences), list(sentences.values()))
+        return {"session": session, "frames": frames, "labels": sentences, "last_prompt": max(prompts, default=0)}
+
+    @staticmethod
+    def _sentences(text: Any, prompts: MaskPrompts) -> dict[int, str]:
+        """Sentence by object id; a list is for the objects of the masks, by ascending id, else for 1, 2, ..."""
+        if isinstance(text, Mapping):
+            return dict(zip(object_ids(list(text)), text.values(), strict=True))
+        listed = [text] if isinstance(text, str) else text
+        if not isinstance(listed, (list, tuple)):
+            raise TypeError(
+                f"`text` must be a sentence, a list of sentences or a dictionary {{object id: sentence}}, got "
+                f"{type(text).__name__}."
+            )
+        if not listed:
+            raise ValueError("`text` is an empty list; give at least one sentence.")
+        ids = sorted({number for objects in prompts.values() for number in objects}) or range(1, len(listed) + 1)
+        if len(ids) != len(listed):
+            raise ValueError(
+                f"`text` must hold one sentence for each of the {len(ids)} objects of `masks`, got {len(listed)}; "
+                "a dictionary {object id: sentence} may leave objects out."
+            )
+        return dict(zip(ids, listed, strict=True))
+
+    def _forward(self, prepared: dict[str, Any]) -> Iterator[Any]:
+        session, frames = prepared["session"], prepared["frames"]
+        if frames is None:
+            return self.model.propagate_in_video_iterator(session)
+        return self._stream(session, frames, prepared["last_prompt"])
+
+    def _stream(self, session: Any, frames: Iterator[Any], last_prompt: int) -> Iterator[Any]:
+        for frame in frames:
+            yield self.model(inference_session=session, frame=frame)
+        # How long the clip is shows only now.
+        if session.next_frame_idx == 0:
+            raise ValueError("`video` has no frames.")
+        if last_prompt >= session.next_frame_idx:
+            raise ValueError(
+                f"`masks` must be for frames 0 to {session.next_frame_idx - 1} of `video`, got one for {last_prompt}."
+            )
+
+    def postprocess(self, found: dict[str, Any]) -> dict[str, Any]:
+        """One frame's result."""
+        output, labels = found["output"], found["labels"]
+        masks = self._masks(output, found["session"])
+        ids = output.object_ids
+        return {
+            "frame": output.frame_idx,
+            "masks": {number: masks[number].cpu().numpy() for number in ids},
+            "scores": dict(zip(ids, output.object_scores.tolist(), strict=True)),
+            **({"labels": {number: labels.get(number) for number in ids}} if labels else {}),
+        }
+
+    def _masks(self, output: Any, session: Any) -> dict[int, torch.Tensor]:
+        """The bool masks of a frame's objects."""
+        return self.processor.post_process_video_masks(output, session)
