@@ -27,13 +27,22 @@ class UniRefProcessor(ProcessorMixin):
         image_processor: `UniRefImageProcessor` or `UniRefImageProcessorPil`.
         tokenizer: any Transformers tokenizer; None for a model whose sentences arrive as token ids, or not at all.
         text_length: tokens per sentence; always padded to it, as in training (`UniRefConfig.text_length`).
+        score_threshold: the score, 0 to 1, that tells this model's finds from absences in pictures: what to give as
+            `threshold` where an object may be absent. Kept with the model; nothing is gated unless asked for.
     """
 
     def __init__(
-        self, image_processor: Any, tokenizer: Any = None, text_length: int = 77, chat_template: Any = None
+        self,
+        image_processor: Any,
+        tokenizer: Any = None,
+        text_length: int = 77,
+        chat_template: Any = None,
+        score_threshold: float = 0.3,
     ) -> None:
         if text_length < 3:
             raise ValueError(f"`text_length` must leave room for a token between two special ones, got {text_length}.")
+        if not 0 <= score_threshold <= 1:
+            raise ValueError(f"`score_threshold` must be between 0 and 1, got {score_threshold}.")
         if tokenizer is None:
             # The base class has no notion of an absent tokenizer.
             self.check_argument_for_proper_class("image_processor", image_processor)
@@ -43,6 +52,7 @@ class UniRefProcessor(ProcessorMixin):
         else:
             super().__init__(image_processor, tokenizer, chat_template=chat_template)
         self.text_length = text_length
+        self.score_threshold = score_threshold
 
     # ----------------------------------------------------------------------------------------------------- to the model
     def __call__(
