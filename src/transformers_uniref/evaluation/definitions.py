@@ -1,0 +1,62 @@
+"""What `uniref evaluate --dataset world` measures, in words. The order is that of the report."""
+
+from __future__ import annotations
+
+import textwrap
+
+TEST_SEED = 1000
+"""Seed of the held-out scenes that published numbers are measured on. Training draws from another split altogether."""
+
+CLIP_FRAMES = 8
+CONFLICT_FRAME = 4
+
+DEFINITIONS: dict[str, dict[str, str]] = {
+    "ris": {
+        "miou": "one sentence about one object of each picture: mean IoU; no score gate",
+        "oiou": "the same answers: all intersections over all unions",
+        "right_object": "the same answers: share in which, of all objects in the picture, the one meant has the "
+        "highest IoU with the mask",
+    },
+    "fss": {
+        "miou_1shot": "one annotated example of a named shape, all its instances in another picture: mean IoU over "
+        "pictures; no score gate",
+        "miou_3shot": "the same with three examples",
+        "novel_miou_1shot": "one example of a shape that was never trained on",
+    },
+    "vos": {
+        "jf": "all objects of a clip, each given by its mask in the first frame that shows it: J&F over the frames "
+        "after that one, the last included",
+    },
+    "rvos": {
+        "jf_text": "a sentence for each object, looked for in every frame anew (session option propagate_text=False): "
+        "J&F over all frames",
+        "jf_text_mask": "a sentence for each object and, from the frame in which it was found, its predicted masks: "
+        "J&F over all frames",
+    },
+    "sanity": {
+        "empty_text_miou": "the questions of ris.miou, asked with a text of special tokens alone: low is right",
+        "empty_mask_miou": "the questions of fss.miou_1shot, asked with a mask without a pixel: low is right",
+        "swap_rate": "two objects of a picture: share in which, the first one's sentence exchanged for the second "
+        "one's, the second has the highest IoU with the mask",
+        "conflict_recovery": "the right sentence, and in the first frame the mask of another object: share in which, "
+        "four frames later, the object meant has the highest IoU with the mask (clips in which both show then)",
+        "absent_empty": "a sentence true of no object in the picture: share of empty masks behind the score gate",
+        "present_nonempty": "the sentences of ris.miou: share of masks with a pixel behind the score gate",
+    },
+}
+
+CONVENTIONS = (
+    "IoU and J compare masks with the visible part of the object, at the picture's size. J&F is the mean over objects "
+    "of each object's mean J and mean F over its frames; in a frame that does not show the object an empty mask counts "
+    "1 and any other 0. Objects given by masks share out a clip's pixels, answers to sentences do not. Video sessions "
+    "have their default options, score gates (0.4, with a sentence 0.3) included, unless something else is said."
+)
+
+
+def describe_measures(width: int = 100) -> str:
+    """All definitions as text, lines wrapped."""
+    lines = ["measures, as fractions:"]
+    for section, measures in DEFINITIONS.items():
+        for name, text in measures.items():
+            lines += textwrap.wrap(f"{section}.{name}: {text}", width, initial_indent="  ", subsequent_indent="      ")
+    return "\n".join([*lines, "", *textwrap.wrap(CONVENTIONS, width)])
