@@ -88,3 +88,42 @@ def alignment_loss(
         loss = loss + F.cross_entropy(logits, wanted) / len(shapes)
         right = right + (logits.argmax(1) == 0).float().mean() / len(shapes)
     return loss, right.detach()
+
+
+def example_alignment_loss(
+    record: FusionRecord,
+    head_dim: int,
+    shapes: Sequence[tuple[int, int]],
+    reference_masks: Tensor,
+    image_indices: Tensor,
+    targets: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Cross entropy of choosing, for every target object, its own examples among those of the whole batch.
+
+    The score is the attention logit, summed over heads, of the object's mean query with the examples' mean key inside
+    their masks. Objects of one category may differ in everything but shape, so this asks for features of shape.
+
+    Args:
+        record: of a forward pass with unpadded mask references only, N entries on B images.
+        head_dim: width of an attention head.
+        shapes: (h, w) of the levels to use, finest first, equal for images and examples.
+        reference_masks: (N, K, H, W) 0/1.
+        image_indices: (N,) image of every entry.
+        targets: (N, H, W) 0/1; entries whose object is absent do not choose.
+
+    Returns:
+        loss and share of right choices (scalars); zeros when no entry chooses.
+    """
+    asked = targets.flatten(1).any(1).nonzero()[:, 0]
+    if not len(asked):
+        return record.keys[0].sum() * 0, targets.new_zeros(())
+    loss, right = targets.new_zeros(()), targets.new_zeros(())
+    for queries, keys, shape in zip(record.queries, record.keys, shapes, strict=False):
+        inside = F.adaptive_avg_pool2d(reference_masks.float(), shape).flatten(1)[:, None]  # (N, 1, K * S)
+        examples = (inside @ keys.float())[:, 0] / inside.sum(-1).clamp(min=1e-6)
+        weights = F.adaptive_avg_pool2d(targets[asked][:, None].float(), shape).flatten(2)
+        objects = (weights @ queries.float()[image_indices[asked]])[:, 0] / weights.sum(-1).clamp(min=1e-6)
+        logits = objects @ examples.T * head_dim**-0.5
+        loss = loss + F.cross_entropy(logits, asked) / len(shapes)
+        right = right + (logits.argmax(1) == asked).float().mean() / len(shapes)
+    return loss, right.detach()

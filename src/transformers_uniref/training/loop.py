@@ -16,11 +16,11 @@ import yaml
 from accelerate import Accelerator
 from torch import Tensor
 
-from .alignment import alignment_loss, recorded_fusion
+from .alignment import FusionRecord, alignment_loss, example_alignment_loss, recorded_fusion
 from .auxiliary_head import AuxiliaryMaskHead
 from .checkpointing import list_checkpoints, load_checkpoint, save_checkpoint
 from .collation import Batch, Collator
-from .config import AlignmentConfig, AuxiliaryConfig, TrainingConfig
+from .config import LossPhase, TrainingConfig
 from .ema import ExponentialMovingAverage
 from .loader import StepDataset, step_loader
 from .measures import batch_measures
@@ -120,37 +120,46 @@ class TrainingRun:
 
     # Learning
 
-    def helper_weight(self, helper: AuxiliaryConfig | AlignmentConfig) -> float:
+    def helper_factor(self, final_share: float) -> float:
         """The weight of a training-only loss falls linearly to `final_share` of its start over the run."""
-        progress = self.step / self.config.steps
-        return helper.weight * (1 + (helper.final_share - 1) * progress)
+        return 1 + (final_share - 1) * self.step / self.config.steps
 
     def forward(self, batch: Batch) -> tuple[Tensor, Any, dict[str, float]]:
         """Loss, model output and the loss terms to log of one micro-batch."""
-        alignment = self.config.alignment
-        aligned = "input_ids" in batch.inputs and "reference_masks" not in batch.inputs and alignment.weight > 0
+        phase = self.config.alignment.phase(self.step)
+        if phase is not None:
+            self.model.criterion.weights["loss_ce"] = phase.class_loss
         with self.accelerator.autocast(), recorded_fusion(self.model.fusion) as record:
             output = self.model(**batch.inputs, output_hidden_states=True)
             loss = output.loss
             terms = {"loss": loss.detach()}
-            weight = self.helper_weight(self.config.auxiliary)
+            weight = self.config.auxiliary.weight * self.helper_factor(self.config.auxiliary.final_share)
             if weight:
                 helper = self.auxiliary(output.fused_features, batch.targets)
                 loss = loss + weight * helper
                 terms["auxiliary"] = helper.detach()
-        if aligned and self.step >= alignment.start:
-            helper, right = alignment_loss(
-                record,
-                self.model.config.fusion_head_dim,
-                [tuple(level.shape[-2:]) for level in output.fused_features[: alignment.levels]],
-                batch.inputs["attention_mask"],
-                batch.inputs["image_indices"],
-                batch.targets,
-                batch.others,
-            )
-            loss = loss + self.helper_weight(alignment) * helper
-            terms |= {"alignment": helper.detach(), "alignment_right": right}
+        if phase is not None:
+            weight, aligned = self._alignment(phase, batch, output, record)
+            if aligned is not None:
+                helper, right = aligned
+                loss = loss + weight * self.helper_factor(self.config.alignment.final_share) * helper
+                terms |= {"alignment": helper.detach(), "alignment_right": right}
         return loss, output, {name: float(value) for name, value in terms.items()}
+
+    def _alignment(
+        self, phase: LossPhase, batch: Batch, output: Any, record: FusionRecord
+    ) -> tuple[float, tuple[Tensor, Tensor] | None]:
+        """Weight and alignment loss of a micro-batch with one kind of reference."""
+        inputs, head_dim = batch.inputs, self.model.config.fusion_head_dim
+        shapes = [tuple(level.shape[-2:]) for level in output.fused_features[: self.config.alignment.levels]]
+        indices, targets = inputs["image_indices"], batch.targets
+        if "reference_masks" not in inputs and phase.sentences:
+            valid = inputs["attention_mask"]
+            return phase.sentences, alignment_loss(record, head_dim, shapes, valid, indices, targets, batch.others)
+        if "input_ids" not in inputs and phase.examples and bool(inputs["reference_pixel_mask"].all()):
+            masks = inputs["reference_masks"]
+            return phase.examples, example_alignment_loss(record, head_dim, shapes, masks, indices, targets)
+        return 0.0, None
 
     def train_step(self, batches: list[Batch], means: RunningMeans, measure: bool) -> None:
         """Accumulate the gradients of all micro-batches and move the weights once."""
