@@ -14,6 +14,7 @@ from .registration import register
 if TYPE_CHECKING:
     from .modeling.configuration_uniref import UniRefConfig
     from .modeling.modeling_uniref import UniRefModel, UniRefModelOutput
+    from .modeling.video_session import UniRefVideoSession, VideoOutput
     from .modeling.video_session import UniRefVideoSession
     from .pipelines.few_shot_segmentation import FewShotSegmentationPipeline
     from .pipelines.referring_segmentation import ReferringSegmentationPipeline
@@ -49,6 +50,8 @@ _MODULE_OF = {
     "UniRefModel": ".modeling.modeling_uniref",
     "UniRefModelOutput": ".modeling.modeling_uniref",
     "UniRefProcessor": ".processors.processing_uniref",
+    "UniRefVideoSession": ".modeling.video_session",
+    "VideoOutput": ".modeling.video_session",
     "UniRefVideoSession": ".modeling.video_session",
     "VideoObjectSegmentationPipeline": ".pipelines.video_object_segmentation",
 }

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 @dataclass
 class FusionRecord:
-    """What passed the fusion's projections in one forward pass: queries of every level (B, S, inner), keys (N, L, inner)."""
+    """What passed the fusion's projections in one forward pass: queries (B, S, inner) by level, keys (N, L, inner)."""
 
     queries: list[Tensor] = field(default_factory=list)
     keys: list[Tensor] = field(default_factory=list)
