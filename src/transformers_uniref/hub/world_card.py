@@ -1,0 +1,79 @@
+"""The card of a model trained on the procedural world, from its evaluation and its training configuration."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from string import Template
+from typing import Any
+
+# What the project asks of its bundled default: (label, section, key, bound, whether less is better).
+WANTED = [
+    ("RIS mIoU", "ris", "miou", 0.84, False),
+    ("RIS oIoU", "ris", "oiou", 0.78, False),
+    ("RIS right object chosen", "ris", "right_object", 0.90, False),
+    ("FSS mIoU, named shapes, 1 example", "fss", "miou_1shot", 0.76, False),
+    ("FSS mIoU, named shapes, 3 examples", "fss", "miou_3shot", 0.82, False),
+    ("FSS mIoU, shapes never trained on, 1 example", "fss", "novel_miou_1shot", 0.68, False),
+    ("VOS J&F", "vos", "jf", 0.92, False),
+    ("RVOS J&F, sentence alone", "rvos", "jf_text", 0.80, False),
+    ("RVOS J&F, sentence + propagated mask", "rvos", "jf_text_mask", 0.83, False),
+    ("nonsense sentence, mIoU", "sanity", "empty_text_miou", 0.40, True),
+    ("empty example mask, mIoU", "sanity", "empty_mask_miou", 0.40, True),
+    ("sentence exchanged: mask moves to the other object", "sanity", "swap_rate", 0.85, False),
+    ("wrong mask, right sentence: recovered within 4 frames", "sanity", "conflict_recovery", 0.50, False),
+    ("object absent: empty mask", "sanity", "absent_empty", 0.85, False),
+    ("object present: non-empty mask", "sanity", "present_nonempty", 0.95, False),
+]
+
+
+def measured_table(evaluation: dict[str, Any]) -> tuple[str, list[str]]:
+    """A Markdown table of an evaluation (the JSON of `uniref evaluate`) and the labels of the rows that fall short."""
+    lines = ["| measure | wanted | measured |", "|---|---|---|"]
+    short = []
+    for label, section, key, bound, less in WANTED:
+        value = evaluation[section][key]
+        if (value > bound) if less else (value < bound):
+            short.append(label)
+        lines.append(f"| {label} | {'at most' if less else 'at least'} {bound:.2f} | {value:.3f} |")
+    return "\n".join(lines), short
+
+
+def render_world_card(
+    name: str,
+    evaluation: dict[str, Any],
+    *,
+    training: str,
+    parameters: int,
+    text_length: int,
+    vocabulary: int,
+    seed: int,
+    images: int,
+    clips: int,
+) -> str:
+    """The model card as Markdown.
+
+    Args:
+        name: of the model.
+        evaluation: the JSON of `uniref evaluate --dataset world --json`.
+        training: one or more paragraphs on how the weights came about.
+        parameters: number of weights.
+        text_length: longest sentence in tokens.
+        vocabulary: number of WordPieces.
+        seed: of the evaluation.
+        images: number of images evaluated.
+        clips: number of clips evaluated.
+    """
+    table, short = measured_table(evaluation)
+    template = Template(files(__package__).joinpath("templates/world_card.md").read_text(encoding="utf-8"))
+    return template.substitute(
+        name=name,
+        table=table,
+        shortfall=f"**Short of what is wanted:** {'; '.join(short)}." if short else "Every row is met.",
+        training=training,
+        parameters=f"{parameters / 1e6:.1f}",
+        text_length=text_length,
+        vocabulary=vocabulary,
+        seed=seed,
+        images=images,
+        clips=clips,
+    )
