@@ -155,6 +155,8 @@ def test_right_answers_score_1_everywhere() -> None:
     assert counts["ris"] == dict.fromkeys(DEFINITIONS["ris"], IMAGES)
     assert counts["fss"] == dict.fromkeys(DEFINITIONS["fss"], IMAGES)
     assert counts["vos"]["jf"] >= 2 * CLIPS and counts["sanity"]["conflict_recovery"] >= CLIPS
+    details = result["details"]["sanity"]
+    assert (details["absent_score_85th_percentile"], details["present_score_5th_percentile"]) == (0.1, 0.9)
     assert result["details"]["ris"]["precision_0.9"] == result["details"]["fss"]["miou_1shot_by_class"] == 1
 
 

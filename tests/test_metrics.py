@@ -35,6 +35,8 @@ from transformers_uniref.metrics import (
 
 DAVIS = Path(os.environ.get("UNIREF_DAVIS", Path(__file__).parents[2] / "shared" / "data" / "davis"))
 
+UNHURRIED = settings(deadline=None, max_examples=50)
+
 masks = arrays(bool, (9, 13))
 mask_pairs = st.tuples(masks, masks)
 tolerances = st.sampled_from([0.05, 0.1, 0.2])
@@ -45,6 +47,7 @@ def drawn(*rows: str) -> np.ndarray:
 
 
 # --------------------------------------------------------------------------------------------------------------- region
+@UNHURRIED
 @given(mask_pairs)
 def test_iou_is_symmetric_and_1_for_equal_masks_alone(pair: tuple[np.ndarray, np.ndarray]) -> None:
     first, second = pair
@@ -53,6 +56,7 @@ def test_iou_is_symmetric_and_1_for_equal_masks_alone(pair: tuple[np.ndarray, np
     assert iou(first, first) == 1
 
 
+@UNHURRIED
 @given(mask_pairs, st.integers(0, 8))
 def test_iou_counts_pixels_wherever_they_are(pair: tuple[np.ndarray, np.ndarray], shift: int) -> None:
     first, second = pair
@@ -66,6 +70,7 @@ def test_nothing_found_where_there_is_nothing_counts_as_right() -> None:
     assert iou(nothing, nothing) == 1 and iou(nothing, something) == iou(something, nothing) == 0
 
 
+@UNHURRIED
 @given(st.lists(mask_pairs, min_size=1, max_size=5))
 def test_overall_iou_weighs_sentences_by_their_pixels(pairs: list[tuple[np.ndarray, np.ndarray]]) -> None:
     counts = [intersection_and_union(*pair) for pair in pairs]
@@ -124,7 +129,7 @@ def plain_boundary_measure(predicted: np.ndarray, target: np.ndarray, tolerance:
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(UNHURRIED, max_examples=60)
 @given(mask_pairs, tolerances, st.floats(0, 1))
 def test_boundary_measure_is_its_definition(
     pair: tuple[np.ndarray, np.ndarray], tolerance: float, sparsity: float
@@ -134,7 +139,7 @@ def test_boundary_measure_is_its_definition(
     assert boundary_measure(first, second, tolerance) == pytest.approx(plain_boundary_measure(first, second, tolerance))
 
 
-@settings(deadline=None)
+@UNHURRIED
 @given(mask_pairs, tolerances)
 def test_boundary_measure_is_symmetric_and_1_on_identity(pair: tuple[np.ndarray, np.ndarray], tolerance: float) -> None:
     first, second = pair
@@ -221,6 +226,7 @@ def test_classes_count_alike_however_many_pictures_they_have() -> None:
     assert again == pytest.approx(mean)
 
 
+@UNHURRIED
 @given(st.lists(mask_pairs, min_size=1, max_size=4))
 def test_background_is_measured_like_foreground(pairs: list[tuple[np.ndarray, np.ndarray]]) -> None:
     first, second = (np.stack(side) for side in zip(*pairs, strict=True))

@@ -81,13 +81,20 @@ def measure_sentences(
 ) -> None:
     """`ris`, and what of `sanity` asks about pictures with sentences."""
     ious: list[float] = []
-    scene = 0
+    present_scores: list[float] = []
+    absent_scores: list[float] = []
     for batch in _batches(questions, batch_size):
         sentences = [[q.sentence, None, q.other_sentence or q.sentence, q.absent or q.sentence] for q in batch]
         for question, found in zip(batch, answers.to_sentences([q.image for q in batch], sentences), strict=True):
-            ious.append(_measure_picture(question, found, scene, threshold, report.tally))
-            scene += 1
+            ious.append(_measure_picture(question, found, len(ious), threshold, report.tally))
+            present_scores.append(found[0].score)
+            if question.absent is not None:
+                absent_scores.append(found[3].score)
     report.details.update({f"ris/precision_{at}": value for at, value in precision_at(ious).items()})
+    # A gate that passes 95 % of what is there and stops 85 % of what is not lies between these two, if there is one.
+    report.details["sanity/present_score_5th_percentile"] = float(np.percentile(present_scores, 5))
+    if absent_scores:
+        report.details["sanity/absent_score_85th_percentile"] = float(np.percentile(absent_scores, 85))
 
 
 def _measure_picture(
