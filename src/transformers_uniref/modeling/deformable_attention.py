@@ -17,6 +17,8 @@ from torch.nn import functional as F
 from transformers.integrations import use_kernel_forward_from_hub
 from transformers.utils.generic import maybe_autocast
 
+from .matrix_products import apply_linear
+
 
 def sample_values(value: Tensor, spatial_shapes: list[tuple[int, int]], locations: Tensor, weights: Tensor) -> Tensor:
     """Weighted sum of bilinear samples of a multi-level value map.
@@ -404,15 +406,15 @@ class MultiScaleDeformableAttention(nn.Module):
             raise ValueError(
                 f"reference_points must have 2 or 4 numbers in the last dimension, got {reference_points.shape[-1]}."
             )
-        value = self.value_proj(memory)
+        value = apply_linear(self.value_proj, memory)
         if memory_mask is not None:
             value = value.masked_fill(~memory_mask[..., None], 0.0)
         value = value.view(batch, tokens, self.heads, self.d_model // self.heads)
 
         with maybe_autocast(device_type=hidden_states.device.type, enabled=False):
             queries_in = hidden_states.to(self.sampling_offsets.weight.dtype)
-            offsets = self.sampling_offsets(queries_in)
-            weights = self.attention_weights(queries_in)
+            offsets = apply_linear(self.sampling_offsets, queries_in)
+            weights = apply_linear(self.attention_weights, queries_in)
             if offsets.dtype in (torch.float16, torch.bfloat16):
                 offsets, weights = offsets.float(), weights.float()
             offsets = offsets.view(batch, queries, self.heads, self.levels, self.points, 2)
@@ -431,4 +433,4 @@ class MultiScaleDeformableAttention(nn.Module):
             output = self.sampling(
                 value.to(locations.dtype), shapes, spatial_shapes, starts, locations, weights, batch
             ).to(value.dtype)
-        return self.output_proj(output)
+        return apply_linear(self.output_proj, output)

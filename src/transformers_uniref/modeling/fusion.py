@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from .configuration_uniref import UniRefConfig
+from .frame_fusion import FoldedProjections, SharedFrames, attend_to_frames, can_fold, fold
 from .references import (
     ProjectedReferences,
     ProjectedTokens,
@@ -108,8 +109,45 @@ class UniFusion(nn.Module):
         q = q[image_indices] if image_indices is not None else q.expand(count, -1, -1, -1)
         k = tokens.keys.expand(count, -1, -1, -1)
         attended = self.out_proj(self._attend(q, k, tokens.values, tokens.valid).flatten(2))
-        shift, scale, gate = self.modulation(F.silu(tokens.condition))[:, None].chunk(3, dim=-1)
+        return self._modulate(attended, tokens.condition)
+
+    def _modulate(self, attended: Tensor, condition: Tensor) -> Tensor:
+        shift, scale, gate = self.modulation(F.silu(condition))[:, None].chunk(3, dim=-1)
         return gate * (attended * (1 + scale) + shift)
+
+    def can_share_frames(self) -> bool:
+        """Whether `attend_to_frames` may stand in for `project` and `forward`: on a CPU the same result, sooner."""
+        return (
+            not self.training
+            and not torch.is_grad_enabled()
+            and not is_tracing()
+            and self.config._attn_implementation in (None, "sdpa")
+            and can_fold(self.head_dim, [self.q_proj, self.k_proj, self.v_proj, self.out_proj])
+        )
+
+    def fold_projections(self) -> FoldedProjections:
+        """The projections as `attend_to_frames` wants them, in the precision of the surroundings."""
+        dtype = self.q_proj.weight.dtype
+        if self.config.fusion_bf16:
+            dtype = torch.bfloat16
+        elif torch.is_autocast_enabled("cpu"):
+            dtype = torch.get_autocast_dtype("cpu")
+        return fold(self.heads, self.q_proj, self.k_proj, self.v_proj, self.out_proj, dtype)
+
+    def attend_to_frames(self, source: Tensor, shared: SharedFrames, folded: FoldedProjections, level: int) -> Tensor:
+        """What the annotated frames of N objects add to one level of one image.
+
+        Args:
+            source: (1, S, d) visual tokens of the level.
+            shared: the frames.
+            folded: from `fold_projections`.
+            level: which level.
+
+        Returns:
+            (N, S, d), as `forward`.
+        """
+        attended = attend_to_frames(self.query_norm(source[0]), self.key_norm, folded, shared, level)
+        return self._modulate(attended, shared.conditions[level])
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor, valid: Tensor | None) -> Tensor:
         """(N, S, heads, head_dim)."""
@@ -137,20 +175,27 @@ class UniFusion(nn.Module):
 def fuse_levels(
     fusion: UniFusion,
     features: VisualFeatures,
-    references: list[ProjectedReferences],
+    references: Sequence[ProjectedReferences | SharedFrames],
     image_indices: Tensor | None = None,
 ) -> list[Tensor]:
     """Equation 2 on every level; several references act in parallel on the same features and are summed.
+
+    `SharedFrames` need one image, without gradients (`UniFusion.can_share_frames`).
 
     Returns:
         four maps (N, d, H/s, W/s).
     """
     fused = []
+    folded = fusion.fold_projections() if any(isinstance(item, SharedFrames) for item in references) else None
     for level, feature in enumerate(features.levels):
         source = feature.flatten(2).transpose(1, 2)
         positions = features.positions[level].flatten(2).transpose(1, 2)
         result = source if image_indices is None else source[image_indices]
         for reference in references:
+            if isinstance(reference, SharedFrames):
+                assert folded is not None
+                result = result + fusion.attend_to_frames(source, reference, folded, level)
+                continue
             use_positions = fusion.config.language_query_positions and reference.kind == "language"
             result = result + fusion(
                 source, reference.levels[level], positions if use_positions else None, image_indices

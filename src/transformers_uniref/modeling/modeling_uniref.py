@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from transformers.utils import ModelOutput
 from .configuration_uniref import UniRefConfig
 from .deformable_attention import MultiScaleDeformableAttention
 from .deformable_transformer import DeformableTransformer, PerceptronHead, TransformerOutput
+from .frame_fusion import SharedFrames
 from .fusion import UniFusion, fuse_levels
 from .language_reference import LanguageReferenceEncoder
 from .losses.criterion import DecoderPredictions, UniRefCriterion
@@ -210,14 +212,14 @@ class UniRefModel(VideoPropagationMixin, UniRefPreTrainedModel):
     def fuse(
         self,
         features: VisualFeatures,
-        references: list[ProjectedReferences],
+        references: Sequence[ProjectedReferences | SharedFrames],
         image_indices: Tensor | None = None,
     ) -> list[Tensor]:
         """Inject the references of N entries (paper equation 2): four maps (N, d, H/s, W/s).
 
         Args:
             features: B images; N = B, or B = 1 shared by all entries, or as `image_indices` says.
-            references: at most one a modality; empty for detection.
+            references: at most one a modality; empty for detection. `SharedFrames` need B = 1 and no gradients.
             image_indices: (N,) the image of every entry.
         """
         if not references:

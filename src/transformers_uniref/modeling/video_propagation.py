@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .frame_fusion import SharedFrames, share_frames
+from .fusion import UniFusion
 from .mask_head import aligned_upsample
 from .references import ProjectedReferences, References, VisualFeatures
-from .video_references import join_slots, stack_projected, without_padding
+from .video_references import ReferenceSlot, join_slots, stack_projected, without_padding
 from .video_session import PreparedFrame, TextPrompt, TrackedObject, UniRefVideoSession, VideoOutput
 
 _MASK_STRIDE = 4
@@ -32,12 +34,15 @@ class VideoPropagationMixin(nn.Module if TYPE_CHECKING else object):  # type: ig
         device: torch.device
         dtype: torch.dtype
         class_heads: nn.ModuleList
+        fusion: UniFusion
 
         def encode_image(self, pixel_values: Tensor, pixel_mask: Tensor | None = None) -> VisualFeatures: ...
         def encode_language(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> References: ...
         def encode_mask_references(self, features: VisualFeatures, masks: Tensor) -> References: ...
         def project_references(self, references: References) -> ProjectedReferences: ...
-        def fuse(self, features: VisualFeatures, references: list[ProjectedReferences]) -> list[Tensor]: ...
+        def fuse(
+            self, features: VisualFeatures, references: Sequence[ProjectedReferences | SharedFrames]
+        ) -> list[Tensor]: ...
         def run_transformer(self, features: VisualFeatures, fused: list[Tensor]) -> Any: ...
         def mask_features(self, features: VisualFeatures, transformed: Any) -> Tensor: ...
         def decode_best_masks(
@@ -187,12 +192,12 @@ class VideoPropagationMixin(nn.Module if TYPE_CHECKING else object):  # type: ig
         for (with_text, with_mask), rows in groups.items():
             threshold = session.rvos_score_threshold if with_text else session.vos_score_threshold
             for chunk in _chunks(rows, session.object_chunk_size):
-                references = []
+                references: list[ProjectedReferences | SharedFrames] = []
                 if with_text:
                     texts = [items[row].text for row in chunk]
                     references.append(stack_projected([text.reference for text in texts if text and text.reference]))
                 if with_mask:
-                    references.append(self.project_references(join_slots([items[row].slots() for row in chunk])))
+                    references.append(self._join_frames([items[row].slots() for row in chunk]))
                 score, logits = self.segment_objects(features, references, aligned=not with_text)
                 found = logits.float().sigmoid()[:, : network_size[0], : network_size[1]]
                 if threshold is not None:
@@ -202,7 +207,7 @@ class VideoPropagationMixin(nn.Module if TYPE_CHECKING else object):  # type: ig
         return scores, masks
 
     def segment_objects(
-        self, features: VisualFeatures, references: list[ProjectedReferences], aligned: bool
+        self, features: VisualFeatures, references: Sequence[ProjectedReferences | SharedFrames], aligned: bool
     ) -> tuple[Tensor, Tensor]:
         """Find N objects in one frame.
 
@@ -225,6 +230,12 @@ class VideoPropagationMixin(nn.Module if TYPE_CHECKING else object):  # type: ig
         return scores, grown[:, 0]
 
     # ------------------------------------------------------------------------------------------------------- references
+    def _join_frames(self, rows: list[list[ReferenceSlot]]) -> ProjectedReferences | SharedFrames:
+        """The annotated frames of N objects as one reference with N entries."""
+        if self.fusion.can_share_frames():
+            return share_frames(rows)
+        return self.project_references(join_slots(rows))
+
     def _encode_text(self, text: TextPrompt) -> ProjectedReferences:
         ids, valid = text.input_ids.to(self.device), text.attention_mask.to(self.device)
         return self.project_references(self.encode_language(ids, valid))
