@@ -306,7 +306,8 @@ class TrainingRun:
             }
         self.model.save_pretrained(partial, state_dict=state, save_original_format=False)
         size = self.config.image_sizes[-1].size
-        UniRefProcessor(image_processor=build_image_processor(size), tokenizer=self.tokenizer).save_pretrained(partial)
+        processor = UniRefProcessor(build_image_processor(size), self.tokenizer, self.model.config.text_length)
+        processor.save_pretrained(partial)
         shutil.rmtree(final, ignore_errors=True)
         partial.rename(final)
         return final
