@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from .modeling.configuration_uniref import UniRefConfig
     from .modeling.modeling_uniref import UniRefModel, UniRefModelOutput
     from .modeling.video_session import UniRefVideoSession, VideoOutput
-    from .modeling.video_session import UniRefVideoSession
     from .pipelines.few_shot_segmentation import FewShotSegmentationPipeline
     from .pipelines.referring_segmentation import ReferringSegmentationPipeline
     from .pipelines.referring_video_segmentation import ReferringVideoSegmentationPipeline
@@ -38,6 +37,7 @@ __all__ = [
     "UniRefProcessor",
     "UniRefVideoSession",
     "VideoObjectSegmentationPipeline",
+    "VideoOutput",
     "__version__",
 ]
 
@@ -52,7 +52,6 @@ _MODULE_OF = {
     "UniRefProcessor": ".processors.processing_uniref",
     "UniRefVideoSession": ".modeling.video_session",
     "VideoOutput": ".modeling.video_session",
-    "UniRefVideoSession": ".modeling.video_session",
     "VideoObjectSegmentationPipeline": ".pipelines.video_object_segmentation",
 }
 
