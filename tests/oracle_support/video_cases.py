@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,8 @@ from .image_cases import Arrays
 VOS_GATE = 0.3  # DAVIS 2017
 RVOS_GATES = {"refytvos": 0.3, "refdavis": None}
 STORED_STEP = 2  # soft masks are stored at every second pixel
-LIKELY = 0.5
+EXACT = {"soft masks": SOFT_MASKS, "scores": LOGITS, "ties": 2e-5}
+AFTER_A_TIE = {"soft masks": 5e-3, "scores": 5e-4, "ties": 5e-3}
 
 
 def start_session(name: str, clip: Arrays, output_size: tuple[int, int], processor: Any) -> Any:
@@ -45,33 +45,54 @@ def start_session(name: str, clip: Arrays, output_size: tuple[int, int], process
 
 
 def run_clip(name: str, model: Any, processor: Any, clip: Arrays, noise: Any, expected: Arrays, report: Report) -> None:
-    """Propagate and compare every frame."""
+    """Propagate and compare every frame.
+
+    A pixel that two layers hold equally likely, as far as the noise lets one tell, may go to either.  It then differs
+    in the previous reference, which moves all later frames a little: they, and only they, are compared more loosely.
+    """
     output_size = (int(noise["output_hw"][0]), int(noise["output_hw"][1]))
     session = start_session(name, clip, output_size, processor)
-    soft: dict[int, list[np.ndarray]] = defaultdict(list)
-    scores: dict[int, list[float]] = defaultdict(list)
-    in_call_order, different, per_frame = [], 0.0, {}
-    for output in model.propagate_in_video_iterator(session):
-        labels = np.zeros(output_size, dtype=np.uint8)
-        for obj_id, mask in processor.post_process_video_masks(output, session).items():
-            labels[np.asarray(mask)] = obj_id
-        if "argmax" in expected:
-            different = max(different, float((labels != expected["argmax"][output.frame_idx]).mean()))
-        if "binary_255" in expected:
-            likely = np.asarray(output.pred_masks[0] > LIKELY)
-            different = max(different, float((likely != (expected["binary_255"][output.frame_idx] > 127)).mean()))
-        per_frame[output.frame_idx] = np.asarray(output.pred_masks)[:, ::STORED_STEP, ::STORED_STEP]
-        for row, obj_id in enumerate(output.object_ids):
-            soft[obj_id].append(per_frame[output.frame_idx][row])
-            scores[obj_id].append(float(output.object_scores[row]))
-            in_call_order.append(float(output.object_scores[row]))
-    report.close("pixels", "label maps: share of other pixels", np.array([different]), np.zeros(1), 2e-4)
-    for frame_idx, masks in per_frame.items():
-        if f"soft/frame{frame_idx}" in expected:
-            report.close("soft masks", f"frame {frame_idx}", masks, expected[f"soft/frame{frame_idx}"], SOFT_MASKS)
-    if "soft" in expected:  # one sentence after the other, each through the whole clip
-        report.close("soft masks", "soft", np.array(sum(soft.values(), [])), expected["soft"], SOFT_MASKS)
-    if "scores_top1" in expected:
-        # the original takes frame by frame with masks, sentence by sentence with text
-        ours = in_call_order if name.startswith("vos") else sum(scores.values(), [])
-        report.close("scores", "scores", np.array(ours), expected["scores_top1"], LOGITS)
+    outputs = list(model.propagate_in_video_iterator(session))
+    limits = EXACT
+    for output in outputs:
+        masks = np.asarray(output.pred_masks)
+        for kind, actual, wanted in stored_results(name, output, masks, len(outputs), expected):
+            report.close(kind, f"{kind} of frame {output.frame_idx}", actual, wanted, limits[kind])
+        labels, gaps = label_map(processor, output, session, masks, "binary_255" in expected)
+        stored = expected["argmax"] if "argmax" in expected else expected["binary_255"] > 127
+        different = labels != stored[output.frame_idx]
+        what = f"labels of frame {output.frame_idx}"
+        report.close("ties", what, gaps[different], np.zeros(different.sum()), limits["ties"])
+        report.close("pixels", what, different.mean(), np.zeros(()), 1e-3)
+        if different.any():
+            limits = AFTER_A_TIE
+
+
+def stored_results(
+    name: str, output: Any, masks: np.ndarray, frames: int, expected: Arrays
+) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """(kind, ours, stored) of one frame: the soft masks and the scores of its objects."""
+    frame_idx, soft = output.frame_idx, masks[:, ::STORED_STEP, ::STORED_STEP]
+    if name.startswith("vos"):  # frame by frame, objects by their ids; nothing before the first object
+        stored = [expected.get(f"soft/frame{index}", soft[:0]) for index in range(frame_idx + 1)]
+        wanted, before = stored[-1], sum(len(frame) for frame in stored[:-1])
+        scores = expected["scores_top1"][before : before + len(wanted)]
+    else:  # sentence by sentence, each through the whole clip
+        wanted, scores = (expected[part][frame_idx::frames] for part in ("soft", "scores_top1"))
+    return [
+        ("soft masks", soft, wanted),
+        ("scores", np.asarray(output.object_scores), scores),
+    ]
+
+
+def label_map(
+    processor: Any, output: Any, session: Any, masks: np.ndarray, alone: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Who owns each pixel, and by how much: the gap to the second most likely layer."""
+    if alone:  # one sentence: likely or not
+        return masks[0] > 0.5, np.abs(2 * masks[0] - 1)
+    labels = np.zeros(masks.shape[1:], dtype=np.uint8)
+    for obj_id, mask in processor.post_process_video_masks(output, session).items():
+        labels[np.asarray(mask)] = obj_id
+    layers = np.sort(np.concatenate([(1 - masks).prod(0, keepdims=True), masks]), axis=0)
+    return labels, layers[-1] - layers[-2]
