@@ -679,3 +679,11 @@ def test_the_tokenizer_is_any_transformers_tokenizer():
     processor = UniRefProcessor(UniRefImageProcessorPil(), tokenizer=small_tokenizer(), text_length=10)
     assert processor(text="the dog").input_ids.shape == (1, 10)
     assert processor.model_input_names[:4] == ["pixel_values", "pixel_mask", "input_ids", "attention_mask"]
+
+
+def test_a_models_own_score_gates_reach_its_sessions(tmp_path):
+    processor = UniRefProcessor(UniRefImageProcessorPil(), vos_score_threshold=0.2, rvos_score_threshold=None)
+    processor.save_pretrained(tmp_path)
+    session = UniRefProcessor.from_pretrained(tmp_path).init_video_session()
+    assert (session.vos_score_threshold, session.rvos_score_threshold) == (0.2, None)
+    assert processor.init_video_session(vos_score_threshold=0.6).vos_score_threshold == 0.6

@@ -27,6 +27,8 @@ class UniRefProcessor(ProcessorMixin):
         image_processor: `UniRefImageProcessor` or `UniRefImageProcessorPil`.
         tokenizer: any Transformers tokenizer; None for a model whose sentences arrive as token ids, or not at all.
         text_length: tokens per sentence; always padded to it, as in training (`UniRefConfig.text_length`).
+        vos_score_threshold: score gate of objects that a mask was given for, in video sessions (released: 0.4).
+        rvos_score_threshold: score gate of objects with a sentence, in video sessions (released: 0.3).
         score_threshold: the score, 0 to 1, that tells this model's finds from absences in pictures: what to give as
             `threshold` where an object may be absent. Kept with the model; nothing is gated unless asked for.
     """
@@ -38,6 +40,8 @@ class UniRefProcessor(ProcessorMixin):
         text_length: int = 77,
         chat_template: Any = None,
         score_threshold: float = 0.3,
+        vos_score_threshold: float | None = 0.4,
+        rvos_score_threshold: float | None = 0.3,
     ) -> None:
         if text_length < 3:
             raise ValueError(f"`text_length` must leave room for a token between two special ones, got {text_length}.")
@@ -53,6 +57,9 @@ class UniRefProcessor(ProcessorMixin):
             super().__init__(image_processor, tokenizer, chat_template=chat_template)
         self.text_length = text_length
         self.score_threshold = score_threshold
+        # Checked by the session, whose defaults they are.
+        self.vos_score_threshold = vos_score_threshold
+        self.rvos_score_threshold = rvos_score_threshold
 
     # ----------------------------------------------------------------------------------------------------- to the model
     def __call__(
@@ -318,7 +325,7 @@ class UniRefProcessor(ProcessorMixin):
                 for a stream whose frames go to `model(inference_session=session, frame=...)` one by one.
             inference_device: where the model is.
             dtype: what the frames are converted to.
-            **session_options: see `UniRefVideoSession`.
+            **session_options: see `UniRefVideoSession`; the score gates default to this model's own.
 
         Returns:
             `UniRefVideoSession`. Frames are read one at a time and resized by the image processor's `video_size`.
@@ -328,12 +335,16 @@ class UniRefProcessor(ProcessorMixin):
         """
         from ..modeling.video_session import UniRefVideoSession
 
+        gates = {
+            "vos_score_threshold": self.vos_score_threshold,
+            "rvos_score_threshold": self.rvos_score_threshold,
+        }
         return UniRefVideoSession(
             video=None if video is None else VideoFrames(video),
             image_processor=self.image_processor,
             inference_device=inference_device,
             dtype=dtype,
-            **session_options,
+            **{**gates, **session_options},
         )
 
     def add_mask_prompt(self, session: Any, frame_idx: int, obj_ids: int | Sequence[int], masks: Any) -> None:
