@@ -86,19 +86,19 @@ def can_fold(head_dim: int, projections: list[nn.Module]) -> bool:
 def fold(
     heads: int, q_proj: nn.Linear, k_proj: nn.Linear, v_proj: nn.Linear, out_proj: nn.Linear, dtype: torch.dtype
 ) -> FoldedProjections:
-    """Fold keys into queries and values into outputs, in single precision; the result is of type `dtype`."""
+    """Fold keys into queries and values into outputs, in double precision; the result is of type `dtype`."""
     with maybe_autocast(device_type=q_proj.weight.device.type, enabled=False):
         query, key, value = (
-            linear.weight.float().unflatten(0, (heads, -1)) for linear in (q_proj, k_proj, v_proj)
+            linear.weight.double().unflatten(0, (heads, -1)) for linear in (q_proj, k_proj, v_proj)
         )  # (heads, head_dim, d)
-        output = out_proj.weight.float().unflatten(1, (heads, -1)).transpose(0, 1)  # (heads, d, head_dim)
+        output = out_proj.weight.double().unflatten(1, (heads, -1)).transpose(0, 1)  # (heads, d, head_dim)
         scaled = key.transpose(1, 2) * query.shape[1] ** -0.5
-        bias = q_proj.bias.float().unflatten(0, (heads, -1))
+        bias = q_proj.bias.double().unflatten(0, (heads, -1))
         return FoldedProjections(
             torch.bmm(scaled, query).flatten(0, 1).to(dtype),
             torch.bmm(scaled, bias[..., None]).flatten().to(dtype),
             torch.bmm(output, value).transpose(0, 1).flatten(1).to(dtype),
-            (out_proj.weight.float() @ v_proj.bias.float() + out_proj.bias.float()).to(dtype),
+            (out_proj.weight.double() @ v_proj.bias.double() + out_proj.bias.double()).to(dtype),
         )
 
 
