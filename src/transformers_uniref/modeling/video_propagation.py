@@ -251,9 +251,7 @@ class VideoPropagationMixin(nn.Module if TYPE_CHECKING else object):  # type: ig
             references = without_padding(references, features)
             yield from ((references, entry) for entry in range(len(chunk)))
 
-    def _restore_objects(
-        self, session: UniRefVideoSession, frame_idx: int, reverse: bool
-    ) -> dict[int, TrackedObject]:
+    def _restore_objects(self, session: UniRefVideoSession, frame_idx: int, reverse: bool) -> dict[int, TrackedObject]:
         """Memory of the objects whose masks were given on the way to `frame_idx`."""
         self._check_device(session)
         objects: dict[int, TrackedObject] = {}

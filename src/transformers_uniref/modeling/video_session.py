@@ -424,7 +424,7 @@ class UniRefVideoSession:
         """pixel_values (1, 3, H, W), pixel_mask (1, H, W), (height, width) inside them, (height, width) as it came."""
         if isinstance(frame, Mapping):
             if "pixel_values" not in frame:
-                raise ValueError(f"`{name}` as a dictionary must hold `pixel_values`; got {', '.join(map(str, frame))}.")
+                raise ValueError(f"`{name}`: a dictionary must hold `pixel_values`; got {', '.join(map(str, frame))}.")
             return _checked_pixels(frame["pixel_values"], frame.get("pixel_mask"), name)
         if isinstance(frame, torch.Tensor) and frame.is_floating_point():
             return _checked_pixels(frame, None, name)

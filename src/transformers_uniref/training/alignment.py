@@ -30,8 +30,8 @@ def recorded_fusion(fusion: nn.Module) -> Iterator[FusionRecord]:
     """Record the outputs of `fusion.q_proj` and `fusion.k_proj` inside the block."""
     record = FusionRecord()
     handles = [
-        fusion.q_proj.register_forward_hook(lambda module, inputs, output: record.queries.append(output)),
-        fusion.k_proj.register_forward_hook(lambda module, inputs, output: record.keys.append(output)),
+        fusion.get_submodule("q_proj").register_forward_hook(lambda _, __, output: record.queries.append(output)),
+        fusion.get_submodule("k_proj").register_forward_hook(lambda _, __, output: record.keys.append(output)),
     ]
     try:
         yield record
