@@ -11,6 +11,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from .configuration_uniref import UniRefConfig
 from .frame_fusion import FoldedProjections, SharedFrames, attend_to_frames, can_fold, fold
+from .matrix_products import apply_linear
 from .references import (
     ProjectedReferences,
     ProjectedTokens,
@@ -77,8 +78,8 @@ class UniFusion(nn.Module):
                 keys, values, valid = keys[:, used], values[:, used], valid[:, used]
             if bool(valid.all()):
                 valid = None
-        keys = self._heads(self.k_proj(self.key_norm(keys)))
-        return ProjectedTokens(keys, self._heads(self.v_proj(values)), valid, tokens.condition)
+        keys = self._heads(apply_linear(self.k_proj, self.key_norm(keys)))
+        return ProjectedTokens(keys, self._heads(apply_linear(self.v_proj, values)), valid, tokens.condition)
 
     def _heads(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.heads, self.head_dim)).transpose(1, 2)
@@ -104,11 +105,11 @@ class UniFusion(nn.Module):
         queries = self.query_norm(source)
         if positions is not None:
             queries = queries + positions.to(queries.dtype)
-        q = self._heads(self.q_proj(queries))
+        q = self._heads(apply_linear(self.q_proj, queries))
         count = tokens.values.shape[0]
         q = q[image_indices] if image_indices is not None else q.expand(count, -1, -1, -1)
         k = tokens.keys.expand(count, -1, -1, -1)
-        attended = self.out_proj(self._attend(q, k, tokens.values, tokens.valid).flatten(2))
+        attended = apply_linear(self.out_proj, self._attend(q, k, tokens.values, tokens.valid).flatten(2))
         return self._modulate(attended, tokens.condition)
 
     def _modulate(self, attended: Tensor, condition: Tensor) -> Tensor:

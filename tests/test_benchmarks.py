@@ -1,0 +1,39 @@
+"""The benchmarks run and report what they promise; how fast is not tested."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+
+
+def report_of(script: str, *options: str) -> Any:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, str(BENCHMARKS / script), "--json", *options], capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_video_benchmark_reports_time_memory_and_equal_masks() -> None:
+    report = report_of("video.py", "--small", "--objects", "2", "--frames", "1", "--threads", "1")
+    assert {"cpu", "threads", "instructions", "torch"} <= set(report["machine"])
+    rows = report["objects"]["2"]
+    assert list(rows) == ["released fp32", "ours fp32", "ours bf16"]
+    for row in rows.values():
+        assert {"seconds", "cpu_seconds", "ratio", "cpu_ratio", "peak_bytes", "max_difference"} <= set(row)
+    assert rows["ours fp32"]["max_difference"] < 1e-4
+
+
+@pytest.mark.parametrize("script", ["video.py", "memory.py", "precision.py"])
+def test_every_benchmark_explains_itself(script: str) -> None:
+    done = subprocess.run([sys.executable, str(BENCHMARKS / script), "--help"], capture_output=True, text=True)
+    assert done.returncode == 0 and "python benchmarks/" + script in done.stdout
