@@ -104,6 +104,15 @@ def test_bfloat16_is_close() -> None:
         assert (ours - expected).abs().mean() < 0.02 * expected.abs().mean()
 
 
+def test_float16_has_room_for_the_sums() -> None:
+    module, rows = fusion(), [[slot(0, 0), slot(4, 1)]]
+    exact = both_ways(module, rows)
+    with torch.autocast("cpu", torch.float16):
+        rounded = both_ways(module, rows)
+    for (ours, _), (_, expected) in zip(rounded, exact, strict=True):
+        assert (ours - expected).abs().mean() < 0.01 * expected.abs().mean()
+
+
 def test_only_plain_projections_with_wide_heads_are_folded_and_only_without_gradients() -> None:
     class Adapted(nn.Linear):
         pass

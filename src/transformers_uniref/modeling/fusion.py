@@ -127,12 +127,15 @@ class UniFusion(nn.Module):
         )
 
     def fold_projections(self) -> FoldedProjections:
-        """The projections as `attend_to_frames` wants them, in the precision of the surroundings."""
-        dtype = self.q_proj.weight.dtype
+        """The projections as `attend_to_frames` wants them, in the precision of the surroundings.
+
+        Its sums are not normalised, which float16 has no room for: that runs in float32.
+        """
+        dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else self.q_proj.weight.dtype
         if self.config.fusion_bf16:
             dtype = torch.bfloat16
-        elif torch.is_autocast_enabled("cpu"):
-            dtype = torch.get_autocast_dtype("cpu")
+        elif dtype == torch.float16:
+            dtype = torch.float32
         return fold(self.heads, self.q_proj, self.k_proj, self.v_proj, self.out_proj, dtype)
 
     def attend_to_frames(self, source: Tensor, shared: SharedFrames, folded: FoldedProjections, level: int) -> Tensor:
