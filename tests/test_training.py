@@ -410,3 +410,15 @@ def test_sampling_by_a_matrix_equals_sampling_by_interpolation():
         results.append((output, value.grad, locations.grad, weights.grad))
     for expected, got in zip(*results, strict=True):
         torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_run_starts_from_given_weights_of_its_own_sizes_only(tmp_path):
+    from transformers_uniref.training.model_factory import build_model
+
+    source = build_model(load_config("world-smoke", ["seed=5"]), 60)
+    source.save_pretrained(tmp_path)
+    started = build_model(load_config("world-smoke", [f"initial_weights={tmp_path}"]), 60)
+    for name, value in source.state_dict().items():
+        assert torch.equal(started.state_dict()[name], value), name
+    with pytest.raises(ValueError, match="initial_weights.*word_embeddings"):
+        build_model(load_config("world-smoke", [f"initial_weights={tmp_path}"]), 61)

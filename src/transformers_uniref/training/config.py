@@ -172,7 +172,11 @@ class CheckpointConfig:
 
 @dataclass
 class TrainingConfig:
-    """One training run. `model` holds arguments of `UniRefConfig`; the rest is explained at each section."""
+    """One training run. `model` holds arguments of `UniRefConfig`; the rest is explained at each section.
+
+    `initial_weights` names the folder (or Hub id) of a model of the same sizes and vocabulary whose weights the run
+    starts from; empty, it starts from random weights.
+    """
 
     name: str
     steps: int
@@ -185,6 +189,7 @@ class TrainingConfig:
     prefetch: int = 8
     log_every: int = 25
     ema_decay: float = 0.998
+    initial_weights: str = ""
     save_dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     model: dict[str, Any] = field(default_factory=dict)
     text: TextConfig = field(default_factory=TextConfig)

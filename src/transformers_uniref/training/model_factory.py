@@ -52,4 +52,31 @@ def build_model(config: TrainingConfig, vocabulary_size: int) -> Any:
             model.fusion, model_config.fusion_heads, config.initialisation.noise, config.initialisation.gate
         )
     calm_controller_(model.mask_head.controller, config.initialisation.controller_scale)
+    if config.initial_weights:
+        start_from_(model, config.initial_weights)
     return model
+
+
+def start_from_(model: Any, folder: str) -> None:
+    """Copy the weights of the model in `folder` into `model`.
+
+    Raises:
+        OSError: there is no such model.
+        ValueError: it has other weights; the first that differ are named.
+    """
+    from ..modeling.modeling_uniref import UniRefModel
+
+    given, wanted = UniRefModel.from_pretrained(folder).state_dict(), model.state_dict()
+    different = sorted(
+        name for name in given.keys() | wanted.keys() if _shape(given.get(name)) != _shape(wanted.get(name))
+    )
+    if different:
+        raise ValueError(
+            f"initial_weights: {folder} is not a model of the sizes of this run; {len(different)} tensors differ: "
+            f"{', '.join(different[:3])}{', ...' if len(different) > 3 else ''}"
+        )
+    model.load_state_dict(given)
+
+
+def _shape(tensor: torch.Tensor | None) -> torch.Size | None:
+    return None if tensor is None else tensor.shape
