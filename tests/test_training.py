@@ -395,23 +395,6 @@ def test_two_processes_learn_the_same_weights_on_each(tmp_path):
     assert (tmp_path / "out" / "final" / "model.safetensors").is_file()
 
 
-def test_sampling_by_a_matrix_equals_sampling_by_interpolation():
-    from transformers_uniref.modeling.deformable_attention import sample_with_grid_sample
-    from transformers_uniref.modeling.dense_sampling import sample_densely
-
-    torch.manual_seed(0)
-    shapes = [(6, 5), (3, 3)]
-    tensors = (torch.randn(2, 39, 2, 4), torch.rand(2, 7, 2, 2, 3, 2) * 1.6 - 0.3, torch.rand(2, 7, 2, 2, 3))
-    results = []
-    for function in (sample_with_grid_sample, sample_densely):
-        value, locations, weights = (tensor.clone().requires_grad_() for tensor in tensors)
-        output = function(value, shapes, locations, weights)
-        output.square().sum().backward()
-        results.append((output, value.grad, locations.grad, weights.grad))
-    for expected, got in zip(*results, strict=True):
-        torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
-
-
 def test_a_run_starts_from_given_weights_of_its_own_sizes_only(tmp_path):
     from transformers_uniref.training.model_factory import build_model
 
