@@ -8,7 +8,8 @@ Three identities, none of them an approximation, take most of the work away.
   (Wq x + bq) . (Wk y + bk) is (Wk^T (Wq x + bq)) . y plus a number that is the same for all keys, which the softmax
   takes away, and Wo sum_i a_i (Wv v_i + bv) is (Wo Wv) sum_i a_i v_i + Wo bv. Then all heads read the same keys and
   values, and the queries of all heads are the rows of one matrix product.
-- Attention to the tokens of two frames is the mean of the attention to each, weighted by the sum of its exponentials.
+- Attention to the tokens of two frames is the mean of the attention to each, weighted by the sums of their
+  exponentials.
 
 The map exists for some hundred rows at a time.
 """
@@ -24,8 +25,8 @@ from transformers.utils.generic import maybe_autocast
 from .matrix_products import rows_times
 from .video_references import ReferenceSlot
 
-# A part of the map should stay in a processor's cache while it is worked on.
-_MAP_BYTES = 2**23
+# A part of the map, with its exponentials, should stay in a processor's cache.
+_MAP_BYTES = 2**24
 
 
 @dataclass
@@ -131,46 +132,39 @@ def attend_to_frames(
             part = tokens[start : start + step].to(dtype)
             queries = rows_times(part, folded.query, folded.query_bias).view(-1, channels)
             maps = [_attend(queries, key, value) for key, value in zip(keys, values, strict=True)]
-            attended = _mean_over_frames(maps, users, count, channels).view(count, len(part), heads * channels)
-            fused[:, start : start + step] = rows_times(attended, folded.output, folded.output_bias)
+            attended = _mean_over_frames(maps, users, count, channels)
+            fused[:, start : start + step] = rows_times(
+                attended.view(count, len(part), heads * channels), folded.output, folded.output_bias
+            )
     return fused
 
 
 def _attend(queries: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Attention of rows (R, d) to one frame's keys (K, d) with the values (n * d, K) of its objects.
-
-    Returns:
-        sums of values (R, n * d), and in float32 (R, 1) each: the sum of their weights, and the logarithm of the sum of
-        exponentials of the scores.
-    """
+    """One frame: (R, n * d) sums of values weighted by exp(score - highest score), that score and the weights' sum."""
     scores = rows_times(queries, keys)
     highest = scores.amax(1, keepdim=True)
-    if scores.dtype == torch.float32:
-        weights = torch.softmax(scores, 1, out=scores)
-        # The weight of the highest score is one over the sum of exponentials.
-        return rows_times(weights, values), torch.ones_like(highest), highest - weights.amax(1, keepdim=True).log()
-    # In half precision the softmax is slower than its parts.
     weights = scores.sub_(highest).exp_()
-    total = weights.sum(1, keepdim=True).float()
-    return rows_times(weights, values), total, highest.float() + total.log()
+    return rows_times(weights, values), highest.float(), weights.sum(1, keepdim=True, dtype=torch.float32)
 
 
 def _mean_over_frames(
     maps: list[tuple[Tensor, Tensor, Tensor]], users: list[list[int]], count: int, channels: int
 ) -> Tensor:
-    """(N, R, d): for every object the mean of what it found in its frames, weighted by their sums of exponentials."""
+    """(N, R, d): for every object the softmax-weighted mean of the values in its frames."""
     frames_of = [tuple(index for index, entries in enumerate(users) if entry in entries) for entry in range(count)]
-    shares = {}
+    shares: dict[tuple[int, ...], list[Tensor]] = {}
     for frames in set(frames_of):
-        totals, logarithms = (torch.stack([maps[index][part] for index in frames]) for part in (1, 2))
-        shares[frames] = (logarithms.softmax(0) / totals).to(maps[0][0].dtype)
+        highest = torch.stack([maps[index][1] for index in frames])
+        factors = (highest - highest.amax(0)).exp_()
+        factors /= (factors * torch.stack([maps[index][2] for index in frames])).sum(0)
+        shares[frames] = list(factors.to(maps[0][0].dtype))
     attended = maps[0][0].new_empty(count, len(maps[0][0]), channels)
     for entry, frames in enumerate(frames_of):
         for number, (index, share) in enumerate(zip(frames, shares[frames], strict=True)):
             place = users[index].index(entry) * channels
-            found = maps[index][0][:, place : place + channels]
+            sums = maps[index][0][:, place : place + channels]
             if number == 0:
-                torch.mul(found, share, out=attended[entry])
+                torch.mul(sums, share, out=attended[entry])
             else:
-                attended[entry].addcmul_(found, share)
+                attended[entry].addcmul_(sums, share)
     return attended

@@ -129,7 +129,7 @@ class UniFusion(nn.Module):
     def fold_projections(self) -> FoldedProjections:
         """The projections as `attend_to_frames` wants them, in the precision of the surroundings.
 
-        In half precision its sums are not normalised, which float16 has no room for: that runs in float32.
+        Its sums are not normalised, which float16 has no room for: that runs in float32.
         """
         dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else self.q_proj.weight.dtype
         if self.config.fusion_bf16:

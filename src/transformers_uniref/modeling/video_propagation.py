@@ -300,12 +300,9 @@ def merge_masks(probabilities: Tensor) -> Tensor:
     Returns:
         disjoint bool masks (n, H, W).
     """
-    best = (1 - probabilities).prod(0)
-    owner = torch.zeros_like(best, dtype=torch.int16)
-    for number, probability in enumerate(probabilities, start=1):
-        owner.masked_fill_(probability > best, number)
-        best = torch.maximum(best, probability)
-    return owner == torch.arange(1, len(probabilities) + 1, dtype=owner.dtype, device=owner.device)[:, None, None]
+    background = (1 - probabilities).prod(0, keepdim=True)
+    owner = torch.cat([background, probabilities]).argmax(0)
+    return owner == torch.arange(1, len(probabilities) + 1, device=owner.device)[:, None, None]
 
 
 def _objects_at(
