@@ -49,6 +49,27 @@ def test_outputs_have_the_documented_shapes(model):
 
 
 @torch.no_grad()
+def test_full_resolution_is_an_option_of_the_model_that_a_call_can_change():
+    fine, coarse = small_model(full_resolution_masks=True), small_model()
+    assert fine(**language_inputs()).pred_masks.shape == (2, 1, SIZE, SIZE)
+    torch.testing.assert_close(
+        fine(**language_inputs()).pred_masks, coarse(**language_inputs(), full_resolution_masks=True).pred_masks
+    )
+    torch.testing.assert_close(
+        fine(**language_inputs(), full_resolution_masks=False).pred_masks, coarse(**language_inputs()).pred_masks
+    )
+    targets = torch.zeros(1, SIZE, SIZE)
+    targets[0, 3:30, 5:20] = 1  # edges between the pixels that a quarter of the size keeps
+    label = {
+        "boxes": torch.tensor([[0.2, 0.26, 0.23, 0.42]]),
+        "masks": targets,
+        "class_labels": torch.zeros(1, dtype=torch.long),
+    }
+    losses = [m(**language_inputs(), labels=[label, label]).loss_dict["loss_mask"] for m in (fine, coarse)]
+    assert losses[0] != losses[1]
+
+
+@torch.no_grad()
 def test_masks_come_best_query_first(model):
     output = model(**language_inputs(), num_masks=3)
     everything = model(**language_inputs(), num_masks="all")

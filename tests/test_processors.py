@@ -491,6 +491,8 @@ def test_full_resolution_masks_are_not_grown():
     given.pred_masks = torch.randn(2, 1, 64, 96)
     result = small_processor().post_process_referring_segmentation(given, mask_stride=1)[1]
     assert torch.equal(result["segmentation"], given.pred_masks[1, 0, :50, :70] > 0)
+    told = small_processor().post_process_referring_segmentation(given)[1]
+    assert torch.equal(told["segmentation"], result["segmentation"])
 
 
 def test_overlap_of_boxes():

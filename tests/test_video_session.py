@@ -185,6 +185,19 @@ def test_sentence_alone_looks_at_every_frame_anew_without_propagation() -> None:
         assert out.object_scores[0].item() == pytest.approx(score.item(), abs=1e-5)
 
 
+def test_a_model_with_full_resolution_masks_has_them_for_sentences_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiny_model().config, "full_resolution_masks", True)
+    session = offline(1, propagate_text=False, rvos_score_threshold=None)
+    add_text(session, 7)
+    with torch.no_grad():
+        output = tiny_model()(**image_processor()(clip(1)[0]), input_ids=torch.tensor([SENTENCES[0]]))
+    height, width = output.image_sizes[0].tolist()
+    expected = F.interpolate(output.pred_masks.sigmoid()[..., :height, :width], size=(HEIGHT, WIDTH), mode="bilinear")[
+        0, 0
+    ]
+    torch.testing.assert_close(propagate(session)[0].pred_masks[0], expected, atol=1e-4, rtol=0)
+
+
 def test_sentence_is_joined_by_its_own_mask_once_that_is_found() -> None:
     alone, joined = offline(3, propagate_text=False, **NO_GATES), offline(3, **NO_GATES)
     add_text(alone, 1)

@@ -279,7 +279,7 @@ class UniRefModel(VideoPropagationMixin, UniRefPreTrainedModel):
         labels: list[dict[str, Tensor]] | None = None,
         num_masks: int | str = 1,
         image_indices: Tensor | None = None,
-        full_resolution_masks: bool = False,
+        full_resolution_masks: bool | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
         inference_session: UniRefVideoSession | None = None,
@@ -302,7 +302,7 @@ class UniRefModel(VideoPropagationMixin, UniRefPreTrainedModel):
             image_indices: (N,) which of the B images an entry looks at, so that several references of one image
                 share its encoding. Default: N = B, one each.
             full_resolution_masks: upsample mask logits to (H, W), in the output and in the losses (the released rule
-                for video object segmentation).
+                for video object segmentation). Default: `config.full_resolution_masks`.
             output_hidden_states: also return the intermediate features.
             return_dict: False returns a tuple.
             inference_session: follow a session's objects into the next frame of its stream; then only `frame` is read
@@ -316,6 +316,8 @@ class UniRefModel(VideoPropagationMixin, UniRefPreTrainedModel):
             self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
         )
         return_dict = self.config.return_dict if return_dict is None else return_dict
+        if full_resolution_masks is None:
+            full_resolution_masks = self.config.full_resolution_masks
         if inference_session is not None:
             if pixel_values is not None or input_ids is not None or reference_masks is not None or labels is not None:
                 raise ValueError("`inference_session` was given: then `frame` is the only other input.")

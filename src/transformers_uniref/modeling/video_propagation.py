@@ -214,7 +214,8 @@ class VideoPropagationMixin(nn.Module if TYPE_CHECKING else object):  # type: ig
         Args:
             features: one frame.
             references: of N entries, at most one a modality.
-            aligned: upsample by the "aligned bilinear" rule (VOS) instead of plain bilinear (RVOS).
+            aligned: upsample by the "aligned bilinear" rule (VOS) instead of plain bilinear (RVOS). A model with
+                `config.full_resolution_masks` always does.
 
         Returns:
             scores (N,) of the best queries, in 0..1, and their mask logits (N, H, W) at the padded input size.
@@ -224,7 +225,7 @@ class VideoPropagationMixin(nn.Module if TYPE_CHECKING else object):  # type: ig
         image_sizes = features.image_sizes.expand(logits.shape[0], -1)
         decoded = self.decode_best_masks(transformed, self.mask_features(features, transformed), logits, image_sizes)
         scores = logits.float().sigmoid().flatten(1).amax(1)
-        if aligned:
+        if aligned or self.config.full_resolution_masks:
             return scores, aligned_upsample(decoded.logits)[:, 0]
         grown = F.interpolate(decoded.logits, scale_factor=_MASK_STRIDE, mode="bilinear", align_corners=False)
         return scores, grown[:, 0]

@@ -140,6 +140,15 @@ def _check_threshold(value: float | None, name: str) -> None:
         raise ValueError(f"`{name}` must be between 0 and 1, got {value}.")
 
 
+def _stride(outputs: Any, given: int | None) -> int:
+    """What the masks are smaller by than the input: as given, or told from the sizes of the unpadded inputs."""
+    sizes = getattr(outputs, "image_sizes", None)
+    if given is not None or sizes is None:
+        return MASK_STRIDE if given is None else given
+    # A mask at a quarter of the padded input is smaller than any picture in it.
+    return 1 if outputs.pred_masks.shape[-2] >= int(sizes[:, 0].max()) else MASK_STRIDE
+
+
 def _entries(outputs: Any, target_sizes: Any, mask_stride: int) -> Iterator[tuple[int, Any, Any, Any, Any]]:
     """(index, query indices with a mask (m,), their scores (m, classes), valid size, target size) of each entry."""
     count = outputs.pred_masks.shape[0]
@@ -160,11 +169,12 @@ def post_process_referring_segmentation(
     target_sizes: Any = None,
     threshold: float | None = None,
     mask_threshold: float = 0.5,
-    mask_stride: int = MASK_STRIDE,
+    mask_stride: int | None = None,
 ) -> list[dict[str, Any]]:
     """The best object of each batch entry; see `UniRefProcessor.post_process_referring_segmentation`."""
     _check_threshold(threshold, "threshold")
     _check_threshold(mask_threshold, "mask_threshold")
+    mask_stride = _stride(outputs, mask_stride)
     results = []
     for index, queries, scores, valid, target in _entries(outputs, target_sizes, mask_stride):
         best = int(scores.amax(-1).argmax())
@@ -185,13 +195,14 @@ def post_process_instance_segmentation(
     threshold: float = 0.5,
     top_k: int = 100,
     mask_threshold: float = 0.5,
-    mask_stride: int = MASK_STRIDE,
+    mask_stride: int | None = None,
 ) -> list[dict[str, torch.Tensor]]:
     """Every object of each batch entry; see `UniRefProcessor.post_process_instance_segmentation`."""
     _check_threshold(threshold, "threshold")
     _check_threshold(mask_threshold, "mask_threshold")
     if top_k < 1:
         raise ValueError(f"`top_k` must be 1 or more, got {top_k}.")
+    mask_stride = _stride(outputs, mask_stride)
     results = []
     for index, queries, scores, valid, target in _entries(outputs, target_sizes, mask_stride):
         boxes = outputs.pred_boxes[index, queries].float()

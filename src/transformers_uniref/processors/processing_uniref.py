@@ -232,7 +232,7 @@ class UniRefProcessor(ProcessorMixin):
         target_sizes: Any = None,
         threshold: float | None = None,
         mask_threshold: float = 0.5,
-        mask_stride: int = 4,
+        mask_stride: int | None = None,
     ) -> list[dict[str, Any]]:
         """The best object of each batch entry, at the size of the user's picture.
 
@@ -242,7 +242,7 @@ class UniRefProcessor(ProcessorMixin):
             threshold: the score gate. An object whose score is not above it gets an empty mask ("not in the picture");
                 None keeps every one.
             mask_threshold: probability above which a pixel belongs to the object.
-            mask_stride: 4; 1 for outputs of `full_resolution_masks=True`.
+            mask_stride: 4, or 1 for outputs of `full_resolution_masks=True`. Default: told from the outputs.
 
         Returns:
             For each entry `segmentation` bool (height, width), `score` in 0..1, `box` float (4,) x0, y0, x1, y1 in
@@ -262,7 +262,7 @@ class UniRefProcessor(ProcessorMixin):
         threshold: float = 0.5,
         top_k: int = 100,
         mask_threshold: float = 0.5,
-        mask_stride: int = 4,
+        mask_stride: int | None = None,
     ) -> list[dict[str, torch.Tensor]]:
         """Every object of each batch entry, for detection: class-wise non-maximum suppression at 0.7, then the best.
 
