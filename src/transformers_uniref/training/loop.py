@@ -21,16 +21,14 @@ from .auxiliary_head import AuxiliaryMaskHead
 from .checkpointing import list_checkpoints, load_checkpoint, save_checkpoint
 from .collation import Batch, Collator
 from .config import LossPhase, TrainingConfig
+from .data_feed import DataFeed, build_feed
 from .ema import ExponentialMovingAverage
-from .loader import StepDataset, step_loader
 from .measures import batch_measures
 from .metrics_log import MetricsLog, RunningMeans
-from .mixture import Mixture
 from .model_factory import build_model
 from .optimisation import build_optimizer, build_scheduler
 from .tokenizer import build_tokenizer
 from .validation import Validation
-from .world_source import WorldSource
 
 # Options that change how fast a run goes or what it reports, but not what it computes: they may differ on resume.
 FREE_ON_RESUME = {"threads", "loader_workers", "prefetch", "log_every", "validation", "checkpoint", "save_dtype"}
@@ -42,7 +40,7 @@ class TrainingRun:
     Args:
         config: the run.
         output: its folder: `checkpoints/`, `log.jsonl`, `config.yaml`, and `final/` at the end.
-        source: draws the samples; the procedural world unless given.
+        feed: the data; what `config` asks for unless given.
         accelerator: devices, precision, processes; made from `config` unless given.
     """
 
@@ -50,7 +48,7 @@ class TrainingRun:
         self,
         config: TrainingConfig,
         output: str | Path,
-        source: WorldSource | None = None,
+        feed: DataFeed | None = None,
         accelerator: Accelerator | None = None,
     ) -> None:
         if config.threads:
@@ -59,9 +57,9 @@ class TrainingRun:
         self.output = Path(output)
         self.accelerator = accelerator or Accelerator(mixed_precision=config.mixed_precision)
         self.device = self.accelerator.device
-        self.source = source or WorldSource(config.sampling, seed=config.seed)
+        self.feed = feed or build_feed(config, self.accelerator.process_index, self.accelerator.num_processes)
         text_length = int(config.model.get("text_length", 77))
-        self.tokenizer = build_tokenizer(self.source.vocabulary(), text_length)
+        self.tokenizer = build_tokenizer(self.feed.vocabulary(), text_length)
         self.collator = Collator(self.tokenizer, text_length)
         self.model = build_model(config, len(self.tokenizer)).to(self.device)
         if config.channels_last:
@@ -71,7 +69,6 @@ class TrainingRun:
         self.scheduler = build_scheduler(config.optimizer, self.optimizer, config.steps)
         self.ema = ExponentialMovingAverage(self.model, config.ema_decay)
         self.validation = Validation(config.validation, config.sampling, config.seed, self.collator)
-        self.mixture = Mixture(config, self.accelerator.process_index, self.accelerator.num_processes)
         self.step = 0
         self.stop_requested = False
 
@@ -87,6 +84,7 @@ class TrainingRun:
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
             "ema": self.ema.state_dict(),
+            "feed": self.feed.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -103,6 +101,7 @@ class TrainingRun:
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])
         self.ema.load_state_dict(state["ema"])
+        self.feed.load_state_dict(state["feed"])
         self.step = int(state["step"])
 
     def save_checkpoint(self) -> None:
@@ -221,11 +220,10 @@ class TrainingRun:
             (self.output / "config.yaml").write_text(written, encoding="utf-8")
         parameters = sum(p.numel() for p in self.model.parameters())
         log.message(
-            f"{parameters / 1e6:.2f} M parameters, {self.mixture.scenes_per_step} scenes a step, device {self.device}, "
+            f"{parameters / 1e6:.2f} M parameters, {self.feed.summary}, device {self.device}, "
             f"{self.accelerator.num_processes} process(es), precision {self.accelerator.mixed_precision}"
         )
-        dataset = StepDataset(self.mixture, self.source, self.collator)
-        batches_of_steps = iter(step_loader(dataset, self.step, config.loader_workers, config.prefetch))
+        batches_of_steps = self.feed.steps(self.step, self.collator)
         means = RunningMeans()
         text = ""
         with self._interruptible():
