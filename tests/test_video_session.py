@@ -325,7 +325,7 @@ def test_reverse_is_forward_through_the_reversed_clip() -> None:
 
 def test_going_on_equals_going_through(reference_run: list[VideoOutput]) -> None:
     session = every_kind(offline(FRAMES, **NO_GATES))
-    parts = propagate(session, max_frames=2) + propagate(session, start_frame_idx=2)
+    parts = propagate(session, max_frames=np.int64(2)) + propagate(session, start_frame_idx=np.int64(2))
     assert_same(parts, reference_run)
     assert_same(propagate(session), reference_run)  # from the start: as if nothing had been before
 

@@ -15,7 +15,7 @@ from .fusion import UniFusion
 from .mask_head import aligned_upsample
 from .references import ProjectedReferences, References, VisualFeatures
 from .video_references import ReferenceSlot, join_slots, stack_projected, without_padding
-from .video_session import PreparedFrame, TextPrompt, TrackedObject, UniRefVideoSession, VideoOutput
+from .video_session import PreparedFrame, TextPrompt, TrackedObject, UniRefVideoSession, VideoOutput, is_integer
 
 _MASK_STRIDE = 4
 # Above one half, whatever the rounding: resizing saturated masks makes many pixels that are one half exactly.
@@ -88,10 +88,10 @@ class VideoPropagationMixin(nn.Module if TYPE_CHECKING else object):  # type: ig
         start = session.frame_index(
             (count - 1 if reverse else 0) if start_frame_idx is None else start_frame_idx, "start_frame_idx"
         )
-        if max_frames is not None and (not isinstance(max_frames, int) or max_frames < 1):
+        if max_frames is not None and (not is_integer(max_frames) or max_frames < 1):
             raise ValueError(f"`max_frames` must be 1 or more, or None for all; got {max_frames!r}.")
         frames = range(start, -1, -1) if reverse else range(start, count)
-        return self._propagate(session, frames[:max_frames], reverse)
+        return self._propagate(session, frames[: None if max_frames is None else int(max_frames)], reverse)
 
     def _propagate(self, session: UniRefVideoSession, frames: range, reverse: bool) -> Iterator[VideoOutput]:
         if not session.continues_at(frames[0], reverse):

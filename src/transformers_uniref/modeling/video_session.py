@@ -213,7 +213,7 @@ class UniRefVideoSession:
         _check_threshold("rvos_score_threshold", rvos_score_threshold)
         if references not in REFERENCE_CHOICES:
             raise ValueError(f"`references` must be one of {', '.join(REFERENCE_CHOICES)}; got {references!r}.")
-        if object_chunk_size is not None and (not _is_integer(object_chunk_size) or object_chunk_size < 1):
+        if object_chunk_size is not None and (not is_integer(object_chunk_size) or object_chunk_size < 1):
             raise ValueError(f"`object_chunk_size` must be 1 or more, or None for all; got {object_chunk_size!r}.")
         if dtype not in (torch.float32, torch.bfloat16, torch.float16):
             raise ValueError(f"`dtype` must be torch.float32, torch.bfloat16 or torch.float16; got {dtype!r}.")
@@ -374,7 +374,7 @@ class UniRefVideoSession:
             self._video_size = None
 
     def frame_index(self, frame_idx: Any, name: str = "frame_idx") -> int:
-        if not _is_integer(frame_idx):
+        if not is_integer(frame_idx):
             raise TypeError(f"`{name}` must be an integer, got {frame_idx!r}.")
         if frame_idx < 0 or (self.num_frames is not None and frame_idx >= self.num_frames):
             last = "on" if self.num_frames is None else f"to {self.num_frames - 1}"
@@ -527,14 +527,15 @@ def _binary_mask(mask: Tensor | np.ndarray) -> Tensor:
 
 
 def _object_id(obj_id: Any) -> int:
-    if not _is_integer(obj_id):
+    if not is_integer(obj_id):
         raise TypeError(f"`obj_id` must be an integer, got {obj_id!r}.")
     if obj_id < 1:
         raise ValueError(f"`obj_id` must be 1 or more (0 is the background), got {obj_id}.")
     return int(obj_id)
 
 
-def _is_integer(value: Any) -> bool:
+def is_integer(value: Any) -> bool:
+    """Whether `value` is a whole number of Python or NumPy; True and False are not."""
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
