@@ -31,8 +31,8 @@ from .world_scene import (
 )
 from .world_textures import COLOURS
 
-_MANNERS = ("bounce", "still", "sway", "cross", "leave", "return", "enter")
-_MANNER_WEIGHTS = (0.34, 0.15, 0.12, 0.14, 0.09, 0.1, 0.06)
+MANNERS = ("bounce", "still", "sway", "cross", "leave", "return", "enter")
+MANNER_WEIGHTS = (0.34, 0.15, 0.12, 0.14, 0.09, 0.1, 0.06)
 _LEAST_PIXELS = 1 / 1400
 """Share of the picture below which an object's rest is not drawn: slivers of a few pixels are no object to track."""
 
@@ -49,19 +49,19 @@ class ClipScene:
     absent: list[Sentence]
 
 
-def _reflect(value: float, low: float, high: float) -> float:
+def reflect(value: float, low: float, high: float) -> float:
     """Folds a straight path into [low, high], as a ball between two walls."""
     span = high - low
     folded = (value - low) % (2 * span)
     return low + (folded if folded <= span else 2 * span - folded)
 
 
-def _route(
-    manner: str, start: Pose, look: Look, meet: Pose | None, count: int, draws: Draws
+def route(
+    manner: str, start: Pose, radius: float, meet: Pose | None, count: int, draws: Draws
 ) -> list[tuple[float, float]]:
-    """Centres over `count` frames in image sides."""
+    """Centres over `count` frames in image sides, for an object of this radius and one of `MANNERS`."""
     steps = max(count - 1, 1)
-    outside = look.radius * 1.5
+    outside = radius * 1.5
     angle = draws.uniform(0, 2 * math.pi)
     speed = draws.uniform(0.018, 0.06)
     if manner == "still":
@@ -88,25 +88,25 @@ def _route(
         vx, vy = (meet.x - start.x) / max(moment, 1.0), (meet.y - start.y) / max(moment, 1.0)
     else:
         vx, vy = speed * math.cos(angle), speed * math.sin(angle)
-    edge = look.radius * 0.8
+    edge = radius * 0.8
     return [
-        (_reflect(start.x + vx * t, edge, 1 - edge), _reflect(start.y + vy * t, edge, 1 - edge)) for t in range(count)
+        (reflect(start.x + vx * t, edge, 1 - edge), reflect(start.y + vy * t, edge, 1 - edge)) for t in range(count)
     ]
 
 
-def _poses(start: Pose, look: Look, route: Sequence[tuple[float, float]], draws: Draws) -> list[Pose]:
+def _poses(start: Pose, look: Look, centres: Sequence[tuple[float, float]], draws: Draws) -> list[Pose]:
     spin = draws.uniform(-0.16, 0.16) if draws.chance(0.5) else 0.0
     swell, rate = (draws.uniform(0.08, 0.22), draws.uniform(0.2, 0.5)) if draws.chance(0.4) else (0.0, 0.0)
     # Small objects only grow and big ones only shrink, so that "small" and "big" never meet.
     sign = 1 if look.size == "small" else -1
     poses = []
-    for t, (x, y) in enumerate(route):
+    for t, (x, y) in enumerate(centres):
         scale = 1 + sign * swell * (1 - math.cos(rate * t)) / 2
         poses.append(Pose(x, y, start.rotation + spin * t, scale))
     return poses
 
 
-def _motion(poses: Sequence[Pose]) -> str | None:
+def motion_word(poses: Sequence[Pose]) -> str | None:
     """A word for a motion that is plain throughout the clip, or `None`."""
     xs, ys = [pose.x for pose in poses], [pose.y for pose in poses]
     width, height = max(xs) - min(xs), max(ys) - min(ys)
@@ -137,13 +137,13 @@ def _plan(draws: Draws, looks: Sequence[Look], size: int, count: int) -> tuple[l
     paths: list[list[Pose]] = []
     first: list[Sprite] = []
     for look in looks:
-        manner = draws.weighted(_MANNERS, _MANNER_WEIGHTS)
+        manner = draws.weighted(MANNERS, MANNER_WEIGHTS)
         if manner == "enter" and (len(kept) < 2 or count < 4):
             manner = "bounce"
         for _ in range(40):
             start = draw_pose(draws, look)
             meet = draws.choice(paths)[0] if paths else None
-            path = _poses(start, look, _route(manner, start, look, meet, count, draws), draws)
+            path = _poses(start, look, route(manner, start, look.radius, meet, count, draws), draws)
             sprite = make_sprite(look, path[0], size)
             trial = [*first, sprite]
             layout = stack_sprites(trial, size)
@@ -181,7 +181,7 @@ def _camera(draws: Draws, size: int, count: int) -> list[tuple[int, int]]:
         return [(round(x), round(y))] * count
     angle, pace = draws.uniform(0, 2 * math.pi), draws.uniform(0.004, 0.025) * size
     dx, dy = pace * math.cos(angle), pace * math.sin(angle)
-    return [(round(_reflect(x + dx * t, 0, margin)), round(_reflect(y + dy * t, 0, margin))) for t in range(count)]
+    return [(round(reflect(x + dx * t, 0, margin)), round(reflect(y + dy * t, 0, margin))) for t in range(count)]
 
 
 def draw_clip_scene(draws: Draws, split: str, size: int, count: int) -> ClipScene:
@@ -213,7 +213,7 @@ def draw_clip_scene(draws: Draws, split: str, size: int, count: int) -> ClipScen
     things = []
     for index in order:
         look, start = looks[index], paths[index][0]
-        motion = None if moving_camera else _motion(paths[index])
+        motion = None if moving_camera else motion_word(paths[index])
         things.append(Thing(look.shape, look.colour, look.texture, look.size, start.x, start.y, look.radius, motion))
     facts = Facts(things)
     objects = [

@@ -417,7 +417,7 @@ MOTION_PHRASES = {
     "down": ("moving down", "going down"),
     "still": ("standing still", "not moving"),
 }
-_OPENINGS = ("the {}",) * 10 + (
+OPENINGS = ("the {}",) * 10 + (
     "{}",
     "{}",
     "find the {}",
@@ -426,7 +426,7 @@ _OPENINGS = ("the {}",) * 10 + (
     "show me the {}",
     "where is the {}",
 )
-_QUESTIONS = (
+QUESTIONS = (
     "which {} is {}",
     "the {} that is {}",
     "the {} that is {}",
@@ -450,7 +450,7 @@ def word(description: Description, draws: Draws) -> str:
     superlative = description.superlative
     if adjectives and superlative is None and draws.chance(0.16):
         return _as_question(description, adjectives, draws)
-    return draws.choice(_OPENINGS).format(_noun_phrase(description, draws) + _tail(description, draws))
+    return draws.choice(OPENINGS).format(_noun_phrase(description, draws) + _tail(description, draws))
 
 
 def _as_question(description: Description, adjectives: Sequence[Sequence[str]], draws: Draws) -> str:
@@ -459,7 +459,7 @@ def _as_question(description: Description, adjectives: Sequence[Sequence[str]], 
     noun = draws.choice(NOUNS[description.shape])
     if tail:
         predicate += " and" + tail
-    return draws.choice(_QUESTIONS).format(noun, predicate)
+    return draws.choice(QUESTIONS).format(noun, predicate)
 
 
 def _noun_phrase(description: Description, draws: Draws) -> str:
@@ -505,7 +505,7 @@ def _surface_texts() -> Iterator[str]:
     for table in tables:
         for texts in table.values():
             yield from texts
-    yield from (*_OPENINGS, *_QUESTIONS, *_COLOURED, "and")
+    yield from (*OPENINGS, *QUESTIONS, *_COLOURED, "and")
 
 
 def vocabulary() -> list[str]:
