@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..processors.text import normalise_sentence
-from .samples import Sample
+from .samples import Entry, Sample
 
 MEAN = np.array([123.675, 116.28, 103.53], dtype=np.float32)
 STD = np.array([58.395, 57.12, 57.375], dtype=np.float32)
@@ -28,6 +28,7 @@ class Batch:
         others: per entry (m, H, W) bool, the other objects of the image.
         tasks: per entry the name of its task.
         weight: factor of its loss.
+        sample_ids: per entry which sample it comes from; empty when the source does not say.
     """
 
     inputs: dict[str, Any]
@@ -35,6 +36,7 @@ class Batch:
     others: list[Tensor]
     tasks: list[str]
     weight: float = 1.0
+    sample_ids: list[str] = field(default_factory=list)
 
     def to(self, device: torch.device | str) -> Batch:
         """A copy of the batch with its tensors on `device`."""
@@ -48,7 +50,7 @@ class Batch:
                 return [move(part) for part in value]
             return value
 
-        return Batch(move(self.inputs), move(self.targets), move(self.others), self.tasks, self.weight)
+        return Batch(move(self.inputs), move(self.targets), move(self.others), self.tasks, self.weight, self.sample_ids)
 
 
 def normalise_images(images: Sequence[np.ndarray], size: tuple[int, int]) -> tuple[Tensor, Tensor]:
@@ -96,7 +98,19 @@ class Collator:
         self.tokenizer = tokenizer
         self.text_length = text_length
 
-    def __call__(self, samples: Sequence[Sample], weight: float = 1.0) -> Batch:
+    def __call__(
+        self, samples: Sequence[Sample], weight: float = 1.0, full_resolution_masks: bool | None = None
+    ) -> Batch:
+        """One batch.
+
+        Args:
+            samples: at least one entry in all.
+            weight: factor of the batch's loss.
+            full_resolution_masks: passed on to the model where given.
+
+        Raises:
+            ValueError: the entries have references of different kinds or numbers.
+        """
         entries = [entry for sample in samples for entry in sample.entries]
         images = [sample.image for sample in samples]
         size = _padded_size(images)
@@ -124,19 +138,47 @@ class Collator:
             size_r = _padded_size(references)
             values, valid = normalise_images(references, size_r)
             (count,) = shots
-            masks = np.stack([pad_masks(entry.reference_masks, size_r) for entry in entries])  # type: ignore[arg-type]
+            given = [mask for entry in entries for mask in entry.reference_masks]  # type: ignore[union-attr]
+            masks = np.stack([pad_masks(mask, size_r) for mask in given]).reshape(len(entries), count, *size_r)
             inputs |= {
                 "reference_pixel_values": values.unflatten(0, (len(entries), count)),
                 "reference_pixel_mask": valid.unflatten(0, (len(entries), count)),
                 "reference_masks": torch.from_numpy(masks.astype(np.float32)),
             }
         targets = torch.from_numpy(np.stack([pad_masks(entry.target, size) for entry in entries]).astype(np.float32))
-        inputs["labels"] = [self._label(entry.target, target) for entry, target in zip(entries, targets, strict=True)]
+        originals = [sample.original_size for sample in samples for _ in sample.entries]
+        inputs["labels"] = [
+            self._label(entry, target, original)
+            for entry, target, original in zip(entries, targets, originals, strict=True)
+        ]
+        if full_resolution_masks is not None:
+            inputs["full_resolution_masks"] = full_resolution_masks
         others = [torch.from_numpy(pad_masks(entry.others, size)) for entry in entries]
-        return Batch(inputs, targets, others, [entry.task for entry in entries], weight)
+        ids = [entry.sample_id for entry in entries] if any(entry.sample_id for entry in entries) else []
+        return Batch(inputs, targets, others, [entry.task for entry in entries], weight, ids)
+
+    @classmethod
+    def _label(cls, entry: Entry, padded: Tensor, original_size: tuple[int, int] | None) -> dict[str, Tensor]:
+        label = cls._single(entry.target, padded) if entry.targets is None else cls._several(entry, padded)
+        if original_size is not None:
+            label["original_size"] = torch.tensor(original_size)
+        return label
 
     @staticmethod
-    def _label(mask: np.ndarray, padded: Tensor) -> dict[str, Tensor]:
+    def _several(entry: Entry, padded: Tensor) -> dict[str, Tensor]:
+        targets = entry.targets
+        assert targets is not None
+        label = {
+            "boxes": torch.from_numpy(targets.boxes.astype(np.float32)).reshape(-1, 4),
+            "class_labels": torch.from_numpy(targets.class_labels.astype(np.int64)),
+        }
+        if targets.masks is not None:
+            height, width = padded.shape
+            label["masks"] = torch.from_numpy(pad_masks(targets.masks, (height, width)))
+        return label
+
+    @staticmethod
+    def _single(mask: np.ndarray, padded: Tensor) -> dict[str, Tensor]:
         present = bool(mask.any())
         boxes = [mask_to_box(mask)] if present else []
         return {

@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 import yaml
 
+from .config_data import DatasetConfig, MixtureConfig, check_datasets
+
 TASKS = ("ris", "fss", "vos", "rvos", "rvos_text")
 REFERENCES_OF_TASK = {"ris": "language", "rvos_text": "language", "fss": "mask", "vos": "mask", "rvos": "both"}
 """The references that a task gives to the model; one micro-batch holds tasks of one kind only."""
@@ -175,7 +177,8 @@ class TrainingConfig:
     """One training run. `model` holds arguments of `UniRefConfig`; the rest is explained at each section.
 
     `initial_weights` names the folder (or Hub id) of a model of the same sizes and vocabulary whose weights the run
-    starts from; empty, it starts from random weights.
+    starts from; empty, it starts from random weights. A run takes its data either from `micro_batches`, drawn from the
+    procedural world, or from `datasets`, mixed as `mixture` says.
     """
 
     name: str
@@ -196,6 +199,9 @@ class TrainingConfig:
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     image_sizes: list[ImageSizePhase] = field(default_factory=lambda: [ImageSizePhase(until=1.0, size=128)])
     micro_batches: list[MicroBatchConfig] = field(default_factory=list)
+    datasets: list[DatasetConfig] = field(default_factory=list)
+    mixture: MixtureConfig = field(default_factory=MixtureConfig)
+    accumulation: int = 1
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     auxiliary: AuxiliaryConfig = field(default_factory=AuxiliaryConfig)
@@ -207,9 +213,13 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         if self.steps < 1:
             raise ValueError(f"steps: got {self.steps}; at least 1 is needed")
-        if not self.micro_batches:
-            raise ValueError("micro_batches: got an empty list; at least one micro-batch is needed")
-        if all(micro_batch.every > 1 for micro_batch in self.micro_batches):
+        if self.datasets and self.micro_batches:
+            raise ValueError("datasets: given together with micro_batches; a run takes its data from one of them")
+        if not self.datasets and not self.micro_batches:
+            raise ValueError("micro_batches: got an empty list; at least one micro-batch is needed, or `datasets`")
+        if self.datasets:
+            check_datasets(self.datasets, self.accumulation)
+        if self.micro_batches and all(micro_batch.every > 1 for micro_batch in self.micro_batches):
             raise ValueError("micro_batches: one of them must take part in every step (every: 1)")
         for position, micro_batch in enumerate(self.micro_batches):
             where = f"micro_batches[{position}].scenes"

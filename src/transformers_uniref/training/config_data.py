@@ -110,7 +110,8 @@ class DatasetConfig:
         where = f"datasets ({self.name})"
         if not self.name or ":" in self.name:
             raise ValueError(f"datasets: got the name {self.name!r}; accepted: any text without a colon")
-        for option, least in {"batch_size": 1, "questions": 1, "frame_gap": 1, "longest_side": 32, "samples": 0}.items():
+        least_of = {"batch_size": 1, "questions": 1, "frame_gap": 1, "longest_side": 32, "samples": 0}
+        for option, least in least_of.items():
             if getattr(self, option) < least:
                 raise ValueError(f"{where}.{option}: got {getattr(self, option)}; accepted: at least {least}")
         shares = {

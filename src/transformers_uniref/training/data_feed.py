@@ -76,7 +76,11 @@ class DrawnFeed:
 
 
 def build_feed(config: TrainingConfig, process_index: int = 0, num_processes: int = 1) -> DataFeed:
-    """The data that `config` asks for."""
+    """The data that `config` asks for: its `datasets`, or else the world's scenes of its `micro_batches`."""
+    if config.datasets:
+        from .mixture_feed import MixtureFeed
+
+        return MixtureFeed(config, process_index, num_processes)
     from .world_source import WorldSource
 
     return DrawnFeed(config, WorldSource(config.sampling, seed=config.seed), process_index, num_processes)

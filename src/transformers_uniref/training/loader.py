@@ -32,7 +32,8 @@ class StepDataset(Dataset):
         return self.mixture.config.steps
 
 
-def _prepare_worker(worker: int) -> None:
+def prepare_worker(worker: int) -> None:
+    """Settings of a loader process."""
     # An interruption of the whole process group is answered by the training process, which still needs this step.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -49,5 +50,5 @@ def step_loader(dataset: StepDataset, first_step: int, workers: int, prefetch: i
         sampler=range(first_step, len(dataset)),
         num_workers=workers,
         prefetch_factor=prefetch if workers else None,
-        worker_init_fn=_prepare_worker,
+        worker_init_fn=prepare_worker,
     )

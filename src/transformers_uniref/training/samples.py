@@ -12,32 +12,55 @@ from .mixture import ScenePlan
 
 
 @dataclass
+class Targets:
+    """Several objects to find in one image (detection).
+
+    Attributes:
+        boxes: (t, 4) float32, cx, cy, width, height as shares of the image's width and height.
+        class_labels: (t,) int64.
+        masks: (t, H, W) bool, or None where only boxes are known (then the model needs the BoxInst loss).
+    """
+
+    boxes: np.ndarray
+    class_labels: np.ndarray
+    masks: np.ndarray | None = None
+
+
+@dataclass
 class Entry:
     """One question about an image and its answer.
 
     Attributes:
         task: name of the task, for the log.
         sentence: language reference, or None.
-        reference_images: (K, H, W, 3) uint8, or None.
-        reference_masks: (K, H, W) bool, or None.
-        target: (H, W) bool; no pixel set means that the target is absent.
+        reference_images: (K, H, W, 3) uint8, or K pictures of several sizes, or None.
+        reference_masks: (K, H, W) bool, or K masks, or None.
+        target: (H, W) bool; no pixel set means that the target is absent. Of several targets their union.
         others: (m, H, W) bool, masks of other objects of the image (for the log: was the right object chosen?).
+        targets: the objects of an entry that has several, or None.
+        sample_id: "dataset:sample", for reports.
     """
 
     task: str
     target: np.ndarray
     others: np.ndarray
     sentence: str | None = None
-    reference_images: np.ndarray | None = None
-    reference_masks: np.ndarray | None = None
+    reference_images: np.ndarray | list[np.ndarray] | None = None
+    reference_masks: np.ndarray | list[np.ndarray] | None = None
+    targets: Targets | None = None
+    sample_id: str = ""
 
 
 @dataclass
 class Sample:
-    """One query image, (H, W, 3) uint8, and at least one question."""
+    """One query image, (H, W, 3) uint8, and at least one question.
+
+    `original_size`, where known, is its (height, width) before it was resized.
+    """
 
     image: np.ndarray
     entries: list[Entry] = field(default_factory=list)
+    original_size: tuple[int, int] | None = None
 
 
 class SampleSource(Protocol):

@@ -1,0 +1,159 @@
+"""Streamed datasets in blocks that are shuffled and grouped by aspect, with a small state to continue from exactly.
+
+The shuffle buffer of `datasets` is lost when a stream is resumed. Here the rows of a block are shuffled by a seed that
+follows from the block's number, so a position is the state of the stream at the block's begin and the number of batches
+that the block has given: a resumed stream reads its block once more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ..data.schema import Record, Row
+from .config_data import DatasetConfig
+from .questions import usable
+
+EMPTY_EPOCHS = 2
+
+
+class Stream:
+    """One lane (a loader process's part of one process's part) of a streamed dataset.
+
+    Args:
+        config: the dataset.
+        dataset: the `IterableDataset`.
+        part, parts: this lane's number and the number of all lanes.
+        batch_size: rows that `take` gives at a time.
+        block: batches of a block.
+        seed: what the blocks' orders are drawn from.
+        aspect_grouping: give portraits and landscapes apart as far as a block allows.
+    """
+
+    def __init__(
+        self,
+        config: DatasetConfig,
+        dataset: Any,
+        part: int,
+        parts: int,
+        batch_size: int,
+        block: int,
+        seed: tuple[int, ...],
+        aspect_grouping: bool,
+    ) -> None:
+        import fsspec.asyn
+        from datasets.distributed import split_dataset_by_node
+
+        fsspec.asyn.reset_lock()  # a forked loader process must not wait for a lock of its parent
+        self.config = config
+        shuffled = dataset
+        if parts > 1:
+            shuffled = split_dataset_by_node(dataset, rank=part, world_size=parts)
+        self._dataset = shuffled.with_format("arrow")
+        self._rows: Iterator[Row] | None = None
+        self.batch_size = batch_size
+        self.block = block
+        self.seed = (*seed, part)
+        self.aspect_grouping = aspect_grouping
+        self._epoch = 0
+        self._number = -1
+        self._given = 0
+        self._batches: list[list[Row]] = []
+        self._begin: dict[str, Any] = {"epoch": 0, "dataset": None}
+
+    def take(self) -> list[Row]:
+        """The next `batch_size` rows. Every row of the lane comes once an epoch.
+
+        Raises:
+            ValueError: no row can be used for the task.
+        """
+        if self._given >= len(self._batches):
+            self._number += 1
+            self._read_block()
+            self._given = 0
+        self._given += 1
+        return self._batches[self._given - 1]
+
+    def spare(self, rng: np.random.Generator) -> Row:
+        """Some row of the present block, to replace one that cannot be read."""
+        rows = [row for batch in self._batches for row in batch]
+        return rows[int(rng.integers(len(rows)))]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the last `take` ended."""
+        return {"begin": self._begin, "number": self._number, "given": self._given}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where `state` ends."""
+        self._begin = state["begin"]
+        self._epoch = int(self._begin["epoch"])
+        self._number = int(state["number"])
+        self._batches, self._given, self._rows = [], 0, None
+        if self._number < 0:
+            return
+        self._dataset.set_epoch(self._epoch)
+        if self._begin["dataset"] is not None:
+            self._dataset.load_state_dict(self._begin["dataset"])
+        self._rows = self._epoch_rows()
+        self._read_block(resumed=True)
+        self._given = int(state["given"])
+
+    def _epoch_rows(self) -> Iterator[Row]:
+        # Unlike plain iteration, `iter` does not share the rows among loader processes a second time.
+        for table in self._dataset.iter(batch_size=1):
+            yield from table.to_pylist()
+
+    def _read_block(self, resumed: bool = False) -> None:
+        if not resumed:
+            self._begin = {
+                "epoch": self._epoch,
+                "dataset": None if self._rows is None else _copied(self._dataset.state_dict()),
+            }
+        rows: list[Row] = []
+        empty = 0
+        while len(rows) < self.block * self.batch_size:
+            if self._rows is None:
+                self._rows = self._epoch_rows()
+            before = len(rows)
+            for row in self._rows:
+                if usable(Record(row), self.config):
+                    rows.append(row)
+                if len(rows) == self.block * self.batch_size:
+                    break
+            else:
+                self._epoch += 1
+                self._rows = None
+                # From the second epoch on, this also shuffles the shards.
+                self._dataset.set_epoch(self._epoch)
+                empty = empty + 1 if len(rows) == before else 0
+                if empty == EMPTY_EPOCHS:
+                    raise ValueError(
+                        f"dataset {self.config.name!r}: no row of this part of the stream has what the task "
+                        f"{self.config.task} asks for"
+                    )
+        self._batches = self._arranged(rows)
+
+    def _arranged(self, rows: list[Row]) -> list[list[Row]]:
+        """Shuffled, and cut into batches of one aspect; what remains of both comes in mixed batches."""
+        rng = np.random.default_rng((*self.seed, self._number))
+        shuffled = [rows[int(position)] for position in rng.permutation(len(rows))]
+        groups: list[list[Row]] = [[], []]
+        for row in shuffled:
+            portrait = self.aspect_grouping and (row.get("height") or 0) > (row.get("width") or 0)
+            groups[portrait].append(row)
+        batches, rest = [], []
+        for group in groups:
+            whole = len(group) // self.batch_size * self.batch_size
+            batches += [group[start : start + self.batch_size] for start in range(0, whole, self.batch_size)]
+            rest += group[whole:]
+        batches += [rest[start : start + self.batch_size] for start in range(0, len(rest), self.batch_size)]
+        return [batches[int(position)] for position in rng.permutation(len(batches))]
+
+
+def _copied(state: Any) -> Any:
+    """Nested dictionaries and lists of plain values, detached from the iterator that goes on changing them."""
+    if isinstance(state, dict):
+        return {name: _copied(value) for name, value in state.items()}
+    return [_copied(value) for value in state] if isinstance(state, list) else state
