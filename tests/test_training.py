@@ -16,6 +16,7 @@ from transformers_uniref.training.auxiliary_head import AuxiliaryMaskHead  # noq
 from transformers_uniref.training.checkpointing import list_checkpoints, save_checkpoint  # noqa: E402
 from transformers_uniref.training.collation import Collator, mask_to_box  # noqa: E402
 from transformers_uniref.training.config import bundled_configs, load_config  # noqa: E402
+from transformers_uniref.training.config_loop import OptimizerConfig  # noqa: E402
 from transformers_uniref.training.corruption import corrupt_mask  # noqa: E402
 from transformers_uniref.training.ema import ExponentialMovingAverage  # noqa: E402
 from transformers_uniref.training.initialisation import identity_fusion_  # noqa: E402
@@ -273,14 +274,15 @@ def test_the_average_follows_the_weights_and_comes_off_again():
 
 
 def test_warm_up_and_cosine():
-    factors = [learning_rate_factor(step, 100, 10, 0.1) for step in range(101)]
+    config = OptimizerConfig(warmup_steps=10, final_share=0.1)
+    factors = [learning_rate_factor(step, 100, config) for step in range(101)]
     assert factors[0] == pytest.approx(0.1) and factors[9] == pytest.approx(1.0) and factors[100] == pytest.approx(0.1)
     assert all(a >= b for a, b in zip(factors[10:], factors[11:], strict=False))
 
 
 def test_norms_biases_and_embeddings_do_not_decay():
     model = torch.nn.Sequential(torch.nn.Embedding(3, 4), torch.nn.Linear(4, 4), torch.nn.LayerNorm(4))
-    decayed, free = parameter_groups([model], 0.1)
+    decayed, free = parameter_groups(model, OptimizerConfig(weight_decay=0.1))
     assert [p.shape for p in decayed["params"]] == [(4, 4)] and len(free["params"]) == 4
 
 
@@ -324,8 +326,10 @@ def test_a_resumed_run_equals_an_uninterrupted_one(straight_run, tmp_path):
 
 def test_resuming_with_another_configuration_is_refused(straight_run):
     other = TrainingRun(tiny("optimizer.learning_rate=2e-3"), straight_run.output)
-    with pytest.raises(ValueError, match="optimizer"):
+    with pytest.raises(ValueError, match=r"optimizer.learning_rate: 0.001 then, 0.002 now.*--force"):
         other.resume()
+    assert other.resume(force=True) and other.step == 6
+    assert any("optimizer.learning_rate" in line for line in other.start_report)
 
 
 def test_a_used_output_folder_is_refused(tmp_path):
@@ -403,5 +407,5 @@ def test_a_run_starts_from_given_weights_of_its_own_sizes_only(tmp_path):
     started = build_model(load_config("world-smoke", [f"initial_weights={tmp_path}"]), 60)
     for name, value in source.state_dict().items():
         assert torch.equal(started.state_dict()[name], value), name
-    with pytest.raises(ValueError, match="initial_weights.*word_embeddings"):
+    with pytest.raises(ValueError, match="initial_weights.*word_embeddings.*initial_weights_skip"):
         build_model(load_config("world-smoke", [f"initial_weights={tmp_path}"]), 61)

@@ -14,6 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", nargs="?", help="name of a bundled configuration (see --list) or path of a YAML file")
     parser.add_argument("--output", type=Path, help="folder of the run: checkpoints/, log.jsonl, in the end final/")
     parser.add_argument("--resume", action="store_true", help="continue from the newest checkpoint of --output")
+    parser.add_argument("--force", action="store_true", help="resume although the configuration changed")
     parser.add_argument(
         "--override",
         action="append",
@@ -26,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Train; 0 when the run is complete, 130 when it was interrupted."""
+    """Train; 0 when the run is complete, 130 when it was interrupted and can be resumed."""
     from ..training.config import bundled_configs, load_config
 
     if arguments.list:
@@ -40,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     config = load_config(arguments.config, arguments.override)
     from ..training.loop import train
 
-    complete = train(config, arguments.output, resume=arguments.resume)
+    complete = train(config, arguments.output, resume=arguments.resume, force=arguments.force)
     final = arguments.output / "final"
     if arguments.json:
         result = {"complete": complete, "output": str(arguments.output), "final": str(final) if complete else None}

@@ -85,6 +85,8 @@ class UniRefPreTrainedModel(PreTrainedModel):
     input_modalities = ["image", "text"]
     _no_split_modules = ["EncoderLayer", "DecoderLayer", "ValueFuser", "UniFusion", "MaskHead"]
     supports_gradient_checkpointing = True
+    # The losses are normalised inside: a Trainer must not hand over its own count of items.
+    accepts_loss_kwargs = False
     _supports_sdpa = True
     _supports_flash_attn = True
     _supports_attention_backend = True

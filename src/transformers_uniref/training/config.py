@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import typing
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +13,14 @@ from typing import Any, Literal
 import yaml
 
 from .config_data import DatasetConfig, MixtureConfig, check_datasets
+from .config_loop import (
+    TRACKERS,
+    CheckpointConfig,
+    OptimizerConfig,
+    PicturesConfig,
+    ValidationConfig,
+    check_patterns,
+)
 
 TASKS = ("ris", "fss", "vos", "rvos", "rvos_text")
 REFERENCES_OF_TASK = {"ris": "language", "rvos_text": "language", "fss": "mask", "vos": "mask", "rvos": "both"}
@@ -19,23 +29,33 @@ REFERENCES_OF_TASK = {"ris": "language", "rvos_text": "language", "fss": "mask",
 
 @dataclass
 class TextConfig:
-    """Size of the BERT text encoder; the vocabulary size comes from the tokenizer that the trainer builds."""
+    """Size of the BERT text encoder; the vocabulary size comes from the tokenizer.
+
+    `config`, where given, holds the arguments of a Transformers text configuration (`model_type: bert` and so on)
+    instead; with `text_weights` it changes single values of theirs.
+    """
 
     hidden_size: int = 128
     layers: int = 2
     heads: int = 4
     intermediate_size: int = 256
     dropout: float = 0.1
+    config: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
 class BackboneConfig:
-    """Size of the ResNet backbone (strides 4, 8, 16, 32)."""
+    """Size of the ResNet backbone (strides 4, 8, 16, 32).
+
+    `config`, where given, holds the arguments of a Transformers backbone configuration (`model_type: swin` and so on)
+    instead; with `backbone_weights` it changes single values of theirs.
+    """
 
     embedding_size: int = 32
     hidden_sizes: list[int] = field(default_factory=lambda: [32, 64, 96, 128])
     depths: list[int] = field(default_factory=lambda: [1, 2, 2, 2])
     layer_type: Literal["basic", "bottleneck"] = "basic"
+    config: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -90,18 +110,6 @@ class SamplingConfig:
 
 
 @dataclass
-class OptimizerConfig:
-    """AdamW with linear warm-up and a cosine to `final_share` of the learning rate."""
-
-    learning_rate: float = 6e-4
-    betas: list[float] = field(default_factory=lambda: [0.9, 0.98])
-    weight_decay: float = 0.03
-    warmup_steps: int = 200
-    final_share: float = 0.05
-    gradient_clip: float = 5.0
-
-
-@dataclass
 class AuxiliaryConfig:
     """A training-only linear head on the fused features, never saved with the model; `weight` 0 switches it off."""
 
@@ -153,38 +161,38 @@ class InitialisationConfig:
 
 
 @dataclass
-class ValidationConfig:
-    """A small fixed validation every `every` steps (0: never) with the averaged weights."""
-
-    every: int = 500
-    images: int = 64
-    few_shot: int = 32
-    clips: int = 8
-    size: int = 128
-    batch_size: int = 32
-
-
-@dataclass
-class CheckpointConfig:
-    """A resumable checkpoint every `every` steps and at interruption; the `keep` newest stay."""
-
-    every: int = 250
-    keep: int = 2
-
-
-@dataclass
 class TrainingConfig:
     """One training run. `model` holds arguments of `UniRefConfig`; the rest is explained at each section.
 
-    `initial_weights` names the folder (or Hub id) of a model of the same sizes and vocabulary whose weights the run
-    starts from; empty, it starts from random weights. A run takes its data either from `micro_batches`, drawn from the
-    procedural world, or from `datasets`, mixed as `mixture` says.
+    Attributes:
+        mixed_precision: `fp16` scales its losses; see `docs` of Accelerate for the devices that have it.
+        gradient_checkpointing: compute activations again in the backward pass instead of keeping them.
+        compile: backend of `torch.compile` (`inductor`); empty: not compiled.
+        accumulation: with `micro_batches`: the step's micro-batches are given this many times, each time with other
+            samples; the loss is their mean. With `datasets`: every batch is cut into so many parts.
+        on_nonfinite: a loss or gradient that is not finite stops the run (`stop`) or skips the step (`skip`, counted);
+            either way the sample ids are written to the run's folder.
+        trackers: where Accelerate reports numbers to: tensorboard, wandb, trackio; `log.jsonl` is always written.
+        frozen: regular expressions; parameters whose name one is found in are not trained.
+        initial_weights: folder or Hub id of a UniRef model to start from, such as the previous stage's `final`. Modules
+            that it lacks keep their other start values.
+        initial_weights_skip: regular expressions; tensors whose name one is found in are not taken from it.
+        backbone_weights: folder or Hub id of a ResNet or Swin; its configuration replaces the section `backbone`.
+        text_weights: folder or Hub id of a BERT; its configuration and tokenizer replace the section `text`.
+        micro_batches: what a step draws from the procedural world; or else
+        datasets: what a run is trained on, mixed as `mixture` says.
     """
 
     name: str
     steps: int
     seed: int = 0
-    mixed_precision: Literal["no", "bf16"] = "bf16"
+    mixed_precision: Literal["no", "bf16", "fp16"] = "bf16"
+    gradient_checkpointing: bool = False
+    compile: str = ""
+    accumulation: int = 1
+    on_nonfinite: Literal["stop", "skip"] = "stop"
+    trackers: list[str] = field(default_factory=list)
+    frozen: list[str] = field(default_factory=list)
     threads: int = 0
     channels_last: bool = False
     attention: Literal["eager", "sdpa"] = "eager"
@@ -193,6 +201,9 @@ class TrainingConfig:
     log_every: int = 25
     ema_decay: float = 0.998
     initial_weights: str = ""
+    initial_weights_skip: list[str] = field(default_factory=list)
+    backbone_weights: str = ""
+    text_weights: str = ""
     save_dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     model: dict[str, Any] = field(default_factory=dict)
     text: TextConfig = field(default_factory=TextConfig)
@@ -201,7 +212,6 @@ class TrainingConfig:
     micro_batches: list[MicroBatchConfig] = field(default_factory=list)
     datasets: list[DatasetConfig] = field(default_factory=list)
     mixture: MixtureConfig = field(default_factory=MixtureConfig)
-    accumulation: int = 1
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     auxiliary: AuxiliaryConfig = field(default_factory=AuxiliaryConfig)
@@ -209,10 +219,22 @@ class TrainingConfig:
     initialisation: InitialisationConfig = field(default_factory=InitialisationConfig)
     validation: ValidationConfig = field(default_factory=ValidationConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    pictures: PicturesConfig = field(default_factory=PicturesConfig)
 
     def __post_init__(self) -> None:
         if self.steps < 1:
             raise ValueError(f"steps: got {self.steps}; at least 1 is needed")
+        if self.accumulation < 1:
+            raise ValueError(f"accumulation: got {self.accumulation}; at least 1 is needed")
+        if not 0.0 <= self.ema_decay < 1.0:
+            raise ValueError(f"ema_decay: got {self.ema_decay}; accepted: 0 <= ema_decay < 1")
+        if self.checkpoint.best and not self.validation.every:
+            raise ValueError(f"checkpoint.best: got {self.checkpoint.best!r}, which validation.every 0 never measures")
+        for tracker in self.trackers:
+            if tracker not in TRACKERS:
+                raise ValueError(f"trackers: got {tracker!r}; accepted: {', '.join(TRACKERS)}")
+        check_patterns("frozen", self.frozen)
+        check_patterns("initial_weights_skip", self.initial_weights_skip)
         if self.datasets and self.micro_batches:
             raise ValueError("datasets: given together with micro_batches; a run takes its data from one of them")
         if not self.datasets and not self.micro_batches:
@@ -271,7 +293,7 @@ def _build(kind: Any, value: Any, where: str) -> Any:
         unknown = sorted(set(map(str, value)) - set(hints))
         if unknown:
             name = f"{where}.{unknown[0]}".lstrip(".")
-            raise ValueError(f"{name}: unknown option; known here: {', '.join(hints)}")
+            raise ValueError(f"{name}: unknown option; {_nearest(unknown[0], hints)}known here: {', '.join(hints)}")
         arguments = {name: _build(hints[name], part, f"{where}.{name}".lstrip(".")) for name, part in value.items()}
         missing = [
             f.name
@@ -311,6 +333,26 @@ def _build(kind: Any, value: Any, where: str) -> Any:
     ):
         return value
     raise TypeError(f"{where}: expected {kind.__name__}, got {value!r} ({type(value).__name__})")
+
+
+def _option_names(kind: Any, prefix: str = "") -> dict[str, str]:
+    """Dotted names of all options of a section and its sections, with their last parts."""
+    names = {}
+    for name, hint in typing.get_type_hints(kind).items():
+        names[prefix + name] = name
+        if dataclasses.is_dataclass(hint):
+            names |= _option_names(hint, f"{prefix}{name}.")
+    return names
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    """A guess at what an unknown `name` was meant to be: an option of the same section, or else one of another."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    if not near:
+        everywhere = _option_names(TrainingConfig)
+        last = difflib.get_close_matches(name, list(everywhere.values()), n=1, cutoff=0.8)
+        near = [dotted for dotted, part in everywhere.items() if last and part == last[0]]
+    return f"did you mean {near[0]}? " if near else ""
 
 
 def _descend(node: Any, key: str) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
+import math
 import signal
 import threading
 import time
@@ -14,24 +14,37 @@ from typing import Any
 import torch
 import yaml
 from accelerate import Accelerator
-from torch import Tensor
 
-from .alignment import FusionRecord, alignment_loss, example_alignment_loss, recorded_fusion
-from .auxiliary_head import AuxiliaryMaskHead
-from .checkpointing import list_checkpoints, load_checkpoint, save_checkpoint
+from ..media.atomic import replacing
+from ..modeling.losses.matching import NonFinitePredictionsError
+from .checkpointing import (
+    checkpoint_path,
+    load_checkpoint,
+    load_newest_checkpoint,
+    remove_remains,
+    require_plain,
+    save_checkpoint,
+    write_best,
+)
 from .collation import Batch, Collator
-from .config import LossPhase, TrainingConfig
+from .config import TrainingConfig
 from .data_feed import DataFeed, build_feed
+from .distributed import any_process, average_gradients, from_main, gathered
 from .ema import ExponentialMovingAverage
+from .export import export_model
+from .faults import MicroBatchRecord, NonFiniteError, write_nonfinite
 from .measures import batch_measures
-from .metrics_log import MetricsLog, RunningMeans
-from .model_factory import build_model
-from .optimisation import build_optimizer, build_scheduler
-from .tokenizer import build_tokenizer
+from .metrics_log import MetricsLog, RunningMeans, forget_after, memory_in_use
+from .model_factory import build_model, choose_tokenizer
+from .objective import Objective
+from .optimisation import build_optimizer, build_scheduler, restore_optimizer_
+from .resume_check import changed_options
+from .sample_pictures import entry_rows, write_sheet
+from .trackers import build_accelerator, start_trackers
 from .validation import Validation
 
-# Options that change how fast a run goes or what it reports, but not what it computes: they may differ on resume.
-FREE_ON_RESUME = {"threads", "loader_workers", "prefetch", "log_every", "validation", "checkpoint", "save_dtype"}
+# Below this scale of the loss a gradient that overflows in half precision is no matter of the scale any more.
+SMALLEST_SCALE = 1.0
 
 
 class TrainingRun:
@@ -55,27 +68,43 @@ class TrainingRun:
             torch.set_num_threads(config.threads)
         self.config = config
         self.output = Path(output)
-        self.accelerator = accelerator or Accelerator(mixed_precision=config.mixed_precision)
+        self.accelerator = accelerator or build_accelerator(config, output)
         self.device = self.accelerator.device
         self.feed = feed or build_feed(config, self.accelerator.process_index, self.accelerator.num_processes)
-        text_length = int(config.model.get("text_length", 77))
-        self.tokenizer = build_tokenizer(self.feed.vocabulary(), text_length)
-        self.collator = Collator(self.tokenizer, text_length)
-        self.model = build_model(config, len(self.tokenizer)).to(self.device)
+        self.tokenizer = choose_tokenizer(config, self.feed.vocabulary())
+        self.collator = Collator(self.tokenizer, int(config.model.get("text_length", 77)))
+        self.start_report: list[str] = []
+        self.model = build_model(config, len(self.tokenizer), self.start_report).to(self.device)
         if config.channels_last:
             self.model.to(memory_format=torch.channels_last)
-        self.auxiliary = AuxiliaryMaskHead(self.model.config.d_model, config.auxiliary.levels).to(self.device)
-        self.optimizer = build_optimizer(config.optimizer, [self.model, self.auxiliary])
+        self.objective = Objective(self.model, config).to(self.device)
+        self.auxiliary = self.objective.auxiliary
+        self.optimizer = build_optimizer(config.optimizer, self.model, [self.auxiliary])
         self.scheduler = build_scheduler(config.optimizer, self.optimizer, config.steps)
         self.ema = ExponentialMovingAverage(self.model, config.ema_decay)
         self.validation = Validation(config.validation, config.sampling, config.seed, self.collator)
         self.step = 0
+        self.skipped = 0
+        self.overflows = 0
+        self.validated_step = 0
+        self.best: dict[str, Any] = {}
         self.stop_requested = False
+        self.log = MetricsLog(None, config.steps)
+        # Since the last log line: when it was written, how many entries were seen, and what it said.
+        self._meter, self._entries, self._text = time.perf_counter(), 0, ""
+        # Pictures and captions of the step in progress; None when none are wanted.
+        self._rows: tuple[list, list] | None = None
 
     # State
 
     def state_dict(self) -> dict[str, Any]:
-        """All that decides the rest of the run. Random numbers need no state: every step seeds them, see `run`."""
+        """All that decides the rest of the run; every process must call.
+
+        Random numbers need no state: every step seeds them, see `run`.
+        """
+        feeds = gathered(self.accelerator, self.feed.state_dict())
+        require_plain(feeds, "the state of the data feed")
+        scaler = self.accelerator.scaler
         return {
             "step": self.step,
             "config": self.config.to_dict(),
@@ -83,125 +112,177 @@ class TrainingRun:
             "auxiliary": self.auxiliary.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
+            "scaler": None if scaler is None else scaler.state_dict(),
             "ema": self.ema.state_dict(),
-            "feed": self.feed.state_dict(),
+            "feeds": feeds,
+            "skipped": self.skipped,
+            "overflows": self.overflows,
+            "validated_step": self.validated_step,
+            "best": self.best,
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from `state`, which must come from an equal configuration."""
-        now, then = self.config.to_dict(), state["config"]
-        changed = [name for name in now if name not in FREE_ON_RESUME and now[name] != then.get(name)]
-        if changed:
+    def load_state_dict(self, state: dict[str, Any], force: bool = False) -> list[str]:
+        """Continue from `state`.
+
+        Args:
+            state: of a run with an equal configuration on as many processes.
+            force: take it although the configuration differs; the new one holds from here on.
+
+        Returns:
+            what differs, one line each (empty unless `force`).
+
+        Raises:
+            ValueError: something differs that matters (without `force`), or that cannot be reconciled.
+        """
+        changes = changed_options(state["config"], self.config.to_dict())
+        processes, feeds = self.accelerator.num_processes, state["feeds"]
+        if len(feeds) != processes:
+            changes.append(f"number of processes: {len(feeds)} then, {processes} now")
+            if any(feeds):
+                raise ValueError(f"resume: {changes[-1]}; the places where the data were left off are by process")
+        if changes and not force:
             raise ValueError(
-                f"resume: {', '.join(changed)} differ(s) from the checkpoint's configuration; resume with the same "
-                "configuration and overrides, or start in another output folder"
+                f"resume: the configuration changed: {'; '.join(changes)}. Resume with the same configuration and "
+                "overrides, start in another output folder, or accept the change with --force"
             )
-        self.model.load_state_dict(state["model"])
-        self.auxiliary.load_state_dict(state["auxiliary"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scheduler.load_state_dict(state["scheduler"])
+        try:
+            self.model.load_state_dict(state["model"])
+            self.auxiliary.load_state_dict(state["auxiliary"])
+        except RuntimeError as error:
+            raise ValueError(
+                f"resume: the checkpoint's model has other sizes ({str(error).splitlines()[-1]})"
+            ) from error
+        restore_optimizer_(self.optimizer, self.scheduler, state["optimizer"], state["scheduler"])
+        if self.accelerator.scaler is not None and state["scaler"] is not None:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
         self.ema.load_state_dict(state["ema"])
-        self.feed.load_state_dict(state["feed"])
+        if len(feeds) == processes:
+            self.feed.load_state_dict(feeds[self.accelerator.process_index])
         self.step = int(state["step"])
+        self.skipped, self.overflows = int(state["skipped"]), int(state["overflows"])
+        self.validated_step = int(state["validated_step"])
+        self.best = state["best"] if state["best"].get("measure") == self.config.checkpoint.best else {}
+        return changes
 
     def save_checkpoint(self) -> None:
-        """Write a checkpoint (main process only)."""
+        """Write a checkpoint; every process must call, the main one writes."""
+        state = self.state_dict()
         if self.accelerator.is_main_process:
-            save_checkpoint(self.output / "checkpoints", self.step, self.state_dict(), self.config.checkpoint.keep)
+            folder = self.output / "checkpoints"
+            save_checkpoint(folder, self.step, state, self.config.checkpoint.keep, self.best.get("step"))
+            if self.best.get("step") == self.step:
+                write_best(folder, self.step, self.best["measure"], self.best["value"])
 
-    def resume(self) -> bool:
-        """Continue from the newest checkpoint of the output folder; False when there is none."""
-        checkpoints = list_checkpoints(self.output / "checkpoints")
-        if not checkpoints:
-            return False
-        self.load_state_dict(load_checkpoint(checkpoints[-1]))
-        return True
+    def resume(self, force: bool = False) -> bool:
+        """Continue from the newest whole checkpoint of the output folder; False when there is none.
+
+        Args:
+            force: also when the configuration changed, see `load_state_dict`.
+        """
+        folder = self.output / "checkpoints"
+        if self.accelerator.is_main_process:
+            remove_remains(folder)
+        found = load_newest_checkpoint(folder)
+        if found.state is not None:
+            changes = self.load_state_dict(found.state, force)
+            self.start_report = [f"resumed after step {self.step}", *(f"changed by force: {line}" for line in changes)]
+        self.start_report += [f"passed over, not readable: {line}" for line in found.unreadable]
+        if self.accelerator.is_main_process:
+            forget_after(self.output / "log.jsonl", self.step)
+        return found.state is not None
 
     # Learning
 
-    def helper_factor(self, final_share: float) -> float:
-        """The weight of a training-only loss falls linearly to `final_share` of its start over the run."""
-        return 1 + (final_share - 1) * self.step / self.config.steps
+    def train_step(self, batches: list[Batch], means: RunningMeans) -> bool:
+        """Accumulate the gradients of all micro-batches and move the weights once.
 
-    def forward(self, batch: Batch) -> tuple[Tensor, Any, dict[str, float]]:
-        """Loss, model output and the loss terms to log of one micro-batch."""
-        phase = self.config.alignment.phase(self.step)
-        if phase is not None:
-            self.model.criterion.weights["loss_ce"] = phase.class_loss
-        with self.accelerator.autocast(), recorded_fusion(self.model.fusion) as record:
-            output = self.model(**batch.inputs, output_hidden_states=True)
-            loss = output.loss
-            terms = {"loss": loss.detach()}
-            weight = self.config.auxiliary.weight * self.helper_factor(self.config.auxiliary.final_share)
-            if weight:
-                helper = self.auxiliary(output.fused_features, batch.targets)
-                loss = loss + weight * helper
-                terms["auxiliary"] = helper.detach()
-        if phase is not None:
-            weight, aligned = self._alignment(phase, batch, output, record)
-            if aligned is not None:
-                helper, right = aligned
-                loss = loss + weight * self.helper_factor(self.config.alignment.final_share) * helper
-                terms |= {"alignment": helper.detach(), "alignment_right": right}
-        return loss, output, {name: float(value) for name, value in terms.items()}
+        Returns:
+            whether the weights were moved; not when the step was skipped, or overflowed in half precision.
 
-    def _alignment(
-        self, phase: LossPhase, batch: Batch, output: Any, record: FusionRecord
-    ) -> tuple[float, tuple[Tensor, Tensor] | None]:
-        """Weight and alignment loss of a micro-batch with one kind of reference."""
-        inputs, head_dim = batch.inputs, self.model.config.fusion_head_dim
-        shapes = [tuple(level.shape[-2:]) for level in output.fused_features[: self.config.alignment.levels]]
-        indices, targets = inputs["image_indices"], batch.targets
-        if "reference_masks" not in inputs and phase.sentences:
-            valid = inputs["attention_mask"]
-            return phase.sentences, alignment_loss(record, head_dim, shapes, valid, indices, targets, batch.others)
-        if "input_ids" not in inputs and phase.examples and bool(inputs["reference_pixel_mask"].all()):
-            masks = inputs["reference_masks"]
-            return phase.examples, example_alignment_loss(record, head_dim, shapes, masks, indices, targets)
-        return 0.0, None
-
-    def train_step(self, batches: list[Batch], means: RunningMeans, measure: bool) -> None:
-        """Accumulate the gradients of all micro-batches and move the weights once."""
+        Raises:
+            NonFiniteError: the loss or gradient is not finite and `config.on_nonfinite` is `stop`.
+        """
         self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
+        # A batch norm that has seen a NaN never forgets it.
+        buffers = [b.clone() for b in self.model.buffers()] if self.config.on_nonfinite == "skip" else []
+        records = [self._micro_batch(batch.to(self.device), means) for batch in batches]
         started = time.perf_counter()
-        for batch in batches:
-            batch = batch.to(self.device)
-            loss, output, terms = self.forward(batch)
-            if not torch.isfinite(loss):
-                tasks = ", ".join(sorted(set(batch.tasks)))
-                raise FloatingPointError(f"the loss of step {self.step} is {float(loss)} (tasks: {tasks})")
-            self.accelerator.backward(batch.weight * loss)
-            kind = "+".join(dict.fromkeys(batch.tasks))
-            for name, value in terms.items():
-                means.add(f"{kind}/{name}", value)
-            if measure:
-                for name, value in batch_measures(output, batch):
-                    means.add(name, value)
-            now = time.perf_counter()
-            means.add(f"{kind}/ms", 1000 * (now - started))
-            started = now
-        self._average_gradients()
-        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-        norm = torch.nn.utils.clip_grad_norm_(parameters, self.config.optimizer.gradient_clip)
-        means.add("gradient_norm", float(norm))
-        self.optimizer.step()
+        norm = self._settle_gradients()
+        losses_fit = all(math.isfinite(record.loss) for record in records)
+        (bad_loss,) = any_process(self.accelerator, [not losses_fit])
+        scaler = self.accelerator.scaler
+        if not bad_loss and not math.isfinite(norm) and scaler is not None and scaler.get_scale() >= SMALLEST_SCALE:
+            self.overflows += 1
+            scaler.step(self.optimizer)  # which sees the overflow and moves nothing
+            scaler.update()
+            self.scheduler.step()
+            return False
+        if bad_loss or not math.isfinite(norm):
+            self._report_nonfinite(records, norm)
+            for buffer, kept in zip(self.model.buffers(), buffers, strict=True):
+                buffer.copy_(kept)
+            self.optimizer.zero_grad(set_to_none=True)
+            if scaler is not None:
+                scaler.update(scaler.get_scale())
+            self.scheduler.step()
+            return False
+        means.add("gradient_norm", norm)
+        if scaler is None:
+            self.optimizer.step()
+        else:
+            scaler.step(self.optimizer)
+            scaler.update()
         self.scheduler.step()
         self.ema.update(self.model)
         means.add("optimizer/ms", 1000 * (time.perf_counter() - started))
+        return True
 
-    def _average_gradients(self) -> None:
-        """Mean over processes. Done once a step by hand: micro-batches of different tasks use different parameters."""
-        if self.accelerator.num_processes == 1:
-            return
+    def _micro_batch(self, batch: Batch, means: RunningMeans) -> MicroBatchRecord:
+        """Forward and backward pass; what to log goes into `means`."""
+        started = time.perf_counter()
+        try:
+            loss, output, terms = self.objective(batch, self.step, self.accelerator.autocast())
+        except NonFinitePredictionsError:
+            if self.model.criterion.reduce_normalizer and self.accelerator.num_processes > 1:
+                # The other processes wait inside the criterion for this one's count.
+                self._report_nonfinite([MicroBatchRecord.of(batch, math.nan)], math.nan, stop=True)
+            return MicroBatchRecord.of(batch, math.nan)
+        self.accelerator.backward(batch.weight / self.config.accumulation * loss)
+        kind = "+".join(dict.fromkeys(batch.tasks))
+        values = {name: float(value) for name, value in terms.items()}
+        if math.isfinite(values["loss"]):
+            for name, value in values.items():
+                means.add(f"{kind}/{name}", value)
+            for name, value in batch_measures(output, batch):
+                means.add(name, value)
+        means.add(f"{kind}/ms", 1000 * (time.perf_counter() - started))
+        self._entries += len(batch.tasks)
+        if self._rows is not None:
+            pictures, captions = entry_rows(batch, output, self.tokenizer, self.config.pictures.entries)
+            self._rows[0].extend(pictures)
+            self._rows[1].extend(captions)
+        return MicroBatchRecord.of(batch, float(loss.detach()))
+
+    def _settle_gradients(self) -> float:
+        """Average the gradients over processes, take the scale off, clip; their norm before clipping."""
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-        for parameter in parameters:
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-        flat = torch.cat([p.grad.flatten() for p in parameters])
-        flat = self.accelerator.reduce(flat, reduction="mean")
-        for parameter, part in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
-            parameter.grad.copy_(part.view_as(parameter))
+        # With the scale on, an overflow in one process is one in all.
+        average_gradients(self.accelerator, parameters)
+        if self.accelerator.scaler is not None and any(p.grad is not None for p in parameters):
+            self.accelerator.scaler.unscale_(self.optimizer)
+        limit = self.config.optimizer.gradient_clip or math.inf
+        return float(torch.nn.utils.clip_grad_norm_(parameters, limit))
+
+    def _report_nonfinite(self, records: list[MicroBatchRecord], norm: float, stop: bool = False) -> None:
+        self.output.mkdir(parents=True, exist_ok=True)
+        process = self.accelerator.process_index
+        _, sentence = write_nonfinite(self.output, self.step, process, norm, records)
+        if stop or self.config.on_nonfinite == "stop":
+            raise NonFiniteError(f"{sentence}; `on_nonfinite: skip` goes on without such steps")
+        self.skipped += 1
+        self.log.message(f"skipped ({self.skipped} so far): {sentence}")
+        self.log.record("skipped", self.step + 1, {"skipped": self.skipped, "reason": sentence})
 
     def validate(self) -> dict[str, float]:
         """The small validation with the averaged weights."""
@@ -214,56 +295,105 @@ class TrainingRun:
         """Train from the present step to the end. Returns False when interrupted (a checkpoint is written)."""
         config = self.config
         main = self.accelerator.is_main_process
-        log = MetricsLog(self.output / "log.jsonl" if main else None, config.steps, self.step)
+        self.log = log = MetricsLog(self.output / "log.jsonl" if main else None, config.steps, self.step)
         if main:
-            written = yaml.safe_dump(config.to_dict(), sort_keys=False)
-            (self.output / "config.yaml").write_text(written, encoding="utf-8")
+            with replacing(self.output / "config.yaml") as partial:
+                partial.write_text(yaml.safe_dump(config.to_dict(), sort_keys=False), encoding="utf-8")
+        start_trackers(self.accelerator, config)
         parameters = sum(p.numel() for p in self.model.parameters())
         log.message(
             f"{parameters / 1e6:.2f} M parameters, {self.feed.summary}, device {self.device}, "
             f"{self.accelerator.num_processes} process(es), precision {self.accelerator.mixed_precision}"
         )
+        for line in self.start_report:
+            log.message(line)
         batches_of_steps = self.feed.steps(self.step, self.collator)
         means = RunningMeans()
-        text = ""
+        self._meter = time.perf_counter()
         with self._interruptible():
+            if self._validate_when_due():  # left over when the run was interrupted after this step
+                self.save_checkpoint()
             while self.step < config.steps:
                 waiting = time.perf_counter()
                 batches = next(batches_of_steps)
                 means.add("loader/ms", 1000 * (time.perf_counter() - waiting))
                 # Seeding every step makes dropout a function of (seed, step, process), as the data are.
                 torch.manual_seed((config.seed * 1_000_003 + self.step) * 4099 + self.accelerator.process_index)
-                self.train_step(batches, means, measure=True)
+                every = config.pictures.every
+                self._rows = ([], []) if main and every and (self.step + 1) % every == 0 else None
+                self.train_step(batches, means)
                 self.step += 1
-                if self._agree_to_stop():
+                (stop,) = any_process(self.accelerator, [self.stop_requested])
+                if stop:
                     self.save_checkpoint()
                     log.message(f"interrupted after step {self.step}: checkpoint written, continue with --resume")
                     return False
-                logged = self.step % config.log_every == 0 or self.step == config.steps
-                if logged:
-                    values = means.pop()
-                    values["learning_rate"] = float(self.scheduler.get_last_lr()[0])
-                    log.record("train", self.step, values)
-                    text = summary(values)
-                log.progress(self.step, text, final=logged)
-                every = config.validation.every
-                if main and every and (self.step % every == 0 or self.step == config.steps):
-                    started = time.perf_counter()
-                    values = self.validate()
-                    log.record("validation", self.step, values)
-                    log.message(f"validation {time.perf_counter() - started:.1f} s: {summary(values)}")
-                if self.step % config.checkpoint.every == 0 or self.step == config.steps:
+                self._report(means)
+                improved = self._validate_when_due()
+                if improved or self.step % config.checkpoint.every == 0 or self.step == config.steps:
                     self.save_checkpoint()
         if main:
             log.message(f"saved {self.export()}")
+            if self.best:
+                log.message(f"saved {self.export_best()} ({self.best['measure']} {self.best['value']:.4f})")
         self.accelerator.wait_for_everyone()
+        for tracker in self.accelerator.trackers:
+            tracker.finish()
         return True
 
-    def _agree_to_stop(self) -> bool:
-        if self.accelerator.num_processes == 1:
-            return self.stop_requested
-        flag = torch.tensor(float(self.stop_requested), device=self.device)
-        return bool(self.accelerator.reduce(flag, reduction="sum") > 0)
+    def _report(self, means: RunningMeans) -> None:
+        """Numbers and pictures of the step that was just made."""
+        log, step = self.log, self.step
+        logged = step % self.config.log_every == 0 or step == self.config.steps
+        if logged:
+            now = time.perf_counter()
+            values = means.pop()
+            values["learning_rate"] = float(self.scheduler.get_last_lr()[0])
+            values["samples_per_second"] = self._entries * self.accelerator.num_processes / (now - self._meter)
+            values["memory_mib"] = memory_in_use(self.device)
+            values["skipped"] = self.skipped
+            if self.accelerator.scaler is not None:
+                values |= {"overflows": self.overflows, "loss_scale": self.accelerator.scaler.get_scale()}
+            self._entries, self._meter = 0, now
+            log.record("train", step, values)
+            self.accelerator.log(values, step=step)
+            self._text = summary(values)
+        log.progress(step, self._text, final=logged)
+        if self._rows is not None:
+            write_sheet(self.output / "pictures" / f"step-{step:06d}.png", *self._rows)
+            self._rows = None
+
+    def _validate_when_due(self) -> bool:
+        """Validate after every so many steps and after the last; whether the result is the best so far."""
+        config, every = self.config, self.config.validation.every
+        due = every and self.step and (self.step % every == 0 or self.step == config.steps)
+        if not due or self.validated_step == self.step:
+            return False
+        self.validated_step = self.step
+        improved = None
+        if self.accelerator.is_main_process:
+            started = time.perf_counter()
+            values = self.validate()
+            self.log.record("validation", self.step, values)
+            self.accelerator.log({f"validation/{name}": value for name, value in values.items()}, step=self.step)
+            self.log.message(f"validation {time.perf_counter() - started:.1f} s: {summary(values)}")
+            improved = self._improvement(values)
+        improved = from_main(self.accelerator, improved)
+        if improved is None:
+            return False
+        self.best = improved
+        return True
+
+    def _improvement(self, values: dict[str, float]) -> dict[str, Any] | None:
+        wanted = self.config.checkpoint.best
+        if not wanted:
+            return None
+        if wanted not in values:
+            raise ValueError(f"checkpoint.best: the validation has no {wanted!r}; it has {', '.join(sorted(values))}")
+        value = float(values[wanted])
+        if not self.config.checkpoint.is_better(value, self.best.get("value")):
+            return None
+        return {"measure": wanted, "value": value, "step": self.step}
 
     @contextlib.contextmanager
     def _interruptible(self) -> Iterator[None]:
@@ -286,36 +416,18 @@ class TrainingRun:
                 signal.signal(signal_number, handler)
 
     def export(self) -> Path:
-        """Write averaged weights, configuration, processor and tokenizer as a Transformers folder, `output/final`.
-
-        `save_dtype` is how the weights are stored. The configuration keeps the dtype of training, so a model that was
-        stored in half precision to save space is loaded and run in float32 unless the caller asks for something else.
-        """
-        from ..processors.processing_uniref import UniRefProcessor
-
-        final = self.output / "final"
-        partial = self.output / "final.partial"
-        shutil.rmtree(partial, ignore_errors=True)
-        dtype = getattr(torch, self.config.save_dtype)
+        """Write averaged weights, configuration, processor and tokenizer as a Transformers folder, `output/final`."""
         with self.ema.applied(self.model):
-            state = {
-                name: (value.to(dtype) if value.is_floating_point() else value).contiguous().cpu()
-                for name, value in self.model.state_dict().items()
-            }
-        self.model.save_pretrained(partial, state_dict=state, save_original_format=False)
-        size = self.config.image_sizes[-1].size
-        processor = UniRefProcessor(build_image_processor(size), self.tokenizer, self.model.config.text_length)
-        processor.save_pretrained(partial)
-        shutil.rmtree(final, ignore_errors=True)
-        partial.rename(final)
-        return final
+            return export_model(self.output / "final", self.model, self.tokenizer, self.config)
 
-
-def build_image_processor(size: int) -> Any:
-    """The image processor of a model trained on `size` x `size` pixels: shortest side `size` for every task."""
-    from ..processors.image_processing_uniref import UniRefImageProcessorPil
-
-    return UniRefImageProcessorPil(size={"shortest_edge": size, "longest_edge": 3 * size})
+    def export_best(self) -> Path:
+        """Write the best checkpoint's averaged weights as `output/best`. The run's own weights are lost by it."""
+        state = load_checkpoint(checkpoint_path(self.output / "checkpoints", self.best["step"]))
+        self.model.load_state_dict(state["model"])
+        ema = ExponentialMovingAverage(self.model, self.config.ema_decay)
+        ema.load_state_dict(state["ema"])
+        with ema.applied(self.model):
+            return export_model(self.output / "best", self.model, self.tokenizer, self.config)
 
 
 def summary(values: dict[str, float]) -> str:
@@ -326,22 +438,32 @@ def summary(values: dict[str, float]) -> str:
         if name.endswith(("/loss", "/iou", "/right", "/propagated", "/recovered", "/score_absent"))
         or name in ("swap", "gradient_norm")
     ]
-    return " ".join(f"{name} {value:.2f}" for name, value in shown)
+    text = " ".join(f"{name} {value:.2f}" for name, value in shown)
+    if "samples_per_second" in values:
+        text = f"{values['samples_per_second']:.1f} samples/s {values['memory_mib']:.0f} MiB {text}"
+    return f"{text} skipped {values['skipped']:.0f}" if values.get("skipped") else text
 
 
-def train(config: TrainingConfig, output: str | Path, resume: bool = False) -> bool:
+def train(config: TrainingConfig, output: str | Path, resume: bool = False, force: bool = False) -> bool:
     """Run `config` into the folder `output`.
 
     Args:
         config: the run.
         output: folder; must be new or empty unless `resume`.
         resume: continue from the newest checkpoint of `output` (from the start when there is none).
+        force: resume although the configuration changed.
 
     Returns:
         True when the run is complete, False when it was interrupted and can be resumed.
+
+    Raises:
+        FileExistsError: `output` is not empty.
+        ValueError: the configuration changed, or does not fit the machine or the data.
+        NonFiniteError: the loss or gradient became NaN or infinite.
+        CheckpointWriteError: a checkpoint could not be written; the one before is whole.
     """
     output = Path(output)
-    accelerator = Accelerator(mixed_precision=config.mixed_precision)
+    accelerator = build_accelerator(config, output)
     if accelerator.is_main_process:
         if output.is_dir() and any(output.iterdir()) and not resume:
             raise FileExistsError(f"output: {output} is not empty; give another folder or resume")
@@ -350,5 +472,5 @@ def train(config: TrainingConfig, output: str | Path, resume: bool = False) -> b
     accelerator.wait_for_everyone()
     run = TrainingRun(config, output, accelerator=accelerator)
     if resume:
-        run.resume()
+        run.resume(force)
     return run.run()

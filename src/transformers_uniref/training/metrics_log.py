@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections import defaultdict
 from pathlib import Path
 from typing import Any, TextIO
+
+import torch
+
+from ..media.atomic import replacing
 
 
 class RunningMeans:
@@ -33,6 +38,32 @@ def format_duration(seconds: float) -> str:
     """Hours, minutes and seconds as 1:02:03."""
     minutes, second = divmod(int(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02d}:{second:02d}"
+
+
+def memory_in_use(device: torch.device) -> float:
+    """MiB: the most that a GPU's tensors took so far; on a CPU what this process occupies now (where that is known)."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+    except (OSError, ValueError):
+        return 0.0
+
+
+def forget_after(path: Path, step: int) -> None:
+    """Remove the records of `path` after `step`, and a torn last line: a resumed run makes these steps again."""
+    if not path.is_file():
+        return
+    kept = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            if int(json.loads(line)["step"]) <= step:
+                kept.append(line + "\n")
+        except (ValueError, KeyError, TypeError):
+            continue
+    with replacing(path) as partial:
+        partial.write_text("".join(kept), encoding="utf-8")
 
 
 class MetricsLog:

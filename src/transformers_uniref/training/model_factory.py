@@ -1,30 +1,86 @@
-"""A new model from the training configuration."""
+"""A new model and its tokenizer from the training configuration."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from transformers import BertConfig, ResNetConfig
+from transformers import AutoConfig, AutoTokenizer, BertConfig, ResNetConfig
 
 from .config import TrainingConfig
 from .initialisation import calm_controller_, identity_fusion_
+from .optimisation import freeze_
+from .start_weights import load_backbone_weights_, load_initial_weights_, load_text_weights_
+from .tokenizer import build_tokenizer
+
+
+def choose_tokenizer(config: TrainingConfig, words: Sequence[str]) -> Any:
+    """The tokenizer of `text_weights`, or else one over `words`, or else that of `initial_weights`.
+
+    Args:
+        config: the run.
+        words: that the data's sentences are made of; empty when the data do not say.
+
+    Raises:
+        ValueError: the model reads sentences and there is no tokenizer.
+    """
+    text_length = int(config.model.get("text_length", 77))
+    if config.text_weights:
+        return _load_tokenizer(config.text_weights, "text_weights", text_length)
+    if words or not config.model.get("use_language_references", True):
+        return build_tokenizer(words, text_length)
+    if config.initial_weights:
+        return _load_tokenizer(config.initial_weights, "initial_weights", text_length)
+    raise ValueError(
+        "text_weights: empty, and the data bring no vocabulary; name a BERT folder or id, or a previous stage in "
+        "`initial_weights`"
+    )
+
+
+def _load_tokenizer(source: str, option: str, text_length: int) -> Any:
+    try:
+        return AutoTokenizer.from_pretrained(source, model_max_length=text_length)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{option}: no tokenizer in {source} ({str(error).splitlines()[0]})") from error
 
 
 def build_model_config(config: TrainingConfig, vocabulary_size: int) -> Any:
-    """The `UniRefConfig` of a run: `config.model` with a ResNet and a BERT of the configured sizes."""
+    """The `UniRefConfig` of a run: `config.model` with a backbone and a text encoder of the configured sizes."""
     from ..modeling.configuration_uniref import UniRefConfig
 
     reserved = sorted({"backbone_config", "text_config"} & set(config.model))
     if reserved:
         raise ValueError(f"model.{reserved[0]}: is built from the sections `backbone` and `text`; set those")
-    backbone = ResNetConfig(
+    text = _text_config(config, vocabulary_size) if config.model.get("use_language_references", True) else None
+    return UniRefConfig(backbone_config=_backbone_config(config), text_config=text, **config.model)
+
+
+def _backbone_config(config: TrainingConfig) -> Any:
+    if config.backbone_weights:
+        return AutoConfig.from_pretrained(config.backbone_weights, **config.backbone.config)
+    if config.backbone.config:
+        return _library_config("backbone.config", config.backbone.config)
+    return ResNetConfig(
         embedding_size=config.backbone.embedding_size,
         hidden_sizes=list(config.backbone.hidden_sizes),
         depths=list(config.backbone.depths),
         layer_type=config.backbone.layer_type,
     )
-    text = BertConfig(
+
+
+def _text_config(config: TrainingConfig, vocabulary_size: int) -> Any:
+    if config.text_weights or config.text.config:
+        if config.text_weights:
+            text = AutoConfig.from_pretrained(config.text_weights, **config.text.config)
+        else:
+            text = _library_config("text.config", {"vocab_size": vocabulary_size, **config.text.config})
+        if text.vocab_size < vocabulary_size:
+            raise ValueError(
+                f"text.config: the text encoder knows {text.vocab_size} tokens, its tokenizer {vocabulary_size}"
+            )
+        return text
+    return BertConfig(
         vocab_size=vocabulary_size,
         hidden_size=config.text.hidden_size,
         num_hidden_layers=config.text.layers,
@@ -36,47 +92,46 @@ def build_model_config(config: TrainingConfig, vocabulary_size: int) -> Any:
         type_vocab_size=2,
         pad_token_id=0,
     )
-    return UniRefConfig(backbone_config=backbone, text_config=text, **config.model)
 
 
-def build_model(config: TrainingConfig, vocabulary_size: int) -> Any:
-    """A randomly initialised `UniRefModel`: equal seeds give equal weights."""
+def _library_config(option: str, values: dict[str, Any]) -> Any:
+    arguments = dict(values)
+    kind = arguments.pop("model_type", None)
+    if kind is None:
+        raise ValueError(f"{option}: `model_type` is missing, such as resnet, swin or bert")
+    return AutoConfig.for_model(kind, **arguments)
+
+
+def build_model(config: TrainingConfig, vocabulary_size: int, report: list[str] | None = None) -> Any:
+    """A `UniRefModel` with the run's start weights and frozen parts: equal configurations give equal weights.
+
+    Args:
+        config: the run.
+        vocabulary_size: of the tokenizer.
+        report: gets a line for everything that did not start from random weights, and one for what is frozen.
+    """
     from ..modeling.modeling_uniref import UniRefModel
 
     torch.manual_seed(config.seed)
     model_config = build_model_config(config, vocabulary_size)
     model_config._attn_implementation = config.attention
     model = UniRefModel(model_config)
-    if config.initialisation.fusion_identity:
-        identity_fusion_(
-            model.fusion, model_config.fusion_heads, config.initialisation.noise, config.initialisation.gate
-        )
-    calm_controller_(model.mask_head.controller, config.initialisation.controller_scale)
+    start = config.initialisation
+    if start.fusion_identity and hasattr(model, "fusion"):
+        identity_fusion_(model.fusion, model_config.fusion_heads, start.noise, start.gate)
+    calm_controller_(model.mask_head.controller, start.controller_scale)
+    lines: list[str] = []
+    if config.backbone_weights:
+        lines += load_backbone_weights_(model, config.backbone_weights)
+    if config.text_weights and model_config.use_language_references:
+        lines += load_text_weights_(model, config.text_weights)
     if config.initial_weights:
-        start_from_(model, config.initial_weights)
+        lines += load_initial_weights_(model, config.initial_weights, config.initial_weights_skip)
+    frozen = freeze_(model, config.frozen)
+    if frozen:
+        lines.append(f"frozen: {len(frozen)} tensors ({', '.join(config.frozen)})")
+    if config.gradient_checkpointing:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    if report is not None:
+        report += lines
     return model
-
-
-def start_from_(model: Any, folder: str) -> None:
-    """Copy the weights of the model in `folder` into `model`.
-
-    Raises:
-        OSError: there is no such model.
-        ValueError: it has other weights; the first that differ are named.
-    """
-    from ..modeling.modeling_uniref import UniRefModel
-
-    given, wanted = UniRefModel.from_pretrained(folder).state_dict(), model.state_dict()
-    different = sorted(
-        name for name in given.keys() | wanted.keys() if _shape(given.get(name)) != _shape(wanted.get(name))
-    )
-    if different:
-        raise ValueError(
-            f"initial_weights: {folder} is not a model of the sizes of this run; {len(different)} tensors differ: "
-            f"{', '.join(different[:3])}{', ...' if len(different) > 3 else ''}"
-        )
-    model.load_state_dict(given)
-
-
-def _shape(tensor: torch.Tensor | None) -> torch.Size | None:
-    return None if tensor is None else tensor.shape

@@ -158,9 +158,13 @@ def _collect(pairs: list[tuple[np.ndarray, np.ndarray]], counts: list[int], devi
     return Matches(*table.unbind(0))
 
 
+class NonFinitePredictionsError(ValueError):
+    """Predictions that cannot be matched because they are NaN or infinite."""
+
+
 def _require_finite(cost: np.ndarray) -> None:
     if not np.isfinite(cost).all():
-        raise ValueError(
+        raise NonFinitePredictionsError(
             "logits or boxes: got NaN or infinite predictions, accepted are finite ones; the training has diverged "
             "(lower the learning rate or clip the gradient)"
         )

@@ -1,0 +1,44 @@
+"""A trained model as a Transformers folder."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .checkpointing import sync_folder
+from .config import TrainingConfig
+
+
+def export_model(folder: Path, model: Any, tokenizer: Any, config: TrainingConfig) -> Path:
+    """Write weights, configuration, processor and tokenizer, whole or not at all, over what was in `folder`.
+
+    `config.save_dtype` is how the weights are stored. The model's configuration keeps the dtype of training, so a model
+    that was stored in half precision to save space is loaded and run in float32 unless the caller asks for something
+    else.
+    """
+    from ..processors.processing_uniref import UniRefProcessor
+
+    partial = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    dtype = getattr(torch, config.save_dtype)
+    state = {
+        name: (value.to(dtype) if value.is_floating_point() else value).contiguous().cpu()
+        for name, value in model.state_dict().items()
+    }
+    model.save_pretrained(partial, state_dict=state, save_original_format=False)
+    image_processor = build_image_processor(config.image_sizes[-1].size)
+    UniRefProcessor(image_processor, tokenizer, model.config.text_length).save_pretrained(partial)
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+    sync_folder(folder.parent)
+    return folder
+
+
+def build_image_processor(size: int) -> Any:
+    """The image processor of a model trained on `size` x `size` pixels: shortest side `size` for every task."""
+    from ..processors.image_processing_uniref import UniRefImageProcessorPil
+
+    return UniRefImageProcessorPil(size={"shortest_edge": size, "longest_edge": 3 * size})
