@@ -109,7 +109,7 @@ def _windows_beside(
     side = draws.uniform(min(_LEAST_SIDE * size, largest), largest)
     x, y = draws.uniform(0, width - side), draws.uniform(0, height - side)
     dx = dy = 0.0
-    if len(times) > 1 and draws.chance(0.5):
+    if len(times) > 1 and draws.chance(0.35):
         dx, dy = draws.uniform(-0.03, 0.03) * side, draws.uniform(-0.02, 0.02) * side
     windows = [
         (min(max(x + dx * step, 0.0), width - side), min(max(y + dy * step, 0.0), height - side), side)

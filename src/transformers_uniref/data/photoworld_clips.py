@@ -113,6 +113,13 @@ def _draw_tracks(
     return tracks
 
 
+def _motion(track: _Track) -> str | None:
+    """A word for a motion that is plain throughout the clip, or `None`."""
+    motion = motion_word(track.poses)
+    # Who dances on the spot does not stand still.
+    return None if motion == "still" and len(set(track.actor.times)) > 1 else motion
+
+
 def _rasters(tracks: Sequence[_Track], size: int, count: int) -> list[list[Raster]]:
     """Pixels of every object in every frame; equal pictures are drawn once."""
     result: list[list[Raster]] = [[] for _ in range(count)]
@@ -219,7 +226,7 @@ def _render(
     things = things_of(stage, beginning, parts)
     for position, part in enumerate(parts):
         if part.number and not base.moving:
-            things[position] = replace(things[position], motion=motion_word(tracks[part.number - 1].poses))
+            things[position] = replace(things[position], motion=_motion(tracks[part.number - 1]))
     facts = PhotoFacts(things, stage.names(base.sequence).clutter)
     objects = [
         describe_part(part, thing, beginning) | {"motion": thing.motion}

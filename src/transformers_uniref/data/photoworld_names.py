@@ -103,17 +103,24 @@ def read_names(path: str | Path) -> dict[str, Names]:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"names: there is no file {path}")
-    text = path.read_text(encoding="utf-8")
-    try:
-        if path.suffix == ".json":
-            return parse_names(json.loads(text))
-        import yaml
+    return parse_names(_read_table(path))
 
-        return parse_names(yaml.safe_load(text))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}: not valid JSON ({error})") from error
+
+def _read_table(path: Path) -> Any:
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".json":
+        try:
+            return json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{path}: not valid JSON ({error})") from error
+    try:
+        import yaml
     except ImportError as error:
         raise ImportError(f"{path}: reading YAML needs the package pyyaml (extra `train`), or write JSON") from error
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: not valid YAML ({str(error).splitlines()[0]})") from error
 
 
 DAVIS_NAMES: dict[str, Names] = {
