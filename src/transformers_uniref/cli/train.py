@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from pathlib import Path
 
 HELP = "train a model from a configuration"
@@ -22,6 +23,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="change one option, such as steps=100 or optimizer.learning_rate=1e-3; may be repeated",
     )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="build model and data, print what would be trained, the memory that takes, steps and data, and stop",
+    )
     parser.add_argument("--list", action="store_true", help="name the bundled configurations and stop")
     parser.add_argument("--json", action="store_true", help="print the result as JSON on standard output")
 
@@ -36,9 +42,15 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     if arguments.config is None:
         raise ValueError("config: missing; give a bundled name (--list shows them) or a YAML file")
+    config = load_config(arguments.config, arguments.override)
+    if arguments.dry_run:
+        from ..training.run_plan import build_plan, plan_text
+
+        plan = build_plan(config, processes=int(os.environ.get("WORLD_SIZE", "1")))
+        print(json.dumps(plan) if arguments.json else plan_text(plan))
+        return 0
     if arguments.output is None:
         raise ValueError("--output: missing; give the folder that the run is written to")
-    config = load_config(arguments.config, arguments.override)
     from ..training.loop import train
 
     complete = train(config, arguments.output, resume=arguments.resume, force=arguments.force)
