@@ -392,3 +392,23 @@ def test_scenes_of_real_sequences(split: str) -> None:
         assert pair["mask"].any() and pair["reference_masks"].any()
     clip = world.clip(0, frames=4)
     assert clip["frames"].shape == (4, 96, 96, 3) and clip["label_maps"].max() <= len(clip["objects"])
+
+
+@pytest.mark.parametrize("task", ["ris", "rvos_text", "fss", "vos", "rvos"])
+def test_training_draws_from_drawings_and_photographs(folder: Path, task: str) -> None:
+    from transformers_uniref.training.config import SamplingConfig
+    from transformers_uniref.training.mixture import ScenePlan
+    from transformers_uniref.training.world_source import WorldSource
+
+    sampling = SamplingConfig(photo_folder=str(folder), photo_share=0.5)
+    source, drawn = WorldSource(sampling), WorldSource(SamplingConfig())
+    shots = 0 if task in ("ris", "rvos_text") else 1
+    for index in range(6):
+        plan = ScenePlan(task, index, 64, shots, easy=False, seed=index)
+        sample = source.draw(plan)
+        assert sample.image.shape == (64, 64, 3) and np.array_equal(sample.image, source.draw(plan).image)
+        for entry in sample.entries:
+            assert entry.target.shape == (64, 64) and entry.others.shape[1:] == (64, 64)
+    assert {photographed for _, photographed in source._worlds} == {True, False}
+    assert set(source.vocabulary()) >= {*drawn.vocabulary(), "cherry"}
+    assert WorldSource(sampling, split="validation").photo_share == 0

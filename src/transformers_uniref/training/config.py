@@ -95,6 +95,8 @@ class SamplingConfig:
         corrupted_share: share of `vos` references that are shifted, grown, shrunk, or spilt over another object.
         conflict_share: share of `rvos` samples whose mask belongs to another object than the sentence, or is corrupted.
         clip_frames: length of a clip.
+        photo_folder: folder of sequences with masks for a second domain, photographs; see `data/photoworld.py`.
+        photo_share: share of training scenes that are drawn from it.
     """
 
     objects_per_scene: int = 2
@@ -107,6 +109,8 @@ class SamplingConfig:
     corrupted_share: float = 0.3
     conflict_share: float = 0.3
     clip_frames: int = 8
+    photo_folder: str = ""
+    photo_share: float = 0.0
 
 
 @dataclass
@@ -265,6 +269,11 @@ class TrainingConfig:
             raise ValueError(f"image_sizes: `until` values must rise and end at 1.0, got {ends}")
         if abs(sum(self.sampling.shots) - 1.0) > 1e-6:
             raise ValueError(f"sampling.shots: probabilities must sum to 1, got {self.sampling.shots}")
+        if not 0 <= self.sampling.photo_share <= 1 or (self.sampling.photo_share and not self.sampling.photo_folder):
+            raise ValueError(
+                f"sampling.photo_share: got {self.sampling.photo_share} with photo_folder "
+                f"{self.sampling.photo_folder!r}; accepted: 0 to 1, above 0 only with a folder"
+            )
 
     def image_size(self, step: int) -> int:
         """Width and height in pixels of the scenes at `step` (0-based)."""

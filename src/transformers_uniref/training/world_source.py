@@ -1,4 +1,4 @@
-"""Training samples from the procedural world."""
+"""Training samples from the procedural world, and from the world of photographs where a folder is given."""
 
 from __future__ import annotations
 
@@ -23,41 +23,59 @@ class WorldSource:
     Args:
         sampling: shares and counts.
         seed: seed of the world.
-        split: train, validation or test.
+        split: train, validation or test. Photographs join the train split alone, so that what is measured stays the
+            same.
     """
 
     def __init__(self, sampling: SamplingConfig, seed: int = 0, split: str = "train") -> None:
         self.sampling = sampling
         self.seed = seed
         self.split = split
-        self._worlds: dict[int, Any] = {}
+        self.photo_share = sampling.photo_share if split == "train" else 0.0
+        self._worlds: dict[tuple[int, bool], Any] = {}
+        self._photographs: Any = None
 
     def vocabulary(self) -> Sequence[str]:
-        """The words of the world's sentences."""
+        """The words of the world's sentences, and of those about the photographs."""
         from ..data.world import vocabulary
 
-        return vocabulary()
+        return (
+            sorted({*vocabulary(), *self.world(64, photographed=True).vocabulary()})
+            if self.photo_share
+            else vocabulary()
+        )
 
-    def world(self, size: int) -> Any:
-        """The world at `size` pixels."""
-        if size not in self._worlds:
-            from ..data.world import World
+    def world(self, size: int, photographed: bool = False) -> Any:
+        """The world at `size` pixels: the drawn one, or that of the photographs."""
+        if (size, photographed) not in self._worlds:
+            self._worlds[size, photographed] = self._photo_world(size) if photographed else self._drawn_world(size)
+        return self._worlds[size, photographed]
 
-            self._worlds[size] = World(split=self.split, size=size, seed=self.seed)
-        return self._worlds[size]
+    def _drawn_world(self, size: int) -> Any:
+        from ..data.world import World
+
+        return World(split=self.split, size=size, seed=self.seed)
+
+    def _photo_world(self, size: int) -> Any:
+        from ..data.photoworld import PhotoFolder, PhotoWorld
+
+        # All sizes share the decoded frames.
+        self._photographs = self._photographs or PhotoFolder(self.sampling.photo_folder)
+        return PhotoWorld(self._photographs, split=self.split, size=size, seed=self.seed)
 
     def draw(self, plan: ScenePlan) -> Sample:
         """Draw the planned scene; one that offers no entry is replaced by another."""
         rng = np.random.default_rng(plan.seed)
+        world = self.world(plan.size, photographed=self.photo_share > 0 and rng.random() < self.photo_share)
         draw_task = {"ris": self._image, "fss": self._few_shot}.get(plan.task, self._clip)
         for attempt in range(MAXIMAL_DRAWS):
-            sample = draw_task(plan, plan.index + attempt * REDRAW_STRIDE, rng)
+            sample = draw_task(world, plan, plan.index + attempt * REDRAW_STRIDE, rng)
             if sample.entries:
                 return sample
         raise RuntimeError(f"no usable scene for task {plan.task} after {MAXIMAL_DRAWS} draws from index {plan.index}")
 
-    def _image(self, plan: ScenePlan, index: int, rng: np.random.Generator) -> Sample:
-        scene = self.world(plan.size).image(index, easy=plan.easy)
+    def _image(self, world: Any, plan: ScenePlan, index: int, rng: np.random.Generator) -> Sample:
+        scene = world.image(index, easy=plan.easy)
         masks, sentences = scene["masks"], scene["sentences"]
         usable = [number for number, of_object in enumerate(sentences) if of_object]
         chosen = rng.permutation(usable)[: self.sampling.objects_per_scene]
@@ -72,9 +90,9 @@ class WorldSource:
             entries.append(Entry(plan.task, np.zeros_like(masks[0]), masks, sentence))
         return Sample(scene["image"], entries)
 
-    def _few_shot(self, plan: ScenePlan, index: int, rng: np.random.Generator) -> Sample:
+    def _few_shot(self, world: Any, plan: ScenePlan, index: int, rng: np.random.Generator) -> Sample:
         family = "random" if rng.random() < self.sampling.random_shape_share else "named"
-        scene = self.world(plan.size).few_shot(index, shots=plan.shots, family=family)
+        scene = world.few_shot(index, shots=plan.shots, family=family)
         target = scene["mask"]
         entry = Entry(
             plan.task,
@@ -85,8 +103,8 @@ class WorldSource:
         )
         return Sample(scene["image"], [entry])
 
-    def _clip(self, plan: ScenePlan, index: int, rng: np.random.Generator) -> Sample:
-        clip = self.world(plan.size).clip(index, frames=self.sampling.clip_frames)
+    def _clip(self, world: Any, plan: ScenePlan, index: int, rng: np.random.Generator) -> Sample:
+        clip = world.clip(index, frames=self.sampling.clip_frames)
         frames, labels = clip["frames"], clip["label_maps"]
         sentences = {int(number): list(of_object) for number, of_object in clip["sentences"].items()}
         present = [{int(v) for v in np.unique(frame) if v} for frame in labels]
