@@ -2,7 +2,7 @@
 
 The shuffle buffer of `datasets` is lost when a stream is resumed. Here the rows of a block are shuffled by a seed that
 follows from the block's number, so a position is the state of the stream at the block's begin and the number of batches
-that the block has given: a resumed stream reads its block once more.
+that the block has given: a resumed stream reads its block once more. A block ends with its epoch.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ import numpy as np
 from ..data.schema import Record, Row
 from .config_data import DatasetConfig
 from .questions import usable
-
-EMPTY_EPOCHS = 2
 
 
 class Stream:
@@ -62,6 +60,7 @@ class Stream:
         self._given = 0
         self._batches: list[list[Row]] = []
         self._begin: dict[str, Any] = {"epoch": 0, "dataset": None}
+        self._epoch_is_empty = True
 
     def take(self) -> list[Row]:
         """The next `batch_size` rows. Every row of the lane comes once an epoch.
@@ -97,6 +96,7 @@ class Stream:
         if self._begin["dataset"] is not None:
             self._dataset.load_state_dict(self._begin["dataset"])
         self._rows = self._epoch_rows()
+        self._epoch_is_empty = self._begin["dataset"] is None
         self._read_block(resumed=True)
         self._given = int(state["given"])
 
@@ -111,32 +111,43 @@ class Stream:
                 "epoch": self._epoch,
                 "dataset": None if self._rows is None else _copied(self._dataset.state_dict()),
             }
-        rows: list[Row] = []
-        empty = 0
-        while len(rows) < self.block * self.batch_size:
-            if self._rows is None:
-                self._rows = self._epoch_rows()
-            before = len(rows)
-            for row in self._rows:
-                if usable(Record(row), self.config):
-                    rows.append(row)
-                if len(rows) == self.block * self.batch_size:
-                    break
-            else:
-                self._epoch += 1
-                self._rows = None
-                # From the second epoch on, this also shuffles the shards.
-                self._dataset.set_epoch(self._epoch)
-                empty = empty + 1 if len(rows) == before else 0
-                if empty == EMPTY_EPOCHS:
-                    raise ValueError(
-                        f"dataset {self.config.name!r}: no row of this part of the stream has what the task "
-                        f"{self.config.task} asks for"
-                    )
-        self._batches = self._arranged(rows)
+        rows = self._read(self.block * self.batch_size)
+        while not rows:  # the block began where the epoch had ended
+            rows = self._read(self.block * self.batch_size)
+        missing = -len(rows) % self.batch_size
+        filler: list[Row] = []
+        while len(filler) < missing:
+            filler += self._read(missing - len(filler))
+        self._batches = self._arranged(rows, filler)
 
-    def _arranged(self, rows: list[Row]) -> list[list[Row]]:
-        """Shuffled, and cut into batches of one aspect; what remains of both comes in mixed batches."""
+    def _read(self, count: int) -> list[Row]:
+        """The next `count` usable rows, or those that are left of the epoch; then the next one begins."""
+        if self._rows is None:
+            self._rows = self._epoch_rows()
+            self._epoch_is_empty = True
+        rows: list[Row] = []
+        for row in self._rows:
+            if usable(Record(row), self.config):
+                rows.append(row)
+                self._epoch_is_empty = False
+            if len(rows) == count:
+                return rows
+        if self._epoch_is_empty:
+            raise ValueError(
+                f"dataset {self.config.name!r}: no row of this part of the stream has what the task "
+                f"{self.config.task} asks for"
+            )
+        self._epoch += 1
+        self._rows = None
+        # From the second epoch on, this also shuffles the shards.
+        self._dataset.set_epoch(self._epoch)
+        return rows
+
+    def _arranged(self, rows: list[Row], filler: list[Row]) -> list[list[Row]]:
+        """Shuffled, and cut into batches of one aspect; what remains of both comes in mixed batches.
+
+        `filler` belongs to the next epoch and completes the last batch.
+        """
         rng = np.random.default_rng((*self.seed, self._number))
         shuffled = [rows[int(position)] for position in rng.permutation(len(rows))]
         groups: list[list[Row]] = [[], []]
@@ -148,8 +159,11 @@ class Stream:
             whole = len(group) // self.batch_size * self.batch_size
             batches += [group[start : start + self.batch_size] for start in range(0, whole, self.batch_size)]
             rest += group[whole:]
-        batches += [rest[start : start + self.batch_size] for start in range(0, len(rest), self.batch_size)]
-        return [batches[int(position)] for position in rng.permutation(len(batches))]
+        rest += filler
+        mixed = [rest[start : start + self.batch_size] for start in range(0, len(rest), self.batch_size)]
+        last = [mixed.pop()] if filler else []
+        batches += mixed
+        return [batches[int(position)] for position in rng.permutation(len(batches))] + last
 
 
 def _copied(state: Any) -> Any:
