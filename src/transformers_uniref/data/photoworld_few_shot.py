@@ -13,7 +13,13 @@ from .world_few_shot import FewShotScene
 
 
 def _scene(
-    draws: Draws, stage: Stage, category: str, pool: Sequence[str], most: int, avoid: set[tuple[str, int]]
+    draws: Draws,
+    stage: Stage,
+    category: str,
+    pool: Sequence[str],
+    most: int,
+    avoid: set[tuple[str, int]],
+    same_object: bool,
 ) -> tuple[Composition, list[tuple[str, int]]] | None:
     """A picture with one to `most` objects of the pool and some of other categories.
 
@@ -22,8 +28,9 @@ def _scene(
     """
     others = [sequence for sequence in stage.sequences if category not in stage.names(sequence).nouns]
     for _ in range(ATTEMPTS):
-        # Photographs that show objects of the category without a mask would make the answer wrong.
-        clean = [one for one in pool if category not in stage.names(one).clutter]
+        # Photographs that show objects of the category without a mask would make the answer wrong, unless the very
+        # same object is asked for.
+        clean = [one for one in pool if same_object or category not in stage.names(one).clutter]
         real = bool(clean) and draws.chance(0.5)
         if real:
             base = choose_base(draws, stage.folder, clean, stage.size)
@@ -87,13 +94,13 @@ def draw_photo_few_shot(
         pool = [chosen]
         if not same_object:
             pool = [one for one in stage.sequences if stage.names(one).category == category]
-        query = _scene(draws, stage, category, pool, 2, set())
+        query = _scene(draws, stage, category, pool, 2, set(), same_object)
         if query is None:
             continue
         avoid = {(sequence, time + away) for sequence, time in query[1] for away in range(-3, 4)}
         examples = []
         for _ in range(shots):
-            example = _scene(draws, stage, category, pool, 1, avoid)
+            example = _scene(draws, stage, category, pool, 1, avoid, same_object)
             if example is None:
                 break
             examples.append(example[0])

@@ -163,7 +163,10 @@ class PhotoFolder:
                 image = file.convert("RGB")
             return Photo(image, _read_mask(entry.masks[time]))
 
-        return self._cache.get(("photo", sequence, time), make, lambda one: 4 * one.image.width * one.image.height)
+        def size_of(photo: Photo) -> int:
+            return 5 * photo.image.width * photo.image.height  # Pillow keeps RGB in four bytes
+
+        return self._cache.get(("photo", sequence, time), make, size_of)
 
     def whereabouts(self, sequence: str) -> list[Whereabouts]:
         """Where the object is in every frame of a sequence; read once."""

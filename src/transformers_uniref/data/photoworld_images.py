@@ -29,6 +29,7 @@ from .photoworld_scene import (
     draw_occluder,
     paint,
     place_actors,
+    shows_enough,
     stack,
 )
 from .world_draws import Draws
@@ -119,6 +120,8 @@ def compose(draws: Draws, stage: Stage, base: Base, actors: Sequence[Actor], occ
     """Puts actors on a photograph where they show enough of themselves."""
     base_mask = crop_mask(stage.folder, base, 0, stage.size) if base.has_object else None
     hiding = draw_occluder(draws, stage.folder, stage.plain, stage.size) if occluded and stage.plain else None
+    if not shows_enough(stack(base_mask, (), stage.size, hiding), stage.size, base_mask is not None):
+        hiding = None
     kept, rasters = place_actors(draws, actors, base_mask, stage.size, hiding)
     layers = stack(base_mask, rasters, stage.size, hiding)
     parts = _parts(base, layers, kept, rasters)

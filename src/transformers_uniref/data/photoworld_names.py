@@ -157,6 +157,7 @@ DAVIS_NAMES: dict[str, Names] = {
     "drift-chicane": Names(
         nouns=("car", "race car", "vehicle"),
         perhaps_colours=("white", "gray", "red", "orange", "pink"),
+        clutter=("car", "vehicle", "person"),
     ),
     "drift-straight": Names(
         nouns=("car", "race car", "vehicle"),
@@ -165,11 +166,11 @@ DAVIS_NAMES: dict[str, Names] = {
         clutter=("car", "vehicle", "truck", "person"),
     ),
     "horsejump-high": Names(
-        nouns=("horse", "horse and rider"),
+        nouns=("horse", "horse and rider", "horse with a rider"),
         perhaps=("animal", "person", "rider", "woman", "girl", "man"),
         colours=("brown",),
         perhaps_colours=("red", "orange", "black"),
-        details=("with a rider",),
+        clutter=("car", "vehicle", "person"),
     ),
     "kite-surf": Names(
         nouns=("surfer", "kite surfer", "person"),

@@ -83,7 +83,7 @@ def draw_actor(
         draws: random decisions.
         folder: the photographs.
         sequence: where the object comes from.
-        times: frames, one a picture. Where one gives no cut-out, the one before it stays.
+        times: frames, one a picture. From the first one on that gives no cut-out, the one before it stays.
         size: side of the pictures in pixels.
         brightness: mean value of the scene, 0 to 255; objects are brought some way towards it.
         largest: greatest extent in image sides.
@@ -95,8 +95,12 @@ def draw_actor(
     if first is None:
         return None
     cutouts = [first]
+    frozen = len(set(times)) == 1
     for time in times[1:]:
-        cutouts.append((folder.cutout(sequence, time) or cutouts[-1]) if time != times[0] else first)
+        found = None if frozen else folder.cutout(sequence, time)
+        # What came back after a while would jump.
+        frozen = found is None
+        cutouts.append(found or cutouts[-1])
     extents = [math.sqrt(one.image.width * one.image.height) for one in cutouts]
     wanted = math.exp(draws.uniform(math.log(_EXTENTS[0]), math.log(largest))) * size
     # What grows over the clip must not fill the picture.
