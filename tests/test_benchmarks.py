@@ -33,7 +33,7 @@ def test_video_benchmark_reports_time_memory_and_equal_masks() -> None:
     assert rows["ours fp32"]["max_difference"] < 1e-4
 
 
-@pytest.mark.parametrize("script", ["video.py", "memory.py", "precision.py"])
+@pytest.mark.parametrize("script", ["video.py", "memory.py", "precision.py", "data_loading.py"])
 def test_every_benchmark_explains_itself(script: str) -> None:
     done = subprocess.run([sys.executable, str(BENCHMARKS / script), "--help"], capture_output=True, text=True)
     assert done.returncode == 0 and "python benchmarks/" + script in done.stdout

@@ -180,7 +180,8 @@ class MixtureConfig:
         batches: batches of a step, each of a dataset of its own draw; the loss is their mean.
         aspect_grouping: batch portraits with portraits and landscapes with landscapes.
         block: rows of a stream that are shuffled together and grouped by aspect, times its share of a batch.
-        max_bad_samples: samples that cannot be read are reported and replaced; more of them than this end the run.
+        max_bad_samples: samples that cannot be read are reported and replaced; more of them than this, in one process,
+            end the run.
     """
 
     batches: int = 1
