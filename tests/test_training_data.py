@@ -147,14 +147,14 @@ def test_two_processes_get_what_one_gets_with_twice_the_accumulation(world):
     assert all(len(step) == 2 for step in alone)
     together = [[one[0], other[0]] for one, other in zip(*pair, strict=True)]
     assert same_batches(together, alone)
-    assert {batch.weight for step in alone for batch in step} == {0.5}
+    assert {batch.weight for step in alone for batch in step} == {1.0}
     assert {batch.weight for part in pair for step in part for batch in step} == {1.0}
 
 
-def test_weights_of_unequal_parts_add_up_to_those_of_the_whole(world):
+def test_unequal_parts_weigh_as_much_as_their_samples(world):
     config = run_config(RIS | {"batch_size": 5}, accumulation=2)
     step = batches(world_feed(world, config), 0, 1)[0]
-    assert [batch.weight for batch in step] == pytest.approx([0.6, 0.4])
+    assert [batch.weight for batch in step] == pytest.approx([1.2, 0.8])
 
 
 def test_a_step_may_hold_batches_of_several_datasets_but_a_batch_of_one_task(world):

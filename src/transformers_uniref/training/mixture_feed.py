@@ -112,7 +112,9 @@ class StepPreparation(Dataset):
                     samples = self._from_stream(prepared, dataset, (step, position, part), kind)
                 else:
                     samples = self._from_index(prepared, dataset, number, part, kind)
-                weight = len(samples) * self.num_processes / config.batch_size / self.config.mixture.batches
+                # 1 where all parts are equally large: the loop takes the mean over processes and accumulated parts.
+                parts = self.num_processes * self.config.accumulation
+                weight = len(samples) * parts / config.batch_size / self.config.mixture.batches
                 full = True if config.full_resolution_masks else None
                 assert self.collator is not None
                 prepared.batches.append(self.collator(samples, weight, full))

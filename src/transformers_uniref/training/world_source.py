@@ -69,8 +69,11 @@ class WorldSource:
         world = self.world(plan.size, photographed=self.photo_share > 0 and rng.random() < self.photo_share)
         draw_task = {"ris": self._image, "fss": self._few_shot}.get(plan.task, self._clip)
         for attempt in range(MAXIMAL_DRAWS):
-            sample = draw_task(world, plan, plan.index + attempt * REDRAW_STRIDE, rng)
+            index = plan.index + attempt * REDRAW_STRIDE
+            sample = draw_task(world, plan, index, rng)
             if sample.entries:
+                for entry in sample.entries:
+                    entry.sample_id = f"{type(world).__name__.lower()}-{plan.task}:{index}"
                 return sample
         raise RuntimeError(f"no usable scene for task {plan.task} after {MAXIMAL_DRAWS} draws from index {plan.index}")
 
