@@ -172,8 +172,8 @@ class TrainingConfig:
         mixed_precision: `fp16` scales its losses; see `docs` of Accelerate for the devices that have it.
         gradient_checkpointing: compute activations again in the backward pass instead of keeping them.
         compile: backend of `torch.compile` (`inductor`); empty: not compiled.
-        accumulation: with `micro_batches`: the step's micro-batches are given this many times, each time with other
-            samples; the loss is their mean. With `datasets`: every batch is cut into so many parts.
+        accumulation: every batch is cut into so many parts, one after the other; the gradient is their mean, as if so
+            many times the processes had taken one each. The batch a step stays as large as it is.
         on_nonfinite: a loss or gradient that is not finite stops the run (`stop`) or skips the step (`skip`, counted);
             either way the sample ids are written to the run's folder.
         trackers: where Accelerate reports numbers to: tensorboard, wandb, trackio; `log.jsonl` is always written.

@@ -51,12 +51,14 @@ class DrawnFeed:
     ) -> None:
         self.config = config
         self.source = source
-        self.mixture = Mixture(config, process_index, num_processes)
+        # With accumulation each process does the work of several, one after the other.
+        parts = config.accumulation
+        self.mixtures = [Mixture(config, process_index * parts + part, num_processes * parts) for part in range(parts)]
 
     @property
     def summary(self) -> str:
         """See `DataFeed`."""
-        return f"{self.mixture.scenes_per_step} scenes a step"
+        return f"{self.mixtures[0].scenes_per_step} scenes a step"
 
     def vocabulary(self) -> Sequence[str]:
         """See `DataFeed`."""
@@ -64,7 +66,7 @@ class DrawnFeed:
 
     def steps(self, first_step: int, collator: Collator) -> Iterator[list[Batch]]:
         """See `DataFeed`."""
-        dataset = StepDataset(self.mixture, self.source, collator)
+        dataset = StepDataset(self.mixtures, self.source, collator)
         return iter(step_loader(dataset, first_step, self.config.loader_workers, self.config.prefetch))
 
     def state_dict(self) -> dict[str, Any]:

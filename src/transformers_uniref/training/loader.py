@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -15,21 +16,22 @@ from .samples import SampleSource
 
 
 class StepDataset(Dataset):
-    """Item `step` is the list of micro-batches of that step: random access, no state."""
+    """Item `step` is the list of micro-batches of that step, of one mixture after the other: no state."""
 
-    def __init__(self, mixture: Mixture, source: SampleSource, collator: Collator) -> None:
-        self.mixture = mixture
+    def __init__(self, mixtures: Sequence[Mixture], source: SampleSource, collator: Collator) -> None:
+        self.mixtures = mixtures
         self.source = source
         self.collator = collator
 
     def __getitem__(self, step: int) -> list[Batch]:
         return [
             self.collator([self.source.draw(scene) for scene in plan.scenes], plan.weight)
-            for plan in self.mixture.plan(step)
+            for mixture in self.mixtures
+            for plan in mixture.plan(step)
         ]
 
     def __len__(self) -> int:
-        return self.mixture.config.steps
+        return self.mixtures[0].config.steps
 
 
 def prepare_worker(worker: int) -> None:

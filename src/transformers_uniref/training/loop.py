@@ -347,6 +347,9 @@ class TrainingRun:
         logged = step % self.config.log_every == 0 or step == self.config.steps
         if logged:
             now = time.perf_counter()
+            # The numbers are those of all processes.
+            for sums in gathered(self.accelerator, means.take()):
+                means.absorb(sums)
             values = means.pop()
             values["learning_rate"] = float(self.scheduler.get_last_lr()[0])
             values["samples_per_second"] = self._entries * self.accelerator.num_processes / (now - self._meter)

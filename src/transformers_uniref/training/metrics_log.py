@@ -27,11 +27,22 @@ class RunningMeans:
         entry[0] += value * count
         entry[1] += count
 
+    def take(self) -> dict[str, list[float]]:
+        """The sums and counts by name, for `absorb`, and start over."""
+        sums = dict(self._sums)
+        self._sums.clear()
+        return sums
+
+    def absorb(self, sums: dict[str, list[float]]) -> None:
+        """Add what another process has taken."""
+        for name, (total, count) in sums.items():
+            entry = self._sums[name]
+            entry[0] += total
+            entry[1] += count
+
     def pop(self) -> dict[str, float]:
         """The means, and start over."""
-        means = {name: total / count for name, (total, count) in self._sums.items() if count}
-        self._sums.clear()
-        return means
+        return {name: total / count for name, (total, count) in self.take().items() if count}
 
 
 def format_duration(seconds: float) -> str:

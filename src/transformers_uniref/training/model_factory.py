@@ -131,7 +131,7 @@ def build_model(config: TrainingConfig, vocabulary_size: int, report: list[str] 
     if frozen:
         lines.append(f"frozen: {len(frozen)} tensors ({', '.join(config.frozen)})")
     if config.gradient_checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
     if report is not None:
         report += lines
     return model

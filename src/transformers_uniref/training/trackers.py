@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
-from accelerate import Accelerator
+import torch
+from accelerate import Accelerator, DistributedType
 
 from ..optional import require
 from .config import TrainingConfig
@@ -23,19 +25,43 @@ def build_accelerator(config: TrainingConfig, output: str | Path) -> Accelerator
 
     Raises:
         MissingExtraError: a tracker of `config.trackers` is not installed.
-        ValueError: this device has no such precision.
+        ValueError: this device has no such precision, or the processes that were launched do not see each other.
     """
+    launched = int(os.environ.get("WORLD_SIZE", "1"))
+    # Without a device Accelerate joins the processes only when it is told that it is for the CPU.
+    only_cpu = launched > 1 and not torch.accelerator.is_available()
     for tracker in config.trackers:
         # Accelerate drops trackers that are not installed without a word.
         require(tracker, "trackers", f"trackers: reporting to {tracker}")
     try:
-        return Accelerator(
+        accelerator = Accelerator(
+            cpu=only_cpu,
             mixed_precision=config.mixed_precision,
             log_with=list(config.trackers) or None,
             project_dir=str(Path(output) / "trackers") if config.trackers else None,
         )
     except ValueError as error:
         raise ValueError(f"mixed_precision: got {config.mixed_precision!r}; {error}") from error
+    if accelerator.num_processes != launched:
+        raise ValueError(
+            f"processes: {launched} were launched, but Accelerate sees {accelerator.num_processes}: each would be a run "
+            "of its own in the same folder; for CPUs set ACCELERATE_USE_CPU=true"
+        )
+    refuse_sharding(accelerator.distributed_type)
+    return accelerator
+
+
+def refuse_sharding(kind: DistributedType) -> None:
+    """Refuse what this loop does not do, rather than train with whole copies under another name.
+
+    Raises:
+        ValueError: Accelerate was launched for sharded parameters or moments.
+    """
+    if kind in (DistributedType.FSDP, DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM):
+        raise ValueError(
+            f"accelerate: launched with {kind.value}; `uniref train` keeps the whole model in every process: use "
+            "training/accelerate/ddp.yaml, or train with transformers.Trainer, which shards"
+        )
 
 
 def start_trackers(accelerator: Accelerator, config: TrainingConfig) -> None:

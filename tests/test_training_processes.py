@@ -1,0 +1,153 @@
+"""Several processes learn what one learns with as many micro-batches; gradients, precision and compilation."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from importlib import resources
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+pytest.importorskip("accelerate")
+
+from safetensors.torch import load_file  # noqa: E402
+
+from training_support import VERY_TINY, very_tiny  # noqa: E402
+from transformers_uniref.training.loop import TrainingRun  # noqa: E402
+from transformers_uniref.training.trackers import build_accelerator, refuse_sharding  # noqa: E402
+
+CONFIGS = Path(str(resources.files("transformers_uniref"))) / "training" / "accelerate"
+# The second micro-batch touches other modules, and one process gets more of it than the other.
+SHARED = (
+    "steps=4",
+    "log_every=1",
+    "model.text_dropout=0.0",
+    "micro_batches=[{scenes: {ris: 2}}, {scenes: {fss: 3}, every: 2}]",
+)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def launch(command: list[str], output: Path, *overrides: str) -> None:
+    chosen = [part for override in (*VERY_TINY, *overrides) for part in ("--override", override)]
+    source = Path(__file__).parent.parent / "src"
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(source), "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(
+        [sys.executable, "-m", *command, "-m", "transformers_uniref", "train", "world-smoke", "--output", str(output)]
+        + chosen,
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "2 process(es)" in done.stderr, done.stderr[-3000:]
+
+
+def curve(output: Path) -> list[dict[str, float]]:
+    records = [json.loads(line) for line in (output / "log.jsonl").read_text().splitlines()]
+    kept = ("/loss", "/alignment", "/auxiliary", "gradient_norm")
+    return [{name: value for name, value in record.items() if name.endswith(kept)} for record in records]
+
+
+@pytest.fixture(scope="module")
+def one_process(tmp_path_factory):
+    output = tmp_path_factory.mktemp("processes") / "one"
+    run = TrainingRun(very_tiny(*SHARED, "accumulation=2"), output)
+    assert run.run()
+    return output
+
+
+def assert_same_learning(one: Path, other: Path) -> None:
+    assert len(curve(one)) == 4
+    for here, there in zip(curve(one), curve(other), strict=True):
+        # Rounding differs in the order of sums, and AdamW's first steps turn tiny gradients into whole steps.
+        assert here.pop("gradient_norm") == pytest.approx(there.pop("gradient_norm"), rel=1e-3)
+        assert here.keys() == there.keys() and here == pytest.approx(there, rel=1e-4)
+    weights = load_file(other / "final" / "model.safetensors")
+    for name, value in load_file(one / "final" / "model.safetensors").items():
+        assert float((value - weights[name]).abs().mean()) < 1e-5, name
+
+
+def test_two_processes_learn_what_one_learns_with_twice_the_accumulation(one_process, tmp_path):
+    """Through `accelerate launch` and the configuration that is shipped."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    launcher = ["accelerate.commands.launch", "--config_file", str(CONFIGS / "cpu.yaml"), "--main_process_port", port]
+    launch(launcher, tmp_path / "two", *SHARED)
+    assert_same_learning(one_process, tmp_path / "two")
+
+
+@pytest.mark.slow
+def test_torchrun_starts_them_too(one_process, tmp_path):
+    launch(["torch.distributed.run", "--standalone", "--nproc_per_node", "2"], tmp_path / "two", *SHARED)
+    assert_same_learning(one_process, tmp_path / "two")
+
+
+def test_the_shipped_accelerate_configurations_can_be_read():
+    from accelerate.commands.config.config_args import load_config_from_file
+
+    names = {path.stem for path in CONFIGS.glob("*.yaml")}
+    assert names == {"cpu", "ddp", "fsdp2", "deepspeed"}
+    for name in names:
+        config = load_config_from_file(str(CONFIGS / f"{name}.yaml"))
+        assert config.num_processes >= 2, name
+        assert yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())["mixed_precision"] == "no"
+
+
+@pytest.mark.parametrize("kind", ["FSDP", "DEEPSPEED"])
+def test_sharding_is_refused_rather_than_ignored(kind):
+    from accelerate import DistributedType
+
+    with pytest.raises(ValueError, match="ddp.yaml"):
+        refuse_sharding(DistributedType[kind])
+
+
+def test_processes_that_do_not_see_each_other_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ValueError, match="2 were launched, but Accelerate sees 1"):
+        build_accelerator(very_tiny(), tmp_path)
+
+
+def test_checkpointed_activations_give_the_same_gradients(tmp_path):
+    norms = []
+    for override in ("gradient_checkpointing=false", "gradient_checkpointing=true"):
+        run = TrainingRun(very_tiny("steps=2", "log_every=1", "checkpoint.every=9", override), tmp_path / override)
+        assert run.run()
+        norms.append([record["gradient_norm"] for record in curve(run.output)])
+    assert run.model.is_activation_checkpointing
+    assert norms[0] == pytest.approx(norms[1], rel=1e-5)
+
+
+@pytest.mark.slow
+def test_a_compiled_run_learns_the_same(tmp_path):
+    losses = []
+    for override in ("compile=", "compile=eager"):
+        run = TrainingRun(very_tiny("steps=2", "log_every=1", "checkpoint.every=9", override), tmp_path / override)
+        assert run.run()
+        losses.append([record["ris/loss"] for record in curve(run.output)])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_bfloat16_learns_about_the_same(tmp_path):
+    losses = []
+    for index, precision in enumerate(("no", "bf16")):
+        config = very_tiny("steps=2", "log_every=1", "checkpoint.every=9")
+        run = TrainingRun(config, tmp_path / precision)
+        if index:
+            run.accelerator.autocast = lambda: torch.autocast("cpu", torch.bfloat16)
+        assert run.run()
+        losses.append(curve(run.output)[0]["ris/loss"])
+    assert losses[0] == pytest.approx(losses[1], rel=0.1) and losses[0] != losses[1]
