@@ -220,6 +220,12 @@ def test_a_resumed_stream_continues_with_the_very_next_sample(world, workers, st
     assert same_batches(rest, whole[stop:])
 
 
+def test_the_world_itself_can_be_streamed():
+    feed = MixtureFeed(run_config(STREAM | {"samples": 4}, steps=2))
+    names = [name for step in sample_ids(batches(feed)) for name in step]
+    assert sorted(names) == [f"stream:world-still-train-0-{index}" for index in range(4)]
+
+
 def test_streams_are_not_continued_by_a_number_of_loaders_that_breaks_their_lanes(world):
     config = run_config(STREAM, loader_workers=2)
     feed = world_feed(world, run_config(STREAM, loader_workers=3))

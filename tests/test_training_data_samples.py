@@ -368,3 +368,28 @@ def test_what_a_dying_loader_process_was_reading_is_named_and_skipped(world):
         steps = batches(feed)
     assert len(steps) == 4 and "ref:5" not in {name for step in sample_ids(steps) for name in step}
     assert list(feed.bad.found) == ["ref:5"] and "died" in feed.bad.found["ref:5"]
+
+
+def test_a_stream_goes_on_where_it_stood_when_a_loader_process_dies(world):
+    section = dataset("ref", "ris", batch_size=2, streaming=True)
+    settings = run_config(section, steps=6, loader_workers=2, **{"mixture.max_bad_samples": 1, "mixture.block": 2})
+    name = "ref:" + world["stills"]["sample_id"][5]
+
+    def faulty(how):
+        def make(material):
+            if material.record.sample_id == name:
+                how()
+            return make_sample(material)
+
+        return mock.patch.object(mixture_feed, "make_sample", make)
+
+    def broken():
+        raise OSError("broken")
+
+    found = []
+    for how in (broken, lambda: os.kill(os.getpid(), signal.SIGKILL)):
+        with faulty(how):
+            feed = world_feed(world, settings)
+            found.append(batches(feed))
+            assert list(feed.bad.found) == [name]
+    assert same_batches(*found)

@@ -1,4 +1,17 @@
-"""Options of the data: the datasets of a run, how they are mixed, and how their images are prepared."""
+"""Options of the data: the datasets of a run, how they are mixed, and how their images are prepared.
+
+```yaml
+datasets:
+  - {name: coco, task: detection, source: data/coco, weight: 2, batch_size: 16, labels: category, short_sides: [480]}
+  - {name: refcoco, task: ris, source: me/refcoco, streaming: true, weight: 1, batch_size: 8}
+  - name: refcoco-video
+    task: rvos
+    source: me/refcoco
+    language_only_share: 1.0
+    pseudo_video: {enabled: true}
+mixture: {max_bad_samples: 20}
+```
+"""
 
 from __future__ import annotations
 
