@@ -44,8 +44,8 @@ def build_accelerator(config: TrainingConfig, output: str | Path) -> Accelerator
         raise ValueError(f"mixed_precision: got {config.mixed_precision!r}; {error}") from error
     if accelerator.num_processes != launched:
         raise ValueError(
-            f"processes: {launched} were launched, but Accelerate sees {accelerator.num_processes}: each would be a run "
-            "of its own in the same folder; for CPUs set ACCELERATE_USE_CPU=true"
+            f"processes: {launched} were launched, but Accelerate sees {accelerator.num_processes}: each would be a "
+            "run of its own in the same folder; for CPUs set ACCELERATE_USE_CPU=true"
         )
     refuse_sharding(accelerator.distributed_type)
     return accelerator
