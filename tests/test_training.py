@@ -150,6 +150,16 @@ def test_without_conflicts_reference_and_target_show_the_same_object():
             assert any(np.array_equal(entry.reference_masks[0], labels == number) for labels in clip["label_maps"])
 
 
+def test_frames_that_hide_an_object_are_sought():
+    def hidden(share):
+        sampling = dataclasses.replace(load_config("world-smoke").sampling, hidden_share=share, absent_share=1.0)
+        source = WorldSource(sampling)
+        samples = [source.draw(ScenePlan("vos", index, 48, 1, False, index)) for index in range(24)]
+        return sum(not entry.target.any() for sample in samples for entry in sample.entries)
+
+    assert hidden(1.0) > hidden(0.0) + 1
+
+
 def test_a_corrupted_mask_keeps_a_pixel():
     rng = np.random.default_rng(0)
     mask, other = np.zeros((32, 32), dtype=bool), np.zeros((32, 32), dtype=bool)
@@ -158,6 +168,7 @@ def test_a_corrupted_mask_keeps_a_pixel():
     results = [corrupt_mask(mask, other, rng) for _ in range(40)]
     assert all(result.any() for result in results)
     assert any(not np.array_equal(result, mask) for result in results)
+    assert any(not (result & mask).any() for result in results)  # strayed
 
 
 # Collation

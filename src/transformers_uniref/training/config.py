@@ -88,6 +88,8 @@ class SamplingConfig:
     Attributes:
         objects_per_scene: objects of one scene or clip that are asked for (one entry of the batch each).
         absent_share: extra sentences that fit no object, a scene (trains the score).
+        hidden_share: share of clips with a mask reference for which frames are sought that hide an object from the target
+            (with `absent_share`, such an object is asked for). Without it the score learns little about videos.
         easy_share_start, easy_share_end: share of easy scenes at step 0 and from `easy_share_until` of all steps on,
             linear in between.
         shots: probability of 1, 2, 3, ... mask references in a micro-batch.
@@ -101,6 +103,7 @@ class SamplingConfig:
 
     objects_per_scene: int = 2
     absent_share: float = 0.3
+    hidden_share: float = 0.0
     easy_share_start: float = 0.6
     easy_share_end: float = 0.1
     easy_share_until: float = 0.5

@@ -1,4 +1,4 @@
-"""Ways in which a mask reference goes wrong in practice: shifted, grown, shrunk, cut, or spilt over a neighbour."""
+"""Ways a mask reference goes wrong in practice: shifted, grown, shrunk, cut, strayed, or spilt over a neighbour."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def corrupt_mask(mask: np.ndarray, other: np.ndarray | None, rng: np.random.Gene
         other: mask of another object that may be spilt over, or None.
         rng: source of randomness.
     """
-    kind = rng.integers(5 if other is not None else 4)
+    kind = rng.integers(6 if other is not None else 5)
     radius = int(rng.integers(1, 4))
     if kind == 0:
         damaged = ndimage.binary_dilation(mask, iterations=radius)
@@ -33,6 +33,10 @@ def corrupt_mask(mask: np.ndarray, other: np.ndarray | None, rng: np.random.Gene
             y, x = np.mgrid[: mask.shape[0], : mask.shape[1]]
             side = (y - rows.mean()) * np.sin(angle) + (x - columns.mean()) * np.cos(angle)
             damaged &= side > -0.3 * np.sqrt(len(rows))
+    elif kind == 4:
+        # What a lost object leaves behind: a mask of its form on anything else, mostly background.
+        shift = rng.integers(0, mask.shape)
+        damaged = np.roll(mask, tuple(int(v) for v in shift), axis=(0, 1)) & ~mask
     else:
         assert other is not None
         damaged = mask | (other & (rng.random() * mask.shape[1] < np.arange(mask.shape[1])))

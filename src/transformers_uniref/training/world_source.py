@@ -15,6 +15,7 @@ from .samples import Entry, Sample
 # A scene of which nothing can be asked is replaced by the scene this much further on, far outside any run.
 REDRAW_STRIDE = 100_000_007
 MAXIMAL_DRAWS = 20
+FRAME_TRIALS = 6
 
 
 class WorldSource:
@@ -111,17 +112,21 @@ class WorldSource:
         frames, labels = clip["frames"], clip["label_maps"]
         sentences = {int(number): list(of_object) for number, of_object in clip["sentences"].items()}
         present = [{int(v) for v in np.unique(frame) if v} for frame in labels]
-        first, previous, target = self._choose_frames(len(frames), plan.shots, rng)
-        reference_frames = [first, *previous]
-        candidates = set(sentences) | set().union(*present)
-        if plan.shots:
-            # A reference without a pixel says nothing: objects must be seen in every reference frame.
-            candidates = set.intersection(*(present[t] for t in reference_frames))
-        if plan.task != "vos":
-            candidates = {number for number in candidates if sentences.get(number)}
-        # Hidden targets teach the score; too many of them would teach nothing else.
-        visible = sorted(candidates & present[target])
-        hidden = sorted(candidates - present[target])
+        trials = FRAME_TRIALS if plan.shots and rng.random() < self.sampling.hidden_share else 1
+        for _ in range(trials):
+            first, previous, target = self._choose_frames(len(frames), plan.shots, rng)
+            reference_frames = [first, *previous]
+            candidates = set(sentences) | set().union(*present)
+            if plan.shots:
+                # A reference without a pixel says nothing: objects must be seen in every reference frame.
+                candidates = set.intersection(*(present[t] for t in reference_frames))
+            if plan.task != "vos":
+                candidates = {number for number in candidates if sentences.get(number)}
+            # Hidden targets teach the score; too many of them would teach nothing else.
+            visible = sorted(candidates & present[target])
+            hidden = sorted(candidates - present[target])
+            if hidden:
+                break
         order = [int(v) for v in rng.permutation(visible)]
         if hidden and rng.random() < self.sampling.absent_share:
             order.insert(0, int(rng.choice(hidden)))
