@@ -310,6 +310,13 @@ def test_half_precision_overflows_lower_the_scale_and_stop_nothing(tmp_path):
     assert (run.overflows, run.skipped, run.accelerator.scaler.get_scale()) == (1, 0, 512.0)
 
 
+def test_a_first_step_without_any_backward_pass_is_skipped_in_half_precision_too(tmp_path):
+    config = very_tiny("steps=2", "on_nonfinite=skip", "micro_batches=[{scenes: {ris: 1}}]")
+    run = TrainingRun(config, tmp_path, feed=CountingFeed(config, spoilt_step=0))
+    run.accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
+    assert run.run() and (run.skipped, run.accelerator.scaler.get_scale()) == (1, 4.0)
+
+
 def test_a_gradient_that_no_scale_makes_finite_stops_the_run(tmp_path):
     run = TrainingRun(very_tiny("steps=30"), tmp_path)
     run.accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=2.0)

@@ -224,6 +224,7 @@ class TrainingRun:
                 buffer.copy_(kept)
             self.optimizer.zero_grad(set_to_none=True)
             if scaler is not None:
+                scaler.scale(torch.zeros((), device=self.device))  # where no micro-batch got as far as a backward pass
                 scaler.update(scaler.get_scale())
             self.scheduler.step()
             return False
