@@ -154,7 +154,7 @@ def test_frames_that_hide_an_object_are_sought():
     def hidden(share):
         sampling = dataclasses.replace(load_config("world-smoke").sampling, hidden_share=share, absent_share=1.0)
         source = WorldSource(sampling)
-        samples = [source.draw(ScenePlan("vos", index, 48, 1, False, index)) for index in range(24)]
+        samples = [source.draw(ScenePlan("vos", index, 64, 1, False, index)) for index in range(24)]
         return sum(not entry.target.any() for sample in samples for entry in sample.entries)
 
     assert hidden(1.0) > hidden(0.0) + 1

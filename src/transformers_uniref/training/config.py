@@ -88,8 +88,8 @@ class SamplingConfig:
     Attributes:
         objects_per_scene: objects of one scene or clip that are asked for (one entry of the batch each).
         absent_share: extra sentences that fit no object, a scene (trains the score).
-        hidden_share: share of clips with a mask reference for which frames are sought that hide an object from the target
-            (with `absent_share`, such an object is asked for). Without it the score learns little about videos.
+        hidden_share: share of clips with a mask reference for which frames are sought that hide an object
+            (with `absent_share`, it is asked for). Without it the score learns little about videos.
         easy_share_start, easy_share_end: share of easy scenes at step 0 and from `easy_share_until` of all steps on,
             linear in between.
         shots: probability of 1, 2, 3, ... mask references in a micro-batch.
