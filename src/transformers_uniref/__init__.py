@@ -13,7 +13,10 @@ from .registration import register
 
 if TYPE_CHECKING:
     from .modeling.configuration_uniref import UniRefConfig
-    from .modeling.modeling_uniref import UniRefModel, UniRefModelOutput
+    from .modeling.configuration_uniref_sam import UniRefSamConfig
+    from .modeling.modeling_uniref import UniRefModel
+    from .modeling.modeling_uniref_sam import UniRefSamModel, UniRefSamModelOutput
+    from .modeling.outputs import UniRefModelOutput
     from .modeling.video_session import UniRefVideoSession, VideoOutput
     from .pipelines.few_shot_segmentation import FewShotSegmentationPipeline
     from .pipelines.referring_segmentation import ReferringSegmentationPipeline
@@ -35,6 +38,9 @@ __all__ = [
     "UniRefModel",
     "UniRefModelOutput",
     "UniRefProcessor",
+    "UniRefSamConfig",
+    "UniRefSamModel",
+    "UniRefSamModelOutput",
     "UniRefVideoSession",
     "VideoObjectSegmentationPipeline",
     "VideoOutput",
@@ -48,8 +54,11 @@ _MODULE_OF = {
     "UniRefConfig": ".modeling.configuration_uniref",
     "UniRefImageProcessorPil": ".processors.image_processing_uniref",
     "UniRefModel": ".modeling.modeling_uniref",
-    "UniRefModelOutput": ".modeling.modeling_uniref",
+    "UniRefModelOutput": ".modeling.outputs",
     "UniRefProcessor": ".processors.processing_uniref",
+    "UniRefSamConfig": ".modeling.configuration_uniref_sam",
+    "UniRefSamModel": ".modeling.modeling_uniref_sam",
+    "UniRefSamModelOutput": ".modeling.modeling_uniref_sam",
     "UniRefVideoSession": ".modeling.video_session",
     "VideoOutput": ".modeling.video_session",
     "VideoObjectSegmentationPipeline": ".pipelines.video_object_segmentation",

@@ -10,6 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from operator import eq
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -87,19 +90,41 @@ class DeferredEntries(MutableMapping[Any, Any]):
         return len(self.present) + len(self.deferred)
 
 
-def _config_class() -> type:
-    from .modeling.configuration_uniref import UniRefConfig
+@dataclass(frozen=True)
+class ModelFamily:
+    """A model type: its configuration and model class, by module (relative to the package) and name."""
 
-    return UniRefConfig
+    model_type: str
+    config_module: str
+    config_name: str
+    model_module: str
+    model_name: str
+
+    def config_class(self) -> type:
+        return getattr(import_module(self.config_module, __package__), self.config_name)
+
+    def model_class(self) -> type:
+        return getattr(import_module(self.model_module, __package__), self.model_name)
+
+    def is_config_class(self, key: Any) -> bool:
+        """Whether `key` is the configuration class, told without importing it."""
+        module = f"{__package__}{self.config_module}"
+        return getattr(key, "__module__", None) == module and getattr(key, "__name__", None) == self.config_name
 
 
-def _model_class() -> type:
-    from .modeling.modeling_uniref import UniRefModel
+MODEL_FAMILIES = (
+    ModelFamily("uniref", ".modeling.configuration_uniref", "UniRefConfig", ".modeling.modeling_uniref", "UniRefModel"),
+    ModelFamily(
+        "uniref_sam",
+        ".modeling.configuration_uniref_sam",
+        "UniRefSamConfig",
+        ".modeling.modeling_uniref_sam",
+        "UniRefSamModel",
+    ),
+)
 
-    return UniRefModel
 
-
-def _processor_class() -> type:
+def _processor_class_of(family: ModelFamily) -> type:
     from .processors.processing_uniref import UniRefProcessor
 
     return UniRefProcessor
@@ -119,33 +144,38 @@ def _image_processor_classes() -> dict[str, type]:
     return classes
 
 
+def _image_processor_classes_of(family: ModelFamily) -> dict[str, type]:
+    return _image_processor_classes()
+
+
 def preferred_image_processor_class() -> type:
     """Returns the torchvision image processor where torchvision is installed, else the Pillow one."""
     classes = _image_processor_classes()
     return classes.get("torchvision", classes["pil"])
 
 
-def _is_config_class(key: Any) -> bool:
-    return (
-        getattr(key, "__module__", None) == f"{__package__}.modeling.configuration_uniref"
-        and getattr(key, "__name__", None) == "UniRefConfig"
-    )
-
-
-def _defer(registry_name: str, value: Callable[[], Any]) -> Callable[[ModuleType], None]:
-    """Returns a listener that adds config class -> `value()` to the registry of that name in the imported module."""
+def _defer(registry_name: str, value: Callable[[ModelFamily], Any]) -> Callable[[ModuleType], None]:
+    """Returns a listener that adds config class -> `value` of every family to the registry in the imported module."""
 
     def listener(module: ModuleType) -> None:
         registry = getattr(module, registry_name)
-        entry = DeferredEntry(is_key=_is_config_class, key=_config_class, value=value)
-        registry._extra_content = DeferredEntries(registry._extra_content, [entry])
+        entries = [
+            DeferredEntry(is_key=family.is_config_class, key=family.config_class, value=partial(value, family))
+            for family in MODEL_FAMILIES
+        ]
+        registry._extra_content = DeferredEntries(registry._extra_content, entries)
 
     return listener
 
 
 def _add_config(module: ModuleType) -> None:
-    entry = DeferredEntry(is_key=lambda key: key == "uniref", key=lambda: "uniref", value=_config_class)
-    module.CONFIG_MAPPING._extra_content = DeferredEntries(module.CONFIG_MAPPING._extra_content, [entry])
+    entries = [
+        DeferredEntry(
+            is_key=partial(eq, family.model_type), key=partial(str, family.model_type), value=family.config_class
+        )
+        for family in MODEL_FAMILIES
+    ]
+    module.CONFIG_MAPPING._extra_content = DeferredEntries(module.CONFIG_MAPPING._extra_content, entries)
 
 
 def _add_pipelines(module: ModuleType) -> None:
@@ -167,7 +197,7 @@ def register() -> None:
     """
     auto = "transformers.models.auto"
     after_import(f"{auto}.configuration_auto", _add_config)
-    after_import(f"{auto}.modeling_auto", _defer("MODEL_MAPPING", _model_class))
-    after_import(f"{auto}.image_processing_auto", _defer("IMAGE_PROCESSOR_MAPPING", _image_processor_classes))
-    after_import(f"{auto}.processing_auto", _defer("PROCESSOR_MAPPING", _processor_class))
+    after_import(f"{auto}.modeling_auto", _defer("MODEL_MAPPING", ModelFamily.model_class))
+    after_import(f"{auto}.image_processing_auto", _defer("IMAGE_PROCESSOR_MAPPING", _image_processor_classes_of))
+    after_import(f"{auto}.processing_auto", _defer("PROCESSOR_MAPPING", _processor_class_of))
     after_import("transformers.pipelines", _add_pipelines)

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ..registration import DEFAULT_CHECKPOINT
+from ..registration import DEFAULT_CHECKPOINT, MODEL_FAMILIES
 from .errors import UserError, describe
 
 
@@ -79,7 +79,7 @@ def load_model_and_processor(model: str | None, device: str | None = None) -> tu
     location = checkpoint_location(model)
     try:
         config = AutoConfig.from_pretrained(location)
-        if config.model_type != "uniref":
+        if config.model_type not in [family.model_type for family in MODEL_FAMILIES]:
             raise UserError(f"--model must be a UniRef model, got one of type {config.model_type!r}: {location}")
         loaded, account = AutoModel.from_pretrained(location, config=config, output_loading_info=True)
         processor = AutoProcessor.from_pretrained(location)

@@ -3,35 +3,21 @@
 from typing import Any
 
 from huggingface_hub.dataclasses import strict
-from transformers import AutoConfig, PreTrainedConfig
+from transformers import AutoConfig
 
-_NORMS = ("frozen", "batch", "group")
+from .configuration_references import ReferenceFusionConfig, sub_config
 
 
 @strict
-class UniRefConfig(PreTrainedConfig):
+class UniRefConfig(ReferenceFusionConfig):
     r"""Configuration of [`UniRefModel`]. The defaults are the released ResNet-50 model.
 
-    Args:
+    Args: those of `ReferenceFusionConfig` (a model with neither kind of reference has no fusion module, as in the
+        released detection stage; `full_resolution_masks` also holds for the mask losses: at a quarter of the input's
+        size, the released rule, an object of radius 12 in a picture of a hundred pixels loses a fifth of its IoU), and
         backbone_config: any Transformers backbone with four stages at strides 4, 8, 16 and 32. Default: ResNet-50.
-        text_config: any Transformers text encoder. Default: BERT-base; ignored when `use_language_references` is off.
-        use_language_references: whether the model has a text encoder.
-        use_mask_references: whether the model has a value encoder for annotated frames. A model without either
-            kind of reference has no fusion module (the released detection stage).
-        d_model: channels of every level, token and query (C in the paper).
         backbone_norm: `"frozen"` turns the backbone's batch norms into constants (released), `"batch"` leaves them
             trainable, `"group"` replaces them by group norm (training from scratch with small batches).
-        value_encoder_norm: `"batch"` (released) or `"group"`.
-        value_encoder_widths: channels of the value encoder's four stages (ResNet-18).
-        value_encoder_depths: blocks of the four stages.
-        fusion_heads: attention heads of UniFusion.
-        fusion_head_dim: channels of each of them.
-        fusion_dropout: dropout of the fusion attention.
-        fusion_bf16: compute the fusion attention in bfloat16 whatever the rest runs in, as the released kernel does.
-        language_query_positions: add sine positions to the queries of the *language* fusion, so that place words can
-            be resolved there. Off in the released model.
-        text_length: number of tokens a sentence is padded and cut to.
-        text_dropout: dropout after the projection of the text features.
         encoder_layers: layers of the deformable encoder.
         decoder_layers: layers of the deformable decoder.
         attention_heads: heads of the deformable transformer.
@@ -39,9 +25,6 @@ class UniRefConfig(PreTrainedConfig):
         ffn_dim: inner width of the feed-forward layers.
         num_queries: two-stage proposals that become decoder queries.
         mask_channels: channels of the mask features (8 in the released code).
-        full_resolution_masks: masks and mask losses of every task at the input's size, by aligned bilinear upsampling,
-            unless a call says otherwise. The released model has them at a quarter of it but for videos' mask prompts.
-            For pictures of a hundred pixels a quarter is too coarse: an object of radius 12 loses a fifth of its IoU.
         matching: `"ota"` (released: several queries a target) or `"hungarian"` (one).
         mask_loss_type: `"focal"` (released) or `"bce"` (the paper's text).
         loss_normalizer: `"local"` divides by the matches of this process (released), `"mean"` by the mean of all
@@ -65,23 +48,9 @@ class UniRefConfig(PreTrainedConfig):
         "num_hidden_layers": "encoder_layers",
     }
 
-    # Dictionaries or configurations when given, configurations afterwards.
+    # A dictionary or a configuration when given, a configuration afterwards.
     backbone_config: Any = None
-    text_config: Any = None
-    use_language_references: bool = True
-    use_mask_references: bool = True
-    d_model: int = 256
     backbone_norm: str = "frozen"
-    value_encoder_norm: str = "batch"
-    value_encoder_widths: list[int] | tuple[int, ...] = (64, 128, 256, 512)
-    value_encoder_depths: list[int] | tuple[int, ...] = (2, 2, 2, 2)
-    fusion_heads: int = 8
-    fusion_head_dim: int = 256
-    fusion_dropout: float | int = 0.1
-    fusion_bf16: bool = False
-    language_query_positions: bool = False
-    text_length: int = 77
-    text_dropout: float | int = 0.1
     encoder_layers: int = 6
     decoder_layers: int = 6
     attention_heads: int = 8
@@ -89,7 +58,6 @@ class UniRefConfig(PreTrainedConfig):
     ffn_dim: int = 2048
     num_queries: int = 300
     mask_channels: int = 8
-    full_resolution_masks: bool = False
     matching: str = "ota"
     mask_loss_type: str = "focal"
     loss_normalizer: str = "local"
@@ -102,31 +70,26 @@ class UniRefConfig(PreTrainedConfig):
     mask_cls_loss_weight: float | int = 1.0
     mask_iou_loss_weight: float | int = 1.0
     boxinst_loss: bool = False
-    tie_word_embeddings: bool = False
 
     def __post_init__(self, **kwargs: Any) -> None:
-        self.backbone_config = _sub_config(self.backbone_config, "resnet")
+        self.backbone_config = sub_config(self.backbone_config, "resnet")
         self.backbone_config.out_features = _four_stages(self.backbone_config)
-        self.text_config = _sub_config(self.text_config, "bert") if self.use_language_references else None
-        self.value_encoder_widths = list(self.value_encoder_widths)
-        self.value_encoder_depths = list(self.value_encoder_depths)
-        # One class, the referred object, unless the caller says otherwise.
-        if kwargs.get("num_labels") is None and self.id2label is None:
-            self.id2label = {0: "object"}
-            self.label2id = {"object": 0}
         super().__post_init__(**kwargs)
+
+    @property
+    def feature_strides(self) -> tuple[int, ...]:
+        """Those of the four levels."""
+        return (8, 16, 32, 64)
 
     def validate_architecture(self) -> None:
         """Refuse sizes that do not fit each other."""
-        for name, allowed in (
-            ("backbone_norm", _NORMS),
-            ("value_encoder_norm", ("batch", "group")),
-            ("matching", ("ota", "hungarian")),
-            ("mask_loss_type", ("focal", "bce")),
-            ("loss_normalizer", ("local", "mean")),
-        ):
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} must be one of {', '.join(allowed)}; got {getattr(self, name)!r}.")
+        self.require_choices(
+            backbone_norm=("frozen", "batch", "group"),
+            value_encoder_norm=("batch", "group"),
+            matching=("ota", "hungarian"),
+            mask_loss_type=("focal", "bce"),
+            loss_normalizer=("local", "mean"),
+        )
         if self.d_model % (4 * self.attention_heads) or self.d_model % 32:
             raise ValueError(
                 f"d_model must be a multiple of 32 and of 4 * attention_heads; got d_model={self.d_model}, "
@@ -137,13 +100,6 @@ class UniRefConfig(PreTrainedConfig):
                 "value_encoder_widths and value_encoder_depths must hold four numbers each; "
                 f"got {self.value_encoder_widths} and {self.value_encoder_depths}."
             )
-
-
-def _sub_config(value: dict | PreTrainedConfig | None, default_type: str) -> Any:
-    if isinstance(value, PreTrainedConfig):
-        return value
-    values = dict(value or {})
-    return AutoConfig.for_model(values.pop("model_type", default_type), **values)
 
 
 def _four_stages(backbone_config: Any) -> list[str]:

@@ -17,6 +17,7 @@ The map exists for some hundred rows at a time.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +39,8 @@ class SharedFrames:
             keep of it.
         conditions: for every level (N, d), the mean over an object's frames.
     """
+
+    kind: ClassVar[str] = "mask"
 
     frames: list[list[tuple[int, ReferenceSlot]]]
     conditions: list[Tensor]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from .configuration_uniref import UniRefConfig
+from .configuration_references import ReferenceFusionConfig
 from .frame_fusion import FoldedProjections, SharedFrames, attend_to_frames, can_fold, fold
 from .matrix_products import apply_linear
 from .references import (
@@ -48,7 +48,7 @@ class UniFusion(nn.Module):
     One module for all levels, modalities and tasks. Equation 5 starts from zero, so a new module changes nothing.
     """
 
-    def __init__(self, config: UniRefConfig):
+    def __init__(self, config: ReferenceFusionConfig):
         super().__init__()
         self.config = config
         self.heads, self.head_dim = config.fusion_heads, config.fusion_head_dim
@@ -96,7 +96,7 @@ class UniFusion(nn.Module):
         Args:
             source: (B, S, d) visual tokens of a level.
             tokens: the reference of N entries at this level.
-            positions: (B, S, d) added to the normalised queries, or None.
+            positions: (B or 1, S, d) added to the normalised queries, or None.
             image_indices: (N,) the image of every entry; None when N = B.
 
         Returns:
@@ -187,7 +187,7 @@ def fuse_levels(
     `SharedFrames` need one image, without gradients (`UniFusion.can_share_frames`).
 
     Returns:
-        four maps (N, d, H/s, W/s).
+        maps (N, d, H/s, W/s), one a level.
     """
     fused = []
     folded = fusion.fold_projections() if any(isinstance(item, SharedFrames) for item in references) else None

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModel
 
-from .configuration_uniref import UniRefConfig
+from .configuration_references import ReferenceFusionConfig
 from .references import References, ReferenceTokens
 from .visual_encoder import is_tracing
 
@@ -12,8 +12,9 @@ from .visual_encoder import is_tracing
 class LanguageReferenceEncoder(nn.Module):
     """All tokens of the sentence, [CLS] and [SEP] included, are keys and values alike; their mean is the condition."""
 
-    def __init__(self, config: UniRefConfig):
+    def __init__(self, config: ReferenceFusionConfig):
         super().__init__()
+        self.levels = len(config.feature_strides)
         self.text_encoder = AutoModel.from_config(config.text_config, add_pooling_layer=False)
         self.projection = nn.Linear(config.text_config.hidden_size, config.d_model)
         self.layer_norm = nn.LayerNorm(config.d_model, eps=1e-12)
@@ -36,4 +37,4 @@ class LanguageReferenceEncoder(nn.Module):
         weight = valid.to(tokens.dtype)[..., None]
         condition = (tokens * weight).sum(1) / weight.sum(1)
         level = ReferenceTokens(tokens, tokens, valid, condition)
-        return References("language", [level] * 4)
+        return References("language", [level] * self.levels)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .configuration_uniref import UniRefConfig
+from .configuration_references import ReferenceFusionConfig
 from .normalization import group_norm
 from .references import References, ReferenceTokens, VisualFeatures
 from .visual_encoder import ConvNorm
@@ -102,9 +102,13 @@ class ValueFuser(nn.Module):
 
 
 class MaskReferenceEncoder(nn.Module):
-    """Value encoder: strides 8, 16, 32 from a ResNet-18 on (image, mask), 64 by one more convolution."""
+    """Value encoder: a ResNet-18 on (image, mask), and a fuser for every level on which references act.
 
-    def __init__(self, config: UniRefConfig):
+    Its stages have strides 4, 8, 16, ...; those of `config.feature_strides` are used, and a level of twice the last
+    stage's stride is made by one more convolution.
+    """
+
+    def __init__(self, config: ReferenceFusionConfig):
         super().__init__()
         norm, widths = config.value_encoder_norm, config.value_encoder_widths
         self.stem = _BiasedConvNorm(4, widths[0], 7, 2, norm)
@@ -115,8 +119,14 @@ class MaskReferenceEncoder(nn.Module):
             stages.append(nn.Sequential(*blocks))
             inputs = width
         self.stages = nn.ModuleList(stages)
-        self.extra_level = ConvNorm(widths[-1], config.d_model, 3, stride=2)
-        self.fusers = nn.ModuleList([ValueFuser(width, config.d_model) for width in (*widths[1:], config.d_model)])
+        width_at = {4 * 2**stage: width for stage, width in enumerate(widths)}
+        if config.feature_strides[-1] not in width_at:
+            self.extra_level: ConvNorm | None = ConvNorm(widths[-1], config.d_model, 3, stride=2)
+            width_at[8 * 2 ** (len(widths) - 1)] = config.d_model
+        else:
+            self.extra_level = None
+        self.fused_maps = [list(width_at).index(stride) for stride in config.feature_strides]
+        self.fusers = nn.ModuleList([ValueFuser(width_at[stride], config.d_model) for stride in config.feature_strides])
 
     def forward(self, features: VisualFeatures, masks: Tensor) -> References:
         """Encode annotated frames.
@@ -137,12 +147,13 @@ class MaskReferenceEncoder(nn.Module):
         for stage in self.stages:
             x = stage(x)
             value_maps.append(x)
-        value_maps = [*value_maps[1:], self.extra_level(x)]
+        if self.extra_level is not None:
+            value_maps.append(self.extra_level(x))
         levels = []
-        for fuser, value_map, feature, mask in zip(
-            self.fusers, value_maps, features.levels, features.masks, strict=True
+        for fuser, place, feature, mask in zip(
+            self.fusers, self.fused_maps, features.levels, features.masks, strict=True
         ):
-            values = fuser(value_map, feature).flatten(2).transpose(1, 2)
+            values = fuser(value_maps[place], feature).flatten(2).transpose(1, 2)
             keys = feature.flatten(2).transpose(1, 2)
             valid = mask.flatten(1)
             weight = valid.to(keys.dtype)[..., None]

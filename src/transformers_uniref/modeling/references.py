@@ -6,27 +6,29 @@ condition vector. Fusion knows nothing else about it, so a new modality is one n
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 
 @dataclass
 class VisualFeatures:
-    """The pyramid of a batch of B images, before any reference acts on it.
+    """What a visual encoder sees in a batch of B images, before any reference acts on it.
 
     Attributes:
-        stride4: (B, C2, H/4, W/4) raw first stage of the backbone.
-        levels: four maps (B, d, H/s, W/s), s = 8, 16, 32, 64, projected to d channels.
-        masks: four bool maps (B, H/s, W/s), True where the image is (False: padding).
-        positions: four maps (B, d, H/s, W/s), sine position embedding.
+        stride4: (B, C2, H/4, W/4) raw first stage of the backbone; None where there is none (SAM).
+        levels: maps (B, d, H/s, W/s), s of `config.feature_strides`: 8, 16, 32, 64, or 16 alone (SAM).
+        masks: bool maps (B, H/s, W/s), True where a token counts as image (False: padding).
+        positions: maps (B or 1, d, H/s, W/s), position embedding.
         pixel_values: (B, 3, H, W) the normalised images themselves; the value encoder reads them.
         pixel_mask: (B, H, W) bool, True where the image is.
-        padded: whether any pixel is padding; None when that may not be asked (tracing).
+        padded: whether any token is padding by `masks`; None when that may not be asked (tracing).
     """
 
-    stride4: Tensor
+    stride4: Tensor | None
     levels: list[Tensor]
     masks: list[Tensor]
     positions: list[Tensor]
@@ -85,6 +87,11 @@ class ProjectedReferences:
     kind: str
     levels: list[ProjectedTokens]
 
+    @property
+    def conditions(self) -> list[Tensor]:
+        """For every level (N, d)."""
+        return [tokens.condition for tokens in self.levels]
+
     def select(self, index: Tensor) -> ProjectedReferences:
         """The entries `index` (M,) of the N entries, in that order."""
 
@@ -97,6 +104,12 @@ class ProjectedReferences:
             )
 
         return ProjectedReferences(self.kind, map_levels(self.levels, pick))
+
+
+def pad_to(tensor: Tensor, size: Sequence[int]) -> Tensor:
+    """(..., h, w) with zeros at the right and below, of size (..., *size)."""
+    bottom, right = size[0] - tensor.shape[-2], size[1] - tensor.shape[-1]
+    return tensor if bottom == right == 0 else F.pad(tensor, (0, right, 0, bottom))
 
 
 def map_levels(levels: list, function) -> list:

@@ -12,12 +12,10 @@ from torch.nn import functional as F
 
 from .frame_fusion import SharedFrames, share_frames
 from .fusion import UniFusion
-from .mask_head import aligned_upsample
 from .references import ProjectedReferences, References, VisualFeatures
 from .video_references import ReferenceSlot, join_slots, stack_projected, without_padding
 from .video_session import PreparedFrame, TextPrompt, TrackedObject, UniRefVideoSession, VideoOutput, is_integer
 
-_MASK_STRIDE = 4
 # Above one half, whatever the rounding: resizing saturated masks makes many pixels that are one half exactly.
 _HALF = 0.5 + 1e-6
 
@@ -26,28 +24,31 @@ class VideoPropagationMixin(nn.Module if TYPE_CHECKING else object):  # type: ig
     """Adds `propagate_in_video_iterator`, and the step that it and streaming share, to a model with reference encoders.
 
     A frame passes the visual encoder once. Objects that use the same kinds of references (mask, sentence, both) pass
-    fusion, transformer and mask head in one batch, and only the mask of each object's best query is decoded. The
+    fusion and decoder in one batch, and only the mask of each object's best query is decoded. The
     features of the frame are used again when it becomes the previous reference.
     """
 
     if TYPE_CHECKING:
         device: torch.device
         dtype: torch.dtype
-        class_heads: nn.ModuleList
         fusion: UniFusion
 
         def encode_image(self, pixel_values: Tensor, pixel_mask: Tensor | None = None) -> VisualFeatures: ...
         def encode_language(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> References: ...
         def encode_mask_references(self, features: VisualFeatures, masks: Tensor) -> References: ...
         def project_references(self, references: References) -> ProjectedReferences: ...
-        def fuse(
+        def segment_objects(
             self, features: VisualFeatures, references: Sequence[ProjectedReferences | SharedFrames]
-        ) -> list[Tensor]: ...
-        def run_transformer(self, features: VisualFeatures, fused: list[Tensor]) -> Any: ...
-        def mask_features(self, features: VisualFeatures, transformed: Any) -> Tensor: ...
-        def decode_best_masks(
-            self, transformed: Any, mask_features: Tensor, logits: Tensor, image_sizes: Tensor
-        ) -> Any: ...
+        ) -> tuple[Tensor, Tensor]:
+            """Find N objects in one frame.
+
+            Args:
+                features: one frame.
+                references: of N entries, at most one a modality.
+
+            Returns:
+                scores (N,) in 0..1, and mask logits (N, H, W) at the padded input size.
+            """
 
     def propagate_in_video_iterator(
         self,
@@ -198,37 +199,17 @@ class VideoPropagationMixin(nn.Module if TYPE_CHECKING else object):  # type: ig
                     references.append(stack_projected([text.reference for text in texts if text and text.reference]))
                 if with_mask:
                     references.append(self._join_frames([items[row].slots() for row in chunk]))
-                score, logits = self.segment_objects(features, references, aligned=not with_text)
-                found = logits.float().sigmoid()[:, : network_size[0], : network_size[1]]
+                score, logits = self.segment_objects(features, references)
+                found = self.soft_masks(logits)[:, : network_size[0], : network_size[1]]
                 if threshold is not None:
                     found = found * (score > threshold)[:, None, None]
                 scores[chunk] = score
                 masks[chunk] = _bilinear(found, size)
         return scores, masks
 
-    def segment_objects(
-        self, features: VisualFeatures, references: Sequence[ProjectedReferences | SharedFrames], aligned: bool
-    ) -> tuple[Tensor, Tensor]:
-        """Find N objects in one frame.
-
-        Args:
-            features: one frame.
-            references: of N entries, at most one a modality.
-            aligned: upsample by the "aligned bilinear" rule (VOS) instead of plain bilinear (RVOS). A model with
-                `config.full_resolution_masks` always does.
-
-        Returns:
-            scores (N,) of the best queries, in 0..1, and their mask logits (N, H, W) at the padded input size.
-        """
-        transformed = self.run_transformer(features, self.fuse(features, references))
-        logits = self.class_heads[-2](transformed.queries[-1])
-        image_sizes = features.image_sizes.expand(logits.shape[0], -1)
-        decoded = self.decode_best_masks(transformed, self.mask_features(features, transformed), logits, image_sizes)
-        scores = logits.float().sigmoid().flatten(1).amax(1)
-        if aligned or self.config.full_resolution_masks:
-            return scores, aligned_upsample(decoded.logits)[:, 0]
-        grown = F.interpolate(decoded.logits, scale_factor=_MASK_STRIDE, mode="bilinear", align_corners=False)
-        return scores, grown[:, 0]
+    def soft_masks(self, logits: Tensor) -> Tensor:
+        """What is resized, gated and merged: probabilities."""
+        return logits.float().sigmoid()
 
     # ------------------------------------------------------------------------------------------------------- references
     def _join_frames(self, rows: list[list[ReferenceSlot]]) -> ProjectedReferences | SharedFrames:

@@ -69,11 +69,12 @@ class VisualEncoder(nn.Module):
         maps = self.backbone(pixel_values).feature_maps
         sources = [*maps[1:], maps[-1]]
         levels = [project(source) for project, source in zip(self.projections, sources, strict=True)]
-        masks = [_nearest(pixel_mask, level) for level in levels[:3]]
-        masks.append(_nearest(masks[0], levels[3]))  # as released: from the stride-8 mask, not from the image's
+        masks = [nearest_mask(pixel_mask, level) for level in levels[:3]]
+        masks.append(nearest_mask(masks[0], levels[3]))  # as released: from the stride-8 mask, not from the image's
         positions = [sine_map_positions(mask, self.d_model).to(pixel_values.dtype) for mask in masks]
         return VisualFeatures(maps[0], levels, masks, positions, pixel_values, pixel_mask, padded)
 
 
-def _nearest(mask: Tensor, like: Tensor) -> Tensor:
+def nearest_mask(mask: Tensor, like: Tensor) -> Tensor:
+    """A bool mask (B, H, W) at the size of the map `like` (B, C, h, w)."""
     return F.interpolate(mask[:, None].float(), size=like.shape[-2:])[:, 0].bool()

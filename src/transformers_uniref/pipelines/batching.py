@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-OUTPUTS = ("logits", "pred_boxes", "pred_masks", "mask_queries", "image_sizes")
+OUTPUTS = ("logits", "pred_boxes", "pred_masks", "mask_queries", "image_sizes", "padded_sizes")
 
 Inputs = Mapping[str, Tensor]
 """What the processor makes of one picture and its n references: `pixel_values` (1, 3, H, W), `input_ids` (n, L), ..."""
@@ -43,7 +43,8 @@ def merge_inputs(items: Sequence[Inputs]) -> dict[str, Tensor]:
 
 
 def split_outputs(outputs: Any, items: Sequence[Inputs]) -> list[dict[str, Tensor]]:
-    """The outputs of each item of a batch: what post-processing reads."""
+    """The outputs of each item of a batch: what post-processing reads, as far as the model gives it."""
     counts = [count_entries(item) for item in items]
-    parts = [outputs[name].split(counts) for name in OUTPUTS]
-    return [dict(zip(OUTPUTS, values, strict=True)) for values in zip(*parts, strict=True)]
+    names = [name for name in OUTPUTS if name in outputs]
+    parts = [outputs[name].split(counts) for name in names]
+    return [dict(zip(names, values, strict=True)) for values in zip(*parts, strict=True)]

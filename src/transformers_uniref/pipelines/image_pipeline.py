@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ..modeling.modeling_uniref import UniRefModelOutput
+from ..modeling.outputs import UniRefModelOutput
 from ..processors.inputs import rgb_array
 from .base import UniRefPipeline
 from .batching import group_inputs, merge_inputs, split_outputs

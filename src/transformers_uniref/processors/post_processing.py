@@ -88,6 +88,14 @@ def restore_mask(
     return binary[0, 0]
 
 
+def mask_bounds(mask: torch.Tensor) -> torch.Tensor:
+    """The box (4,) x0, y0, x1, y1 around a bool mask (H, W), upper ends exclusive; zeros around nothing."""
+    rows, columns = (mask.any(axis).nonzero().flatten() for axis in (1, 0))
+    if len(rows) == 0:
+        return torch.zeros(4, device=mask.device)
+    return torch.stack([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]).float()
+
+
 def soft_aggregation(probabilities: Mapping[int, torch.Tensor] | Sequence[tuple[int, torch.Tensor]]) -> torch.Tensor:
     """Merges the soft masks of several objects into one label map.
 
@@ -141,8 +149,10 @@ def _check_threshold(value: float | None, name: str) -> None:
 
 
 def _stride(outputs: Any, given: int | None) -> int:
-    """What the masks are smaller by than the input: as given, or told from the sizes of the unpadded inputs."""
-    sizes = getattr(outputs, "image_sizes", None)
+    """What the masks are smaller by than the padded input: as given, or told from its size or the unpadded inputs'."""
+    padded, sizes = getattr(outputs, "padded_sizes", None), getattr(outputs, "image_sizes", None)
+    if given is None and padded is not None and len(padded) > 0:
+        return int(padded[0, 0]) // outputs.pred_masks.shape[-2]
     if given is not None or sizes is None:
         return MASK_STRIDE if given is None else given
     # A mask at a quarter of the padded input is smaller than any picture in it.
@@ -175,17 +185,20 @@ def post_process_referring_segmentation(
     _check_threshold(threshold, "threshold")
     _check_threshold(mask_threshold, "mask_threshold")
     mask_stride = _stride(outputs, mask_stride)
+    predicted = getattr(outputs, "pred_boxes", None)
     results = []
     for index, queries, scores, valid, target in _entries(outputs, target_sizes, mask_stride):
         best = int(scores.amax(-1).argmax())
         score = float(scores[best].max())
-        box = scale_boxes(outputs.pred_boxes[index, queries[best]].float(), target)
-        vanished = bool((box[2:] <= box[:2]).any())
+        box = None
+        if predicted is not None:
+            box = scale_boxes(predicted[index, queries[best]].float(), target)
+        vanished = box is not None and bool((box[2:] <= box[:2]).any())
         if vanished or (threshold is not None and score <= threshold):
-            mask = torch.zeros(target, dtype=torch.bool, device=box.device)
+            mask = torch.zeros(target, dtype=torch.bool, device=outputs.pred_masks.device)
         else:
             mask = restore_mask(outputs.pred_masks[index, best], valid, target, mask_threshold, mask_stride)
-        results.append({"segmentation": mask, "score": score, "box": box})
+        results.append({"segmentation": mask, "score": score, "box": mask_bounds(mask) if box is None else box})
     return results
 
 
@@ -202,6 +215,11 @@ def post_process_instance_segmentation(
     _check_threshold(mask_threshold, "mask_threshold")
     if top_k < 1:
         raise ValueError(f"`top_k` must be 1 or more, got {top_k}.")
+    if getattr(outputs, "pred_boxes", None) is None:
+        raise ValueError(
+            "`outputs` has no `pred_boxes`: this model looks for one object an entry; use "
+            "post_process_referring_segmentation."
+        )
     mask_stride = _stride(outputs, mask_stride)
     results = []
     for index, queries, scores, valid, target in _entries(outputs, target_sizes, mask_stride):

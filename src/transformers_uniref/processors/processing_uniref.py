@@ -237,7 +237,8 @@ class UniRefProcessor(ProcessorMixin):
         """The best object of each batch entry, at the size of the user's picture.
 
         Args:
-            outputs: what the model returned: `logits`, `pred_boxes`, `pred_masks`, `mask_queries`, `image_sizes`.
+            outputs: what the model returned: `logits`, `pred_boxes`, `pred_masks`, `mask_queries`, `image_sizes`,
+                `padded_sizes`.
             target_sizes: (height, width) for each entry, a list or a tensor (N, 2); None keeps the network's size.
             threshold: the score gate. An object whose score is not above it gets an empty mask ("not in the picture");
                 None keeps every one.
@@ -246,7 +247,7 @@ class UniRefProcessor(ProcessorMixin):
 
         Returns:
             For each entry `segmentation` bool (height, width), `score` in 0..1, `box` float (4,) x0, y0, x1, y1 in
-            pixels.
+            pixels: the model's, or that around the mask for a model that predicts none (UniRef-SAM).
 
         Raises:
             ValueError: another number of sizes than entries; a threshold outside 0..1.

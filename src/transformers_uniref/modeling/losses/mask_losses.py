@@ -30,6 +30,14 @@ def dice_loss(logits: Tensor, targets: Tensor) -> Tensor:
     return 1 - (2 * (probability * truth).sum(1) + 1) / (probability.sum(1) + truth.sum(1) + 1)
 
 
+def scaled_dice_loss(logits: Tensor, targets: Tensor, scale: float = 1000.0, eps: float = 1e-6) -> Tensor:
+    """1 - (2 * overlap + eps) / (sum of probabilities + sum of targets + eps), all sums divided by `scale`, in [0, 1]:
+    the dice loss of UniRef-SAM, in effect unsmoothed."""
+    probability, truth = logits.sigmoid().flatten(1), targets.flatten(1)
+    overlap = (probability / scale * truth).sum(1)
+    return 1 - (2 * overlap + eps) / ((probability / scale).sum(1) + (truth / scale).sum(1) + eps)
+
+
 def sharpen(logits: Tensor) -> Tensor:
     """Logit of q = p^2 / (p^2 + (1 - p)^2), p = sigmoid(logits): object against background as two softmax channels.
 
