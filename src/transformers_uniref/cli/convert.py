@@ -7,18 +7,28 @@ import json
 import sys
 from pathlib import Path
 
-HELP = "turn a released UniRef++ checkpoint into a Transformers folder"
+HELP = "turn a released UniRef++ checkpoint, or a SAM model, into a UniRef folder"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
-    parser.add_argument("original", type=Path, help="released checkpoint of any stage, ResNet-50 or Swin")
+    parser.add_argument(
+        "original",
+        help="released checkpoint of any stage, ResNet-50, Swin or SAM; with --sam the folder or Hub id of a SAM model",
+    )
     parser.add_argument("output_dir", type=Path, help="folder to write; must not exist yet, or be empty")
+    parser.add_argument(
+        "--sam",
+        action="store_true",
+        help="ORIGINAL is a Transformers SAM model: build an untrained UniRef-SAM around it, whose fusion changes "
+        "nothing until it is trained",
+    )
     parser.add_argument(
         "--text-encoder",
         metavar="DIR_OR_ID",
         help="folder or Hub id that the tokenizer is taken from (default: google-bert/bert-base-uncased or "
-        "FacebookAI/roberta-base, whichever the checkpoint holds); 'none': no tokenizer, the model takes token ids",
+        "FacebookAI/roberta-base, whichever the checkpoint holds); 'none': no tokenizer, the model takes token ids. "
+        "With --sam the text encoder's weights come from there as well; 'none': the model reads no sentences",
     )
     parser.add_argument(
         "--set",
@@ -36,9 +46,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Convert; the account goes to standard error, with `--json` every tensor's fate to standard output."""
     from ..hub.conversion import convert_checkpoint
+    from ..hub.sam_plug_in import build_around_sam
     from ..hub.variants import parse_overrides
 
-    account = convert_checkpoint(
+    convert = build_around_sam if arguments.sam else convert_checkpoint
+    account = convert(
         arguments.original,
         arguments.output_dir,
         text_encoder=arguments.text_encoder,

@@ -14,11 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import AutoModel
 
+from ..modeling.configuration_references import ReferenceFusionConfig
 from ..modeling.configuration_uniref import UniRefConfig
-from ..modeling.modeling_uniref import UniRefModel
+from ..modeling.configuration_uniref_sam import UniRefSamConfig
 from ..processors.processing_uniref import UniRefProcessor
 from .key_mapping import Drop, Duplicate, Move, place
+from .sam_variants import infer_sam_config, is_sam_variant
 from .variants import CheckpointError, apply_overrides, check_is_uniref, infer_config
 
 __all__ = [
@@ -118,17 +121,24 @@ def load_original_checkpoint(path: str | os.PathLike[str]) -> dict[str, torch.Te
     return state
 
 
-def variant_config(original: Mapping[str, torch.Tensor], overrides: Mapping[str, Any] | None = None) -> UniRefConfig:
+def variant_config(
+    original: Mapping[str, torch.Tensor], overrides: Mapping[str, Any] | None = None
+) -> ReferenceFusionConfig:
     """The configuration of a checkpoint, inferred from its tensors, with `overrides` (dotted names) on top.
 
     Raises:
         CheckpointError: not a UniRef checkpoint, an unknown option, or a value that the configuration refuses.
     """
     overrides = dict(overrides or {})
-    inferred = infer_config({name: tuple(tensor.shape) for name, tensor in original.items()}, overrides)
-    known = UniRefConfig(**inferred).to_dict() | {"num_labels": inferred.get("num_labels", 1)}
+    shapes = {name: tuple(tensor.shape) for name, tensor in original.items()}
+    config_class: type[ReferenceFusionConfig] = UniRefConfig
+    infer = infer_config
+    if is_sam_variant(shapes):
+        config_class, infer = UniRefSamConfig, infer_sam_config
+    inferred = infer(shapes, overrides)
+    known = config_class(**inferred).to_dict() | {"num_labels": inferred.get("num_labels", 1)}
     try:
-        return UniRefConfig(**apply_overrides(inferred, known, overrides))
+        return config_class(**apply_overrides(inferred, known, overrides))
     except CheckpointError:
         raise
     except Exception as error:  # whatever the strict configurations raise, the user's --set is the cause
@@ -212,7 +222,7 @@ def convert_checkpoint(
     overrides: Mapping[str, Any] | None = None,
     overwrite: bool = False,
 ) -> ConversionAccount:
-    """Convert a checkpoint of any stage (pretrain, image, video; ResNet-50 or Swin) into a Transformers folder.
+    """Convert a checkpoint of any stage (pretrain, image, video; ResNet-50, Swin or SAM) into a Transformers folder.
 
     The folder (safetensors, config.json, image processor and, with a text encoder, tokenizer files) is written under a
     temporary name next to `output_dir` and renamed when it is complete.
@@ -230,20 +240,27 @@ def convert_checkpoint(
         CheckpointError: with one line that says what is wrong; nothing has been written then.
     """
     output = Path(output_dir).expanduser().absolute()
-    _check_output(output, overwrite)
+    check_output(output, overwrite)
     original = load_original_checkpoint(path)
-    try:
-        check_is_uniref(original)
-    except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}") from None
+    if not is_sam_variant(original):
+        try:
+            check_is_uniref(original)
+        except CheckpointError as error:
+            raise CheckpointError(f"{path}: {error}") from None
     config = variant_config(original, overrides)
-    tokenizer = _load_tokenizer(config, text_encoder)
+    tokenizer = load_tokenizer(config, text_encoder)
     with torch.device("meta"):
-        model = UniRefModel(config)
+        model = AutoModel.from_config(config)
     state, account = convert_state_dict(original, model.state_dict())
     model.load_state_dict(state, strict=True, assign=True)
-    processor = _make_processor(config, tokenizer)
+    save_folder(model, make_processor(config, tokenizer), output)
+    account.variant = config.to_diff_dict()
+    account.output_dir = str(output)
+    return account
 
+
+def save_folder(model: Any, processor: UniRefProcessor, output: Path) -> None:
+    """Write model and processor under a temporary name next to `output`, and rename it when it is complete."""
     output.parent.mkdir(parents=True, exist_ok=True)
     workshop = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
     try:
@@ -255,9 +272,6 @@ def convert_checkpoint(
         _move_into_place(folder, output, workshop)
     finally:
         shutil.rmtree(workshop, ignore_errors=True)
-    account.variant = config.to_diff_dict()
-    account.output_dir = str(output)
-    return account
 
 
 def _cut(tensor: torch.Tensor, parts: int) -> list[torch.Tensor]:
@@ -285,7 +299,8 @@ def _check_equal(name: str, tensor: torch.Tensor, other_name: str, other: torch.
         )
 
 
-def _check_output(output: Path, overwrite: bool) -> None:
+def check_output(output: Path, overwrite: bool) -> None:
+    """Raises CheckpointError when `output` cannot be written, or holds something that may not be replaced."""
     if not output.exists():
         return
     if not output.is_dir():
@@ -310,7 +325,8 @@ def _move_into_place(folder: Path, output: Path, workshop: Path) -> None:
         raise
 
 
-def _load_tokenizer(config: UniRefConfig, text_encoder: str | os.PathLike[str] | None) -> Any:
+def load_tokenizer(config: ReferenceFusionConfig, text_encoder: str | os.PathLike[str] | None) -> Any:
+    """The tokenizer of a model's text encoder; None for a model without, or where "none" is wanted."""
     if text_encoder is not None and str(text_encoder) == NO_TEXT_ENCODER:
         return None
     text_config: Any = config.text_config
@@ -342,7 +358,12 @@ def _load_tokenizer(config: UniRefConfig, text_encoder: str | os.PathLike[str] |
     return tokenizer
 
 
-def _make_processor(config: UniRefConfig, tokenizer: Any) -> UniRefProcessor:
+def make_processor(config: ReferenceFusionConfig, tokenizer: Any) -> UniRefProcessor:
+    """The processor of a model: released sizes, or for SAM everything inside its one square input."""
     from ..processors import UniRefImageProcessor
 
-    return UniRefProcessor(UniRefImageProcessor(), tokenizer, text_length=config.text_length)
+    options: dict[str, Any] = {}
+    if isinstance(config, UniRefSamConfig):
+        side = config.image_size
+        options = {"size": {"longest_edge": side}, "pad_size": {"height": side, "width": side}}
+    return UniRefProcessor(UniRefImageProcessor(**options), tokenizer, text_length=config.text_length)

@@ -1,13 +1,16 @@
 """Where every tensor of an original UniRef++ checkpoint goes.
 
-A table of patterns and nothing else: `place` looks at one original name and says which parameter(s) of `UniRefModel` it
-becomes, or why it is not needed.  No tensor is touched here, so the same table serves real and meta tensors.
+A table of patterns and nothing else: `place` looks at one original name and says which parameter(s) of `UniRefModel` or
+`UniRefSamModel` it becomes, or why it is not needed.  No tensor is touched here, so the same table serves real and meta
+tensors.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+
+from . import sam_key_mapping
 
 
 @dataclass(frozen=True)
@@ -77,11 +80,13 @@ _VALUE = [
     (rf"layer(\d)\.(\d+)\.downsample\.1\.{_NORM}", r"stages.{1-1}.\2.shortcut.norm.\3"),
     (r"final_layer\.0\.(weight|bias)", r"extra_level.conv.\1"),
     (r"final_layer\.1\.(weight|bias)", r"extra_level.norm.\1"),
-    (r"fuser(\d)\.(block[12])\.downsample\.(weight|bias)", r"fusers.{1-2}.\2.shortcut.\3"),
-    (r"fuser(\d)\.(block[12])\.(conv[12])\.(weight|bias)", r"fusers.{1-2}.\2.\3.\4"),
-    (r"fuser(\d)\.attention\.ChannelGate\.mlp\.1\.(weight|bias)", r"fusers.{1-2}.attention.channel_gate.reduce.\2"),
-    (r"fuser(\d)\.attention\.ChannelGate\.mlp\.3\.(weight|bias)", r"fusers.{1-2}.attention.channel_gate.expand.\2"),
-    (r"fuser(\d)\.attention\.SpatialGate\.spatial\.conv\.(weight|bias)", r"fusers.{1-2}.attention.spatial_gate.\2"),
+]
+_FUSER = [
+    (r"(block[12])\.downsample\.(weight|bias)", r"\1.shortcut.\2"),
+    (r"(block[12])\.(conv[12])\.(weight|bias)", r"\1.\2.\3"),
+    (r"attention\.ChannelGate\.mlp\.1\.(weight|bias)", r"attention.channel_gate.reduce.\1"),
+    (r"attention\.ChannelGate\.mlp\.3\.(weight|bias)", r"attention.channel_gate.expand.\1"),
+    (r"attention\.SpatialGate\.spatial\.conv\.(weight|bias)", r"attention.spatial_gate.\1"),
 ]
 
 _DEFORMABLE = r"(sampling_offsets|attention_weights|value_proj|output_proj)\.(weight|bias)"
@@ -128,10 +133,12 @@ _REFERENCES = [
     (r"resizer\.fc\.(weight|bias)", r"language_encoder.projection.\1"),
     (r"resizer\.layer_norm\.(weight|bias)", r"language_encoder.layer_norm.\1"),
     (r"text_encoder\.((?:embeddings|encoder)\..+)", r"language_encoder.text_encoder.\1"),
-    (r"detr\.fusion_module\.norm_v\.(weight|bias)", r"fusion.query_norm.\1"),
-    (r"detr\.fusion_module\.norm_l\.(weight|bias)", r"fusion.key_norm.\1"),
-    (r"detr\.fusion_module\.attn\.(q|k|v|out)_proj\.(weight|bias)", r"fusion.\1_proj.\2"),
-    (r"detr\.fusion_module\.adaLN_modulation\.1\.(weight|bias)", r"fusion.modulation.\1"),
+]
+_FUSION = [
+    (r"norm_v\.(weight|bias)", r"query_norm.\1"),
+    (r"norm_l\.(weight|bias)", r"key_norm.\1"),
+    (r"attn\.(q|k|v|out)_proj\.(weight|bias)", r"\1_proj.\2"),
+    (r"adaLN_modulation\.1\.(weight|bias)", r"modulation.\1"),
 ]
 
 _DROPS = [
@@ -159,6 +166,19 @@ _MOVES = [
     *_compile(_BACKBONE, _OUR_BACKBONE, _SWIN),
     *_compile("", "", _REFERENCES),
     *_compile(r"value_encoder\.", "mask_encoder.", _VALUE),
+    *(
+        rule
+        for level in range(4)
+        for rule in _compile(rf"value_encoder\.fuser{level + 2}\.", f"mask_encoder.fusers.{level}.", _FUSER)
+    ),
+    *_compile(r"detr\.fusion_module\.", "fusion.", _FUSION),
+]
+_SAM_MOVES = [
+    *_compile("", "", sam_key_mapping.RULES),
+    *_compile("", "", _REFERENCES),
+    *_compile(r"value_encoder\.", "mask_encoder.", _VALUE),
+    *_compile(r"value_encoder\.fuser\.", "mask_encoder.fusers.0.", _FUSER),
+    *_compile(r"fusion_module\.", "fusion.", _FUSION),
 ]
 _COMPILED_DROPS = [(re.compile(pattern), reason) for pattern, reason in _DROPS]
 _SHIFTED_GROUP = re.compile(r"\{(\d)([+-]\d)\}")
@@ -171,13 +191,19 @@ def _expand(match: re.Match[str], template: str) -> str:
 
 
 def place(name: str) -> Placement | None:
-    """Say where the original tensor `name` goes; None when UniRef++ has no tensor of that name."""
+    """Say where the original tensor `name` goes; None when UniRef++ has no tensor of that name.
+
+    All names of the SAM variant begin with `model.`, none of the others.
+    """
+    moves = _MOVES
+    if name.startswith(sam_key_mapping.PREFIX):
+        name, moves = name.removeprefix(sam_key_mapping.PREFIX), _SAM_MOVES
     for pattern, reason in _COMPILED_DROPS:
         if pattern.fullmatch(name):
             return Drop(reason)
     if match := _DUPLICATE.fullmatch(name):
         return Duplicate(match[1] + match[2])
-    for pattern, templates in _MOVES:
+    for pattern, templates in moves:
         if match := pattern.fullmatch(name):
             return Move(tuple(_expand(match, template) for template in templates))
     return None

@@ -36,31 +36,28 @@ def _indices(shapes: Shapes, prefix: str) -> list[int]:
     return sorted(int(index) for index in found if index.isdigit())
 
 
-def _count(shapes: Shapes, prefix: str) -> int:
+def count_parts(shapes: Shapes, prefix: str) -> int:
+    """How many numbered parts follow `prefix`: 0, 1, 2, ... without a gap."""
     indices = _indices(shapes, prefix)
     if indices != list(range(len(indices))):
         raise CheckpointError(f"{prefix}* is numbered {indices}: some tensors of the checkpoint are missing")
     return len(indices)
 
 
-def _shape(shapes: Shapes, name: str) -> tuple[int, ...]:
+def shape_of(shapes: Shapes, name: str) -> tuple[int, ...]:
+    """The shape of a tensor that must be there."""
     if name not in shapes:
         raise CheckpointError(f"not a complete UniRef checkpoint: it has no {name}")
     return shapes[name]
 
 
 def check_is_uniref(names: Iterable[str]) -> None:
-    """Refuse checkpoints of something else, naming what is missing.
+    """Refuse checkpoints of something else than the ResNet and Swin family, naming what is missing.
 
     Raises:
-        CheckpointError: for a checkpoint of the SAM variant, or when the tensors that every stage has are absent.
+        CheckpointError: when the tensors that every stage has are absent.
     """
     names = set(names)
-    if any(".sam.image_encoder." in f".{name}" for name in names):
-        raise CheckpointError(
-            "this is a checkpoint of UniRef++'s SAM variant, another model family, which cannot be converted yet; "
-            "accepted are the R50 and Swin checkpoints of the pretrain, image and video stages"
-        )
     missing = [name for name in ANCHORS if name not in names]
     if missing:
         example = ", ".join(sorted(names)[:3])
@@ -86,10 +83,10 @@ def _infer_resnet(shapes: Shapes) -> dict[str, Any]:
     last_conv = "conv3" if bottleneck else "conv2"
     return {
         "model_type": "resnet",
-        "num_channels": _shape(shapes, _BACKBONE + "stem.conv1.weight")[1],
-        "embedding_size": _shape(shapes, _BACKBONE + "stem.conv1.weight")[0],
-        "hidden_sizes": [_shape(shapes, f"{stage}0.{last_conv}.weight")[0] for stage in stages],
-        "depths": [_count(shapes, stage) for stage in stages],
+        "num_channels": shape_of(shapes, _BACKBONE + "stem.conv1.weight")[1],
+        "embedding_size": shape_of(shapes, _BACKBONE + "stem.conv1.weight")[0],
+        "hidden_sizes": [shape_of(shapes, f"{stage}0.{last_conv}.weight")[0] for stage in stages],
+        "depths": [count_parts(shapes, stage) for stage in stages],
         "layer_type": "bottleneck" if bottleneck else "basic",
         "hidden_act": "relu",
         "downsample_in_first_stage": False,
@@ -99,9 +96,9 @@ def _infer_resnet(shapes: Shapes) -> dict[str, Any]:
 
 
 def _infer_swin(shapes: Shapes) -> dict[str, Any]:
-    embed_dim, channels, patch, _ = _shape(shapes, _BACKBONE + "patch_embed.proj.weight")
-    stages = [f"{_BACKBONE}layers.{stage}.blocks." for stage in range(_count(shapes, _BACKBONE + "layers."))]
-    tables = [_shape(shapes, f"{stage}0.attn.relative_position_bias_table") for stage in stages]
+    embed_dim, channels, patch, _ = shape_of(shapes, _BACKBONE + "patch_embed.proj.weight")
+    stages = [f"{_BACKBONE}layers.{stage}.blocks." for stage in range(count_parts(shapes, _BACKBONE + "layers."))]
+    tables = [shape_of(shapes, f"{stage}0.attn.relative_position_bias_table") for stage in stages]
     window = (round(tables[0][0] ** 0.5) + 1) // 2  # a table has (2 w - 1)^2 rows
     return {
         "model_type": "swin",
@@ -110,10 +107,10 @@ def _infer_swin(shapes: Shapes) -> dict[str, Any]:
         "patch_size": patch,
         "num_channels": channels,
         "embed_dim": embed_dim,
-        "depths": [_count(shapes, stage) for stage in stages],
+        "depths": [count_parts(shapes, stage) for stage in stages],
         "num_heads": [table[1] for table in tables],
         "window_size": window,
-        "mlp_ratio": _shape(shapes, f"{stages[0]}0.mlp.fc1.weight")[0] / embed_dim,
+        "mlp_ratio": shape_of(shapes, f"{stages[0]}0.mlp.fc1.weight")[0] / embed_dim,
         "qkv_bias": f"{stages[0]}0.attn.qkv.bias" in shapes,
         "hidden_act": "gelu",
         "layer_norm_eps": 1e-5,
@@ -132,9 +129,9 @@ def infer_text_encoder(shapes: Shapes, overrides: Mapping[str, Any]) -> dict[str
     prefix = "text_encoder."
     if not any(name.startswith(prefix) for name in shapes):
         return None
-    vocab, hidden = _shape(shapes, prefix + "embeddings.word_embeddings.weight")
-    positions = _shape(shapes, prefix + "embeddings.position_embeddings.weight")[0]
-    types = _shape(shapes, prefix + "embeddings.token_type_embeddings.weight")[0]
+    vocab, hidden = shape_of(shapes, prefix + "embeddings.word_embeddings.weight")
+    positions = shape_of(shapes, prefix + "embeddings.position_embeddings.weight")[0]
+    types = shape_of(shapes, prefix + "embeddings.token_type_embeddings.weight")[0]
     heads = overrides.get("text_config.num_attention_heads")
     if heads is None:
         if hidden % TEXT_HEAD_WIDTH:
@@ -147,9 +144,9 @@ def infer_text_encoder(shapes: Shapes, overrides: Mapping[str, Any]) -> dict[str
         "model_type": "bert",
         "vocab_size": vocab,
         "hidden_size": hidden,
-        "num_hidden_layers": _count(shapes, prefix + "encoder.layer."),
+        "num_hidden_layers": count_parts(shapes, prefix + "encoder.layer."),
         "num_attention_heads": heads,
-        "intermediate_size": _shape(shapes, prefix + "encoder.layer.0.intermediate.dense.weight")[0],
+        "intermediate_size": shape_of(shapes, prefix + "encoder.layer.0.intermediate.dense.weight")[0],
         "max_position_embeddings": positions,
         "type_vocab_size": types,
         "hidden_act": "gelu",
@@ -166,6 +163,15 @@ def infer_text_encoder(shapes: Shapes, overrides: Mapping[str, Any]) -> dict[str
     return config
 
 
+def infer_fusion(shapes: Shapes, prefix: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of UniFusion, none for a checkpoint without it; how many heads no tensor tells."""
+    if f"{prefix}attn.q_proj.weight" not in shapes:
+        return {}
+    inner = shape_of(shapes, f"{prefix}attn.q_proj.weight")[0]
+    heads = int(overrides.get("fusion_heads", RELEASED_ATTENTION_HEADS))
+    return {"fusion_heads": heads, "fusion_head_dim": inner // heads}
+
+
 def infer_config(shapes: Shapes, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The keyword arguments of `UniRefConfig` for a checkpoint with these tensors.
 
@@ -176,39 +182,36 @@ def infer_config(shapes: Shapes, overrides: Mapping[str, Any] | None = None) -> 
     """
     overrides = overrides or {}
     check_is_uniref(shapes)
-    levels, d_model = _shape(shapes, _TRANSFORMER + "level_embed")
+    levels, d_model = shape_of(shapes, _TRANSFORMER + "level_embed")
     if levels != FEATURE_LEVELS:
         raise CheckpointError(f"the checkpoint has {levels} feature levels, this model {FEATURE_LEVELS}")
     heads = int(overrides.get("attention_heads", RELEASED_ATTENTION_HEADS))
-    weights = _shape(shapes, _TRANSFORMER + "encoder.layers.0.self_attn.attention_weights.weight")[0]
+    weights = shape_of(shapes, _TRANSFORMER + "encoder.layers.0.self_attn.attention_weights.weight")[0]
     text = infer_text_encoder(shapes, overrides)
     value_stages = [f"value_encoder.layer{stage}." for stage in range(1, 5)]
     has_masks = "value_encoder.conv1.weight" in shapes
-    classes = _shape(shapes, "detr.detr.class_embed.0.weight")[0]
+    classes = shape_of(shapes, "detr.detr.class_embed.0.weight")[0]
     config: dict[str, Any] = {
         "backbone_config": infer_backbone(shapes),
         "text_config": text,
         "use_language_references": text is not None,
         "use_mask_references": has_masks,
         "d_model": d_model,
-        "num_queries": _shape(shapes, "detr.detr.query_embed.weight")[0],
-        "encoder_layers": _count(shapes, _TRANSFORMER + "encoder.layers."),
-        "decoder_layers": _count(shapes, _TRANSFORMER + "decoder.layers."),
+        "num_queries": shape_of(shapes, "detr.detr.query_embed.weight")[0],
+        "encoder_layers": count_parts(shapes, _TRANSFORMER + "encoder.layers."),
+        "decoder_layers": count_parts(shapes, _TRANSFORMER + "decoder.layers."),
         "attention_heads": heads,
         "num_points": weights // (heads * levels),
-        "ffn_dim": _shape(shapes, _TRANSFORMER + "encoder.layers.0.linear1.weight")[0],
-        "mask_channels": _shape(shapes, "detr.lateral_conv.weight")[0],
+        "ffn_dim": shape_of(shapes, _TRANSFORMER + "encoder.layers.0.linear1.weight")[0],
+        "mask_channels": shape_of(shapes, "detr.lateral_conv.weight")[0],
         "backbone_norm": "frozen",
     }
     if classes > 1:  # one class is the default, with its name
         config["num_labels"] = classes
     if has_masks:
-        config["value_encoder_widths"] = [_shape(shapes, f"{stage}0.conv1.weight")[0] for stage in value_stages]
-        config["value_encoder_depths"] = [_count(shapes, stage) for stage in value_stages]
-    if "detr.fusion_module.attn.q_proj.weight" in shapes:
-        inner = _shape(shapes, "detr.fusion_module.attn.q_proj.weight")[0]
-        fusion_heads = int(overrides.get("fusion_heads", RELEASED_ATTENTION_HEADS))
-        config |= {"fusion_heads": fusion_heads, "fusion_head_dim": inner // fusion_heads}
+        config["value_encoder_widths"] = [shape_of(shapes, f"{stage}0.conv1.weight")[0] for stage in value_stages]
+        config["value_encoder_depths"] = [count_parts(shapes, stage) for stage in value_stages]
+    config |= infer_fusion(shapes, "detr.fusion_module.", overrides)
     # Only the detection stage has neither references nor fusion, and only it trains masks from boxes.
     config["boxinst_loss"] = text is None and not has_masks
     return config
