@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from oracle_support import image_cases, matching_cases, train_cases, video_cases
+from oracle_support import image_cases, matching_cases, sam_cases, train_cases, video_cases
 from oracle_support.comparison import Report
-from oracle_support.folder import IMAGE_FAMILIES, find_oracle
+from oracle_support.folder import IMAGE_FAMILIES, SAM_FAMILY, find_oracle
 from oracle_support.models import convert_family, load_model, load_processor
 
 ORACLE = find_oracle()
@@ -137,4 +137,39 @@ def test_clip_equals_the_released_code(
     report = Report(f"video/{name}")
     model, processor = loaded("small_r50")[0], load_processor(converted("small_r50"))
     video_cases.run_clip(name, model, processor, clip, noise, ORACLE.arrays("video", name), report)
+    report.finish()
+
+
+@pytest.mark.parametrize("name", ORACLE.cases(SAM_FAMILY))
+def test_sam_case_equals_the_released_code(name: str, loaded: Callable[[str], tuple[Any, Any]]) -> None:
+    model, processor = loaded(SAM_FAMILY)
+    expected = ORACLE.arrays(SAM_FAMILY, name)
+    case = sam_cases.read_case(name, ORACLE.inputs(SAM_FAMILY), expected, processor)
+    report = Report(f"{SAM_FAMILY}/{name}")
+    sam_cases.run_case(model, processor, case, expected, report)
+    report.finish()
+
+
+SAM_STEPS = ("ris", "vos") if ORACLE.has_json("train/sam") else ()
+
+
+@pytest.mark.parametrize("name", SAM_STEPS)
+def test_sam_training_step_equals_the_released_code(
+    name: str, converted: Callable[[str], Path], loaded: Callable[[str], tuple[Any, Any]]
+) -> None:
+    expected = ORACLE.json("train/sam")
+    step = sam_cases.read_step(name, ORACLE.inputs(SAM_FAMILY), loaded(SAM_FAMILY)[1])
+    model = load_model(converted(SAM_FAMILY), **train_cases.NO_DROPOUT, **train_cases.NO_TEXT_DROPOUT).train()
+    report = Report(f"train/sam/{name}")
+    sam_cases.run_step(model, step, expected[name], expected["frozen_prefixes"], report)
+    report.finish()
+
+
+@pytest.mark.parametrize("name", sam_cases.TASKS if "sam" in ORACLE.cases("video") else ())
+def test_sam_clip_equals_the_released_code(
+    name: str, converted: Callable[[str], Path], loaded: Callable[[str], tuple[Any, Any]]
+) -> None:
+    report = Report(f"video/sam/{name}")
+    model, processor = loaded(SAM_FAMILY)[0], load_processor(converted(SAM_FAMILY))
+    sam_cases.run_clip(name, model, processor, ORACLE.arrays("video", "sam"), report)
     report.finish()

@@ -18,6 +18,7 @@ from .weights import crc32
 TESTS = Path(__file__).resolve().parent.parent
 SUBSET = TESTS / "oracle"
 IMAGE_FAMILIES = ("small_r50", "small_swin_tiny")
+SAM_FAMILY = "small_sam"
 INPUTS = "inputs"
 INPUT_CHECKSUMS = "inputs_crc32"
 
@@ -95,6 +96,8 @@ class Oracle:
 
 
 def draw_inputs(oracle: Oracle, family: str) -> dict[str, np.ndarray]:
+    if family == SAM_FAMILY:
+        return scenes.image_case_inputs("sam", scenes.SAM_SIZES)
     if family == "train":
         return scenes.training_inputs()
     if family == "video":

@@ -24,9 +24,11 @@ def convert_family(oracle: Oracle, family: str, folder: Path) -> Path:
 
     original, converted = folder / f"{family}.pth", folder / family
     write_checkpoint(oracle, family, original)
-    has_text = any(entry["name"].startswith("text_encoder.") for entry in oracle.manifest(family)["entries"])
+    names = [entry["name"] for entry in oracle.manifest(family)["entries"]]
+    has_text = any("text_encoder." in name for name in names)
     heads = oracle.manifest(family)["meta"].get("bert", {}).get("num_attention_heads", 4)
     settings = [f"text_config.num_attention_heads={heads}"] if has_text else []
+    settings += ["reproduce_released_bugs=true"] if any(".sam." in name for name in names) else []
     convert_checkpoint(original, converted, text_encoder="none", overrides=parse_overrides(settings))
     original.unlink()
     return converted

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,9 +21,20 @@ Size = tuple[int, int]
 
 VIDEO_SIZE = (144, 208)
 CLIP_SIZES = ((144, 208), (160, 192))
-RIS_SIZES = ((160, 224), (144, 208))
-QUERY_SIZE = (160, 224)
-SUPPORT_SIZES = ((144, 208), (128, 176), (150, 200))
+
+
+@dataclass(frozen=True)
+class CaseSizes:
+    """Sizes of the pictures of an image family."""
+
+    ris: tuple[Size, ...]
+    query: Size
+    supports: tuple[Size, ...]
+    video: Size
+
+
+SIZES = CaseSizes(((160, 224), (144, 208)), (160, 224), ((144, 208), (128, 176), (150, 200)), VIDEO_SIZE)
+SAM_SIZES = CaseSizes(((768, 1024), (1024, 640)), (680, 1024), ((1024, 768), (576, 1024), (1024, 1024)), (576, 1024))
 
 
 def seeded(kind: str, name: str) -> np.random.RandomState:
@@ -106,24 +118,24 @@ def clip(name: str, size: Size, frames: int) -> tuple[np.ndarray, np.ndarray, np
     return np.stack(pictures), np.stack(red), np.stack(blue)
 
 
-def image_case_inputs(tag: str = "small") -> Arrays:
-    """`small_r50/inputs.npz`: referring, few-shot, and video-step inputs."""
+def image_case_inputs(tag: str = "small", sizes: CaseSizes = SIZES) -> Arrays:
+    """`inputs.npz` of an image family: referring, few-shot, and video-step inputs."""
     arrays: Arrays = {}
     colours = (RED, BLUE, GREEN)
-    for i, size in enumerate(RIS_SIZES):
+    for i, size in enumerate(sizes.ris):
         mask = target(size, i)
         arrays[f"ris/image{i}"] = picture(f"{tag}/ris{i}", size, [(mask, colours[i])])
         arrays[f"ris/mask{i}"] = mask
     arrays["ris/input_ids"], arrays["ris/attention_mask"] = sentences(
-        [(f"{tag}/ris{i}", 4 + 6 * i) for i in range(len(RIS_SIZES))]
+        [(f"{tag}/ris{i}", 4 + 6 * i) for i in range(len(sizes.ris))]
     )
-    mask = target(QUERY_SIZE, 2)
-    arrays["fss/image"], arrays["fss/mask"] = picture(f"{tag}/fss", QUERY_SIZE, [(mask, GREEN)]), mask
-    for i, size in enumerate(SUPPORT_SIZES):
+    mask = target(sizes.query, 2)
+    arrays["fss/image"], arrays["fss/mask"] = picture(f"{tag}/fss", sizes.query, [(mask, GREEN)]), mask
+    for i, size in enumerate(sizes.supports):
         mask = target(size, i)
         arrays[f"fss/support_image{i}"] = picture(f"{tag}/fss_s{i}", size, [(mask, GREEN)])
         arrays[f"fss/support_mask{i}"] = mask
-    arrays["vos/images"], arrays["vos/masks"], arrays["vos/masks2"] = clip(f"{tag}/vos", VIDEO_SIZE, 3)
+    arrays["vos/images"], arrays["vos/masks"], arrays["vos/masks2"] = clip(f"{tag}/vos", sizes.video, 3)
     arrays["rvos/input_ids"], arrays["rvos/attention_mask"] = sentences([(f"{tag}/rvos", 6)])
     return arrays
 
@@ -131,7 +143,7 @@ def image_case_inputs(tag: str = "small") -> Arrays:
 def training_inputs() -> Arrays:
     """`train/inputs.npz`: batches of two, derived from the image cases."""
     base, arrays = image_case_inputs(), {}
-    for i, (height, width) in enumerate(RIS_SIZES):
+    for i, (height, width) in enumerate(SIZES.ris):
         image, mask = base[f"ris/image{i}"], base[f"ris/mask{i}"]
         more = [mask, ellipse(height, width, 0.75 * width, 0.3 * height, 0.12 * width, 0.2 * height)]
         if i == 0:
@@ -157,6 +169,19 @@ def training_inputs() -> Arrays:
         [(f"small/train_rvos{v}", 5 + 3 * v) for v in range(2)]
     )
     return arrays
+
+
+def sam_clip() -> Arrays:
+    """The clip of `video/sam.npz`: three frames, objects given in frames 0 and 2, two sentences."""
+    frames, red, blue = clip("sam/video0", SAM_SIZES.video, 3)
+    ids, valid = sentences([("sam/video0/e0", 5), ("sam/video0/e1", 8)])
+    return {
+        "frames": frames,
+        "mask_object1_frame0": red[0],
+        "mask_object2_frame2": blue[2],
+        "input_ids": ids,
+        "attention_mask": valid,
+    }
 
 
 def video_inputs(videos: Sequence[int]) -> Arrays:
