@@ -37,7 +37,7 @@ def test_a_state_dict_lists_one_tensor_under_both_names_and_counters_at_zero() -
     assert state["value_encoder.bn1.num_batches_tracked"] == state["criterion._iter"] == 0
 
 
-@pytest.mark.parametrize("family", ["small_r50", "train", "video"])
+@pytest.mark.parametrize("family", ["small_r50", "small_sam", "train", "video"])
 def test_inputs_have_the_recorded_checksums(family: str) -> None:
     drawn = Oracle(SUBSET).inputs(family)  # checks them
     assert drawn

@@ -1,7 +1,8 @@
 """Makes tests/oracle from the complete oracle: `python -m oracle_support.subset SOURCE` in the folder tests.
 
-Left out: the inputs (drawn by their rule, checksums kept), the SAM family, a few large cases, and of every case the
-position embeddings, the statistics of the intermediate tensors and the masks of the queries that are not the best.
+Left out: the inputs (drawn by their rule, checksums kept), a few large cases, and of every case the position
+embeddings, the statistics of the intermediate tensors and the masks of the queries that are not the best. Of the SAM
+family's masks the decoder's samples, their statistics and the binary results are kept, of its clip the label maps.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from .folder import IMAGE_FAMILIES, INPUT_CHECKSUMS, INPUTS, SUBSET, Oracle, draw_inputs
+from .folder import IMAGE_FAMILIES, INPUT_CHECKSUMS, INPUTS, SAM_FAMILY, SUBSET, Oracle, draw_inputs
 from .weights import crc32
 
 LIMIT = 4_000_000  # bytes of the whole folder
@@ -29,8 +30,9 @@ LEFT_OUT_CASES = {
     "small_swin_tiny/bf16/vos",
     "video/rvos_2expr_refdavis",
 }
-LEFT_OUT_ARRAYS = re.compile(r".*/stats|probe/pos/.*|.*/pred_mask_others_.*")
-NOT_IN_USE = ("sam",)
+LEFT_OUT_ARRAYS = re.compile(r".*/stats|probe/pos/.*|.*/pred_mask_others_.*|.*/pred_mask_stride8")
+LEFT_OUT_OF_CASE = {"video/sam": re.compile(r".*/soft(/.*)?")}
+DRAWN = (IMAGE_FAMILIES[0], SAM_FAMILY, "train", "video")
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -56,26 +58,26 @@ def make(source: Path) -> int:
     for old in SUBSET.glob("*/"):
         shutil.rmtree(old)
     for name in [*oracle.manifest_names(), "weights_crc32"]:
-        if name != "small_sam":
-            write_json(SUBSET / "manifests" / name, oracle.json(f"manifests/{name}"))
+        write_json(SUBSET / "manifests" / name, oracle.json(f"manifests/{name}"))
     families = [f"{family}{part}" for family in IMAGE_FAMILIES for part in ("", "/bf16")]
-    for family in [*families, "train", "video", "matching"]:
+    for family in [*families, SAM_FAMILY, "train", "video", "matching"]:
         for case in oracle.cases(family):
-            if case not in NOT_IN_USE and f"{family}/{case}" not in LEFT_OUT_CASES:
+            if f"{family}/{case}" not in LEFT_OUT_CASES:
+                patterns = [LEFT_OUT_ARRAYS, LEFT_OUT_OF_CASE.get(f"{family}/{case}", LEFT_OUT_ARRAYS)]
                 arrays = oracle.arrays(family, case)
-                kept = {name: array for name, array in arrays.items() if not LEFT_OUT_ARRAYS.fullmatch(name)}
+                kept = {key: value for key, value in arrays.items() if not any(p.fullmatch(key) for p in patterns)}
                 write_arrays(SUBSET / family / f"{case}.npz", kept)
         for name in oracle.json_names(family):
-            if name not in NOT_IN_USE:
+            if name != INPUT_CHECKSUMS:
                 write_json(SUBSET / family / name, oracle.json(f"{family}/{name}"))
     write_json(
         SUBSET / INPUT_CHECKSUMS,
         {
             family: {name: crc32(array, array.dtype.str) for name, array in draw_inputs(oracle, family).items()}
-            for family in (IMAGE_FAMILIES[0], "train", "video")
+            for family in DRAWN
         },
     )
-    for family in (IMAGE_FAMILIES[0], "train", "video"):
+    for family in DRAWN:
         stored = oracle.arrays(family, INPUTS)
         for name, array in draw_inputs(oracle, family).items():
             np.testing.assert_array_equal(array, stored[name], err_msg=f"{family}/{name}")
