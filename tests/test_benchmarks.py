@@ -33,7 +33,14 @@ def test_video_benchmark_reports_time_memory_and_equal_masks() -> None:
     assert rows["ours fp32"]["max_difference"] < 1e-4
 
 
-@pytest.mark.parametrize("script", ["video.py", "memory.py", "precision.py", "data_loading.py"])
+def test_embedding_cache_benchmark_reports_times_and_equal_losses() -> None:
+    report = report_of("sam_cache.py", "--images", "1", "--side", "64", "--layers", "3", "--channels", "64")
+    assert set(report["seconds"]) == {"computing", "filling", "reading"}
+    assert report["times_faster"] > 0 and report["bytes_an_image"] > 4 * 256 * 4 * 4
+    assert report["largest_difference_of_losses"] == 0
+
+
+@pytest.mark.parametrize("script", ["video.py", "memory.py", "precision.py", "data_loading.py", "sam_cache.py"])
 def test_every_benchmark_explains_itself(script: str) -> None:
     done = subprocess.run([sys.executable, str(BENCHMARKS / script), "--help"], capture_output=True, text=True)
     assert done.returncode == 0 and "python benchmarks/" + script in done.stdout

@@ -213,6 +213,30 @@ def test_a_frozen_image_encoder_gets_no_gradient_and_records_none(processor: Uni
     assert not features.levels[0].requires_grad
 
 
+def test_kept_embeddings_are_those_that_would_be_computed(processor: UniRefProcessor, tmp_path: Path) -> None:
+    model, inputs = sam_model(), questions(processor, "both")
+    with pytest.raises(ValueError, match="must be frozen.*of its parameters are trained"):
+        model.cache_image_embeddings(tmp_path)
+    model.visual_encoder.requires_grad_(False)
+    expected = model(**inputs, labels=labels(1)).loss
+    model.cache_image_embeddings(tmp_path)
+    computed: list[int] = []
+    model.visual_encoder.backbone.register_forward_hook(lambda module, given, _: computed.append(len(given[0])))
+    for _ in range(2):
+        assert torch.equal(model(**inputs, labels=labels(1)).loss, expected)
+    assert computed == [2, 1] and len(list(tmp_path.iterdir())) == 3  # two examples and the picture, once
+    # A damaged file is made anew, another encoder or picture gets another one.
+    next(tmp_path.iterdir()).write_bytes(b"broken")
+    assert torch.equal(model(**inputs, labels=labels(1)).loss, expected) and sum(computed) == 4
+    with torch.no_grad():
+        model.visual_encoder.backbone.neck.conv1.weight[:8].mul_(3)
+    model.cache_image_embeddings(tmp_path)
+    assert not torch.equal(model(**inputs, labels=labels(1)).loss, expected) and len(list(tmp_path.iterdir())) == 6
+    model.visual_encoder.requires_grad_(True)
+    with pytest.raises(ValueError, match="must be frozen"):
+        model(**inputs)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from transformers import initialization as init
 from transformers.models.sam.modeling_sam import SamMaskDecoder, SamPositionalEmbedding, SamPromptEncoder
 
 from .configuration_uniref_sam import UniRefSamConfig
+from .embedding_cache import EmbeddingCache
 from .frame_fusion import SharedFrames
 from .losses.sam_criterion import UniRefSamCriterion
 from .outputs import UniRefModelOutput
@@ -97,6 +99,21 @@ class UniRefSamModel(ReferenceSegmentationMixin, UniRefSamPreTrainedModel):
     def encode_image(self, pixel_values: Tensor, pixel_mask: Tensor | None = None) -> VisualFeatures:
         """Images (B, 3, H, W), mask (B, H, W) non-zero where the image is, to SAM's image embedding."""
         return self.visual_encoder(pixel_values, pixel_mask, self.image_positions())
+
+    def cache_image_embeddings(self, folder: str | os.PathLike[str] | None) -> None:
+        """Keep the image embeddings of the frozen image encoder in a folder, and read them from there.
+
+        For training on pictures that come again unaltered: from the second epoch on the image encoder does not run.
+        The results are the same. Another set of weights of the encoder uses the folder without harm, once this is
+        called again.
+
+        Args:
+            folder: see `EmbeddingCache`; None computes all embeddings again.
+
+        Raises:
+            ValueError: the image encoder is not frozen.
+        """
+        self.visual_encoder.cache = None if folder is None else EmbeddingCache(folder, self.visual_encoder.backbone)
 
     def decode_masks(
         self,

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from transformers.models.sam.modeling_sam import SamVisionEncoder
 
 from .configuration_uniref_sam import UniRefSamConfig
+from .embedding_cache import EmbeddingCache
 from .references import VisualFeatures, pad_to
 from .visual_encoder import is_tracing, nearest_mask
 
@@ -24,6 +25,7 @@ class SamVisualEncoder(nn.Module):
             # Its relative positions are a bias of the scores, which only these two know.
             config.vision_config._attn_implementation = "sdpa"
         self.backbone = SamVisionEncoder(config.vision_config)
+        self.cache: EmbeddingCache | None = None
 
     def forward(self, pixel_values: Tensor, pixel_mask: Tensor | None, positions: Tensor) -> VisualFeatures:
         """Encode images.
@@ -47,7 +49,7 @@ class SamVisualEncoder(nn.Module):
             pixel_mask = torch.ones(pixel_values.shape[0], height, width, dtype=torch.bool, device=pixel_values.device)
         pixel_mask = pad_to(pixel_mask.bool(), size)
         pixel_values = pad_to(pixel_values, size)
-        level = self.backbone(pixel_values).last_hidden_state
+        level = self._embed(pixel_values) if self.cache is None else self.cache.embed(pixel_values, self._embed)
         mask = nearest_mask(pixel_mask, level)
         features = VisualFeatures(
             stride4=None,
@@ -61,3 +63,6 @@ class SamVisualEncoder(nn.Module):
         if self.padding_counts_as_image:
             return replace(features, masks=[torch.ones_like(mask)], padded=False)
         return features
+
+    def _embed(self, pixel_values: Tensor) -> Tensor:
+        return self.backbone(pixel_values).last_hidden_state
