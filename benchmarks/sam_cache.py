@@ -125,9 +125,7 @@ def main() -> None:
         return
     for name, value in seconds.items():
         print(f"{name:10s} {value:8.2f} s an epoch of {arguments.images} pictures")
-    print(
-        f"reading is {report['times_faster']:.1f} times faster than computing; {report['bytes_an_image']:,} bytes an image"
-    )
+    print(f"reading is {report['times_faster']:.1f} times faster; {report['bytes_an_image']:,} bytes an image")
     print(f"largest difference of the losses: {report['largest_difference_of_losses']:.2g}")
 
 
