@@ -166,6 +166,28 @@ def test_eager_and_sdpa_agree(model: UniRefSamModel, processor: UniRefProcessor,
     assert eager.visual_encoder.backbone.config._attn_implementation == "eager"
     inputs = questions(processor, "both")
     torch.testing.assert_close(eager(**inputs).pred_masks, model(**inputs).pred_masks, atol=1e-4, rtol=1e-4)
+    eager.set_attn_implementation("sdpa")
+    assert eager.config._attn_implementation == eager.mask_decoder.config._attn_implementation == "sdpa"
+    assert eager.visual_encoder.backbone.config._attn_implementation == "eager"
+    torch.testing.assert_close(eager(**inputs).pred_masks, model(**inputs).pred_masks, atol=1e-4, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_half_precision_stays_close(model: UniRefSamModel, processor: UniRefProcessor) -> None:
+    inputs = questions(processor, "both")
+    expected = model(**inputs).pred_masks
+    with torch.autocast("cpu", torch.bfloat16):
+        close = model(**inputs).pred_masks.float()
+        weights = sam_model().bfloat16()(**inputs).pred_masks.float()
+    for masks in (close, weights):
+        assert ((masks > 0) == (expected > 0)).float().mean() > 0.9
+
+
+@torch.no_grad()
+def test_place_words_may_see_sams_positions(processor: UniRefProcessor) -> None:
+    inputs = questions(processor, "sentence")
+    plain, placed = (sam_model(language_query_positions=on)(**inputs).pred_masks for on in (False, True))
+    assert not torch.allclose(plain, placed, atol=1e-3)
 
 
 # --- training
@@ -204,6 +226,18 @@ def test_gradients_reach_all_that_acts_and_not_the_score(kind: str, processor: U
     assert any(name.startswith("language_encoder.projection") for name in touched) == (kind != "examples")
     assert any(name.startswith("mask_encoder.stem") for name in touched) == (kind != "sentence")
     assert not any("iou_prediction_head" in name for name in touched)
+
+
+def test_gradient_checkpointing_gives_the_same_gradients(processor: UniRefProcessor) -> None:
+    gradients = []
+    for recompute in (False, True):
+        model = sam_model(fusion_dropout=0.0, text_dropout=0.0).train()
+        model.language_encoder.eval()
+        if recompute:
+            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        model(**questions(processor, "sentence"), labels=labels(1)).loss.backward()
+        gradients.append(model.visual_encoder.backbone.layers[0].attn.qkv.weight.grad)
+    torch.testing.assert_close(*gradients)
 
 
 def test_a_frozen_image_encoder_gets_no_gradient_and_records_none(processor: UniRefProcessor) -> None:
@@ -451,6 +485,13 @@ def test_shared_frames_give_what_projections_give(
     monkeypatch.setattr(type(wide.fusion), "can_share_frames", lambda _: False)
     for output, expected in zip(quick, wide.propagate_in_video_iterator(session(processor)), strict=True):
         torch.testing.assert_close(output.pred_masks, expected.pred_masks, atol=1e-4, rtol=1e-4)
+
+
+def test_sessions_run_in_half_precision(model: UniRefSamModel, processor: UniRefProcessor) -> None:
+    frames, masks = clip()
+    made = processor.init_video_session(frames, dtype=torch.bfloat16)
+    processor.add_mask_prompt(made, 0, [1], [masks[0]])
+    assert all(output.pred_masks.isfinite().all() for output in model.propagate_in_video_iterator(made))
 
 
 def test_released_numbers_of_videos_are_logits(processor: UniRefProcessor) -> None:
