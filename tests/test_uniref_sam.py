@@ -304,10 +304,13 @@ def test_detections_are_refused(model: UniRefSamModel, processor: UniRefProcesso
         {"prompt_encoder_config": {"hidden_size": WIDTH, "image_size": 128}},
         {"vision_config": {"model_type": "vit"}},
         {"value_encoder_norm": "none"},
+        {"use_language_references": False, "use_mask_references": False},
     ],
 )
 def test_wrong_configurations_are_refused(change: dict[str, Any]) -> None:
-    with pytest.raises(Exception, match="d_model|value_encoder|prompt_encoder_config|vision_config|output_channels"):
+    with pytest.raises(
+        Exception, match="d_model|value_encoder|prompt_encoder_config|vision_config|output_channels|both off"
+    ):
         sam_config(**change)
 
 
@@ -413,6 +416,8 @@ def test_a_folder_that_holds_no_sam_is_refused(folder: str, tmp_path: Path, caps
         assert main(["convert", "--sam", str(source), str(tmp_path / "model")]) == 2
         printed = capsys.readouterr().err
         assert printed.startswith("uniref: error: ") and message in printed and printed.count("\n") == 1
+    assert main(["convert", str(tmp_path / "empty"), str(tmp_path / "model")]) == 2
+    assert "is a folder, not a checkpoint file (a Transformers SAM model needs --sam)" in capsys.readouterr().err
     assert not (tmp_path / "model").exists()
 
 

@@ -92,6 +92,8 @@ def load_original_checkpoint(path: str | os.PathLike[str]) -> dict[str, torch.Te
         CheckpointError: no such file, not a file of `torch.save`, damaged, or without a dictionary of tensors.
     """
     path = Path(path)
+    if path.is_dir():
+        raise CheckpointError(f"{path}: is a folder, not a checkpoint file (a Transformers SAM model needs --sam)")
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file")
     try:

@@ -76,6 +76,10 @@ class UniRefSamConfig(ReferenceFusionConfig):
         if vision.model_type != "sam_vision_model":
             raise ValueError(f"vision_config must be a SamVisionConfig; got one of type {vision.model_type!r}.")
         self.require_choices(value_encoder_norm=("batch", "group"))
+        if not (self.use_language_references or self.use_mask_references):
+            raise ValueError(
+                "use_language_references and use_mask_references are both off: nothing prompts the decoder."
+            )
         widths = {
             "vision_config.output_channels": vision.output_channels,
             "2 * vision_config.num_pos_feats": 2 * vision.num_pos_feats,

@@ -24,8 +24,8 @@ class VideoPropagationMixin(nn.Module if TYPE_CHECKING else object):  # type: ig
     """Adds `propagate_in_video_iterator`, and the step that it and streaming share, to a model with reference encoders.
 
     A frame passes the visual encoder once. Objects that use the same kinds of references (mask, sentence, both) pass
-    fusion and decoder in one batch, and only the mask of each object's best query is decoded. The
-    features of the frame are used again when it becomes the previous reference.
+    fusion and decoder in one batch, and only the mask of each object's best query is decoded. The features of the frame
+    are used again when it becomes the previous reference.
     """
 
     if TYPE_CHECKING:
