@@ -26,19 +26,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dry-run",
         action="store_true",
-        help="build model and data, print what would be trained, the memory that takes, steps and data, and stop",
+        help="build model and data, print what would be trained, the memory that takes, steps, data, and what still "
+        "has to be set, and stop",
     )
-    parser.add_argument("--list", action="store_true", help="name the bundled configurations and stop")
+    parser.add_argument(
+        "--list", action="store_true", help="name the bundled recipes, what each is for and its size, and stop"
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON on standard output")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Train; 0 when the run is complete, 130 when it was interrupted and can be resumed."""
-    from ..training.config import bundled_configs, load_config
+    from ..training.config import load_config
 
     if arguments.list:
-        names = list(bundled_configs())
-        print(json.dumps({"configs": names}) if arguments.json else "\n".join(names))
+        from ..training.recipes import describe_recipes, recipe_table
+
+        recipes = describe_recipes()
+        print(json.dumps({"recipes": recipes}) if arguments.json else recipe_table(recipes))
         return 0
     if arguments.config is None:
         raise ValueError("config: missing; give a bundled name (--list shows them) or a YAML file")

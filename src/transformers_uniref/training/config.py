@@ -188,6 +188,13 @@ class TrainingConfig:
         text_weights: folder or Hub id of a BERT; its configuration and tokenizer replace the section `text`.
         micro_batches: what a step draws from the procedural world; or else
         datasets: what a run is trained on, mixed as `mixture` says.
+        global_batch: images of an optimiser step. With it `datasets.*.batch_size` and `accumulation` follow from the
+            number of processes, see `training/rescaling.py`; 0: they are as given.
+        micro_batch: with `global_batch`, most images that a process has in one forward and backward pass; 0: any.
+        starts_from: name of the recipe whose `final` folder `initial_weights` has to name; such a run does not start
+            from random weights by mistake.
+        image_processor: arguments of the image processor in `final/`, such as `size`; by default its pictures have the
+            side that `image_sizes` ends with.
     """
 
     name: str
@@ -219,6 +226,10 @@ class TrainingConfig:
     micro_batches: list[MicroBatchConfig] = field(default_factory=list)
     datasets: list[DatasetConfig] = field(default_factory=list)
     mixture: MixtureConfig = field(default_factory=MixtureConfig)
+    global_batch: int = 0
+    micro_batch: int = 0
+    starts_from: str = ""
+    image_processor: dict[str, Any] = field(default_factory=dict)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     auxiliary: AuxiliaryConfig = field(default_factory=AuxiliaryConfig)
@@ -248,6 +259,7 @@ class TrainingConfig:
             raise ValueError("micro_batches: got an empty list; at least one micro-batch is needed, or `datasets`")
         if self.datasets:
             check_datasets(self.datasets, self.accumulation)
+        self._check_global_batch()
         if self.micro_batches and all(micro_batch.every > 1 for micro_batch in self.micro_batches):
             raise ValueError("micro_batches: one of them must take part in every step (every: 1)")
         for position, micro_batch in enumerate(self.micro_batches):
@@ -276,6 +288,23 @@ class TrainingConfig:
             raise ValueError(
                 f"sampling.photo_share: got {self.sampling.photo_share} with photo_folder "
                 f"{self.sampling.photo_folder!r}; accepted: 0 to 1, above 0 only with a folder"
+            )
+
+    def _check_global_batch(self) -> None:
+        if self.global_batch < 0 or self.micro_batch < 0:
+            raise ValueError(
+                f"global_batch, micro_batch: got {self.global_batch} and {self.micro_batch}; accepted: 0 (not set) or "
+                "more"
+            )
+        if self.global_batch and not self.datasets:
+            raise ValueError("global_batch: the run has no datasets; `micro_batches` say how large their steps are")
+        if self.micro_batch and not self.global_batch:
+            raise ValueError("micro_batch: needs global_batch, which it divides; without it set accumulation")
+        sizes = {dataset.batch_size for dataset in self.datasets if dataset.weight}
+        if self.global_batch and len(sizes) > 1:
+            raise ValueError(
+                f"global_batch: sets one batch size for all datasets, and they have {sorted(sizes)}; leave batch_size "
+                "out, or leave global_batch out and set accumulation"
             )
 
     def image_size(self, step: int) -> int:
@@ -395,18 +424,15 @@ def apply_override(values: dict[str, Any], override: str) -> None:
 def bundled_configs() -> dict[str, Path]:
     """Names and files of the configurations that come with the package."""
     folder = Path(__file__).parent / "configs"
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"), key=lambda path: path.stem)}
 
 
-def load_config(name_or_path: str | Path, overrides: list[str] | tuple[str, ...] = ()) -> TrainingConfig:
-    """Read a bundled configuration by name, or a YAML file by path, and apply `overrides` ("dotted.key=value").
-
-    Raises:
-        FileNotFoundError: neither a bundled name nor a file.
-        ValueError, TypeError: an unknown option, a value of the wrong type or without sense; the option is named.
-    """
+def _read_values(name_or_path: str | Path, derived: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """The options of a file on top of those of its `base`, where it names one; `derived` are the files on the way."""
     bundled = bundled_configs()
     path = bundled.get(str(name_or_path), Path(name_or_path))
+    if not path.is_file() and derived:
+        path = derived[-1].parent / name_or_path
     if not path.is_file():
         raise FileNotFoundError(
             f"configuration {str(name_or_path)!r} is neither a file nor one of the bundled: {', '.join(bundled)}"
@@ -417,6 +443,34 @@ def load_config(name_or_path: str | Path, overrides: list[str] | tuple[str, ...]
         raise ValueError(f"{path}: not valid YAML ({str(error).splitlines()[0]})") from error
     if not isinstance(values, dict):
         raise ValueError(f"{path}: expected a mapping of options, got {type(values).__name__}")
+    base = values.pop("base", None)
+    if base is None:
+        return values
+    if path.resolve() in derived:
+        raise ValueError(f"{path}: base: {base!r} leads back to this file")
+    return _merged(_read_values(base, (*derived, path.resolve())), values)
+
+
+def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Mappings are merged, everything else, lists too, is taken from `above`."""
+    merged = dict(below)
+    for name, value in above.items():
+        both = isinstance(value, dict) and isinstance(merged.get(name), dict)
+        merged[name] = _merged(merged[name], value) if both else value
+    return merged
+
+
+def load_config(name_or_path: str | Path, overrides: list[str] | tuple[str, ...] = ()) -> TrainingConfig:
+    """Read a bundled configuration by name, or a YAML file by path, and apply `overrides` ("dotted.key=value").
+
+    A file with a line `base: NAME_OR_PATH` says only what differs from that other one: its sections are merged, its
+    lists take the place of the other's. Paths may be relative to the file.
+
+    Raises:
+        FileNotFoundError: neither a bundled name nor a file.
+        ValueError, TypeError: an unknown option, a value of the wrong type or without sense; the option is named.
+    """
+    values = _read_values(name_or_path)
     for override in overrides:
         apply_override(values, override)
     return _build(TrainingConfig, values, "")

@@ -31,7 +31,7 @@ class CropConfig:
 
     Attributes:
         probability: how often it is taken.
-        short_sides: one is drawn for the first resizing.
+        short_sides: one is drawn for the first resizing; empty: there is none.
         least, most: sides of the window in pixels are drawn from this range (no more than the picture has).
     """
 
@@ -70,7 +70,8 @@ class DatasetConfig:
             images), `vos` (the object's mask in another frame), `rvos` (a sentence, with the mask in another frame or
             without).
         source: `world:stills` or `world:clips` (drawn, needs `samples`); a folder written by `save_to_disk`; a Parquet
-            file, or a folder or pattern of Parquet files; or an id on the Hub. Rows keep to `data/schema.py`.
+            file, or a folder or pattern of Parquet files; or an id on the Hub. Rows keep to `data/schema.py`. A recipe
+            leaves it empty for its user to set.
         subset, split, revision: which part of it; `subset` and `revision` on the Hub only.
         streaming: read it in order, shuffled in blocks, instead of by index. Not for `fss`, which needs an index.
         samples: use only the first so many rows; 0: all.
@@ -141,9 +142,11 @@ class DatasetConfig:
                 raise ValueError(f"{where}.{option}: got {value}; accepted: from 0 to 1")
         if not np.isfinite(self.weight) or self.weight < 0:
             raise ValueError(f"{where}.weight: got {self.weight}; accepted: 0 or more")
+        if not self.short_sides:
+            raise ValueError(f"{where}.short_sides: got an empty list; accepted: at least one size in pixels")
         for option, sides in {"short_sides": self.short_sides, "crop.short_sides": self.crop.short_sides}.items():
-            if not sides or min(sides) < 1:
-                raise ValueError(f"{where}.{option}: got {sides}; accepted: at least one size in pixels")
+            if any(side < 1 for side in sides):
+                raise ValueError(f"{where}.{option}: got {sides}; accepted: sizes in pixels")
         if not 1 <= self.crop.least <= self.crop.most:
             raise ValueError(f"{where}.crop: got {self.crop.least} to {self.crop.most}; accepted: 1 <= least <= most")
         if not self.shots or min(self.shots) < 0 or abs(sum(self.shots) - 1) > 1e-6:

@@ -31,6 +31,8 @@ def open_dataset(config: DatasetConfig, seed: int = 0, opened: Any = None) -> An
     Raises:
         ValueError: it cannot be found or opened, or lacks a column.
     """
+    if opened is None and not config.source:
+        raise ValueError(f"datasets ({config.name}).source: not set; give a folder, Parquet files or a Hub id")
     if opened is None and config.source in WORLD_SOURCES:
         return _open_world(config, seed)
     try:

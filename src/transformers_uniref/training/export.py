@@ -29,7 +29,7 @@ def export_model(folder: Path, model: Any, tokenizer: Any, config: TrainingConfi
         for name, value in model.state_dict().items()
     }
     model.save_pretrained(partial, state_dict=state, save_original_format=False)
-    image_processor = build_image_processor(config.image_sizes[-1].size)
+    image_processor = build_image_processor(config)
     UniRefProcessor(image_processor, tokenizer, model.config.text_length).save_pretrained(partial)
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
@@ -37,8 +37,17 @@ def export_model(folder: Path, model: Any, tokenizer: Any, config: TrainingConfi
     return folder
 
 
-def build_image_processor(size: int) -> Any:
-    """The image processor of a model trained on `size` x `size` pixels: shortest side `size` for every task."""
+def build_image_processor(config: TrainingConfig) -> Any:
+    """The image processor of the run's model.
+
+    It is made of `config.image_processor`, or else resizes to the pixels of the last scenes: shortest side
+    `config.image_sizes[-1].size` for every task.
+    """
     from ..processors.image_processing_uniref import UniRefImageProcessorPil
 
-    return UniRefImageProcessorPil(size={"shortest_edge": size, "longest_edge": 3 * size})
+    side = config.image_sizes[-1].size
+    options = config.image_processor or {"size": {"shortest_edge": side, "longest_edge": 3 * side}}
+    try:
+        return UniRefImageProcessorPil(**options)
+    except TypeError as error:
+        raise ValueError(f"image_processor: {error}") from error

@@ -69,12 +69,12 @@ def draw_geometry(
     short = int(rng.choice(config.short_sides))
     flipped = bool(rng.random() < config.flip)
     cropped = bool(rng.random() < config.crop.probability)
-    first_short, *shares = int(rng.choice(config.crop.short_sides)), *rng.random(4)
+    first_short, *shares = int(rng.choice(config.crop.short_sides or [0])), *rng.random(4)
     first = window = None
     final_of = size
     if crop and cropped:
-        first = resized_size(*size, {"shortest_edge": first_short})
-        window = _draw_window(config, first, shares)
+        first = resized_size(*size, {"shortest_edge": first_short}) if first_short else None
+        window = _draw_window(config, first or size, shares)
         final_of = window[2:]
     rule = {"shortest_edge": short, "longest_edge": config.longest_side}
     return Geometry(first, window, resized_size(*final_of, rule), flipped if flip is None else flip)

@@ -38,6 +38,8 @@ from .metrics_log import MetricsLog, RunningMeans, forget_after, memory_in_use
 from .model_factory import build_model, choose_tokenizer
 from .objective import Objective
 from .optimisation import build_optimizer, build_scheduler, restore_optimizer_
+from .recipes import require_complete
+from .rescaling import fit_to_machine
 from .resume_check import changed_options
 from .sample_pictures import entry_rows, write_sheet
 from .trackers import build_accelerator, start_trackers
@@ -66,9 +68,10 @@ class TrainingRun:
     ) -> None:
         if config.threads:
             torch.set_num_threads(config.threads)
-        self.config = config
         self.output = Path(output)
         self.accelerator = accelerator or build_accelerator(config, output)
+        config, self.division = fit_to_machine(config, self.accelerator.num_processes)
+        self.config = config
         self.device = self.accelerator.device
         self.feed = feed or build_feed(config, self.accelerator.process_index, self.accelerator.num_processes)
         self.tokenizer = choose_tokenizer(config, self.feed.vocabulary())
@@ -306,7 +309,7 @@ class TrainingRun:
             f"{parameters / 1e6:.2f} M parameters, {self.feed.summary}, device {self.device}, "
             f"{self.accelerator.num_processes} process(es), precision {self.accelerator.mixed_precision}"
         )
-        for line in self.start_report:
+        for line in [*([self.division] if self.division else []), *self.start_report]:
             log.message(line)
         batches_of_steps = self.feed.steps(self.step, self.collator)
         means = RunningMeans()
@@ -466,6 +469,7 @@ def train(config: TrainingConfig, output: str | Path, resume: bool = False, forc
         NonFiniteError: the loss or gradient became NaN or infinite.
         CheckpointWriteError: a checkpoint could not be written; the one before is whole.
     """
+    require_complete(config)
     output = Path(output)
     accelerator = build_accelerator(config, output)
     if accelerator.is_main_process:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,13 +15,18 @@ from .optimisation import freeze_
 from .start_weights import load_backbone_weights_, load_initial_weights_, load_text_weights_
 from .tokenizer import build_tokenizer
 
+WORD_EMBEDDINGS = "language_encoder.text_encoder.embeddings.word_embeddings.weight"
+
 
 def choose_tokenizer(config: TrainingConfig, words: Sequence[str]) -> Any:
-    """The tokenizer of `text_weights`, or else one over `words`, or else that of `initial_weights`.
+    """The tokenizer of `text_weights`, or else that of `initial_weights`, or else one over `words`.
 
     Args:
         config: the run.
         words: that the data's sentences are made of; empty when the data do not say.
+
+    A previous stage that reads sentences brings its tokenizer, for its word embeddings belong to it, unless
+    `initial_weights_skip` leaves these out.
 
     Raises:
         ValueError: the model reads sentences and there is no tokenizer.
@@ -28,7 +34,9 @@ def choose_tokenizer(config: TrainingConfig, words: Sequence[str]) -> Any:
     text_length = int(config.model.get("text_length", 77))
     if config.text_weights:
         return _load_tokenizer(config.text_weights, "text_weights", text_length)
-    if words or not config.model.get("use_language_references", True):
+    if not config.model.get("use_language_references", True):
+        return build_tokenizer(words, text_length)
+    if words and not _takes_word_embeddings(config):
         return build_tokenizer(words, text_length)
     if config.initial_weights:
         return _load_tokenizer(config.initial_weights, "initial_weights", text_length)
@@ -36,6 +44,20 @@ def choose_tokenizer(config: TrainingConfig, words: Sequence[str]) -> Any:
         "text_weights: empty, and the data bring no vocabulary; name a BERT folder or id, or a previous stage in "
         "`initial_weights`"
     )
+
+
+def _takes_word_embeddings(config: TrainingConfig) -> bool:
+    """Whether the run goes on with the word embeddings of `initial_weights`, and a tokenizer is there with them."""
+    from transformers import PreTrainedConfig
+    from transformers.utils import cached_file
+
+    if not config.initial_weights or any(re.search(skip, WORD_EMBEDDINGS) for skip in config.initial_weights_skip):
+        return False
+    values, _ = PreTrainedConfig.get_config_dict(config.initial_weights)
+    tokenizer = cached_file(
+        config.initial_weights, "tokenizer_config.json", _raise_exceptions_for_missing_entries=False
+    )
+    return values.get("use_language_references", True) and tokenizer is not None
 
 
 def _load_tokenizer(source: str, option: str, text_length: int) -> Any:

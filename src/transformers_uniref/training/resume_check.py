@@ -17,6 +17,8 @@ FREE_ON_RESUME = (
     "pictures",
     "trackers",
     "save_dtype",
+    "image_processor",
+    "starts_from",
     "on_nonfinite",
 )
 _ABSENT = object()

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import nn
+from transformers import AutoConfig, PreTrainedConfig
 
 from .auxiliary_head import AuxiliaryMaskHead
 from .config import TrainingConfig
 from .data_feed import build_feed
 from .model_factory import build_model, choose_tokenizer
 from .optimisation import parameter_groups
+from .recipes import unset_options
+from .rescaling import fit_to_machine
 
 ACTIVATIONS = (
     "not counted: they grow with batch, picture size and number of references; `gradient_checkpointing` keeps fewer, "
     "`accumulation` makes micro-batches smaller, and the log tells the memory in use from the first line on"
 )
+WEIGHTS = ("initial_weights", "backbone_weights", "text_weights")
 # Parts that are worth a line of their own.
 _SPLIT = ("visual_encoder", "language_encoder")
 
@@ -23,20 +31,36 @@ _SPLIT = ("visual_encoder", "language_encoder")
 def build_plan(config: TrainingConfig, processes: int = 1) -> dict[str, Any]:
     """The plan of a run, made by building its model and opening its data.
 
+    What a recipe leaves to its user and is not set yet, and weights that cannot be reached from here, do not stop it:
+    they are listed as missing, data that are not set are described unopened, and the model's size is told without its
+    start weights.
+
     Args:
         config: the run.
         processes: that it would be run on.
 
     Returns:
-        plain values: `name`, `steps`, `processes`, `precision`, `accumulation`, `data`, `start` (lines about start
+        plain values: `name`, `steps`, `processes`, `precision`, `accumulation`, `division` (how the global batch is
+        divided; empty without one), `missing` (lines), `data`, `start` (lines about start
         weights), `modules` (`parameters` and `trainable` by name), `parameters`, `trainable`, `groups` (name, learning
         rate, weight decay, parameters), `schedule`, `memory` (bytes in one process: parameters, gradients, optimizer,
         average, total; and what is said of activations), `checkpoint_bytes` on the disk for each kept checkpoint.
     """
-    feed = build_feed(config, 0, processes)
-    tokenizer = choose_tokenizer(config, feed.vocabulary())
+    config, division = fit_to_machine(config, processes)
+    missing = unset_options(config)
+    words: Sequence[str] = ()
+    if any(dataset.weight and not dataset.source for dataset in config.datasets):
+        data = _unopened(config)
+    else:
+        feed = build_feed(config, 0, processes)
+        data, words = feed.summary, feed.vocabulary()
+    reached, unreachable = _without_unreachable(config)
+    missing += unreachable
     start: list[str] = []
-    model = build_model(config, len(tokenizer), start)
+    # Without start weights nothing is computed from the values: sizes are known without holding them.
+    values = any(getattr(reached, option) for option in WEIGHTS)
+    with contextlib.nullcontext() if values else torch.device("meta"):
+        model = build_model(reached, _vocabulary_size(reached, words), start)
     helper = AuxiliaryMaskHead(model.config.d_model, config.auxiliary.levels)
     groups = parameter_groups(model, config.optimizer, [helper])
     modules = {name: _counts(module) for name, module in _parts(model)}
@@ -61,7 +85,9 @@ def build_plan(config: TrainingConfig, processes: int = 1) -> dict[str, Any]:
         "processes": processes,
         "precision": config.mixed_precision,
         "accumulation": config.accumulation,
-        "data": feed.summary,
+        "division": division,
+        "missing": missing,
+        "data": data,
         "start": start,
         "modules": modules,
         "parameters": total,
@@ -84,6 +110,39 @@ def build_plan(config: TrainingConfig, processes: int = 1) -> dict[str, Any]:
         "memory": memory,
         "checkpoint_bytes": 2 * held + 2 * trained,
     }
+
+
+def _unopened(config: TrainingConfig) -> str:
+    """The mixture as far as the configuration tells it."""
+    total = sum(dataset.weight for dataset in config.datasets)
+    parts = [
+        f"{d.name} ({d.task}, {d.source or 'not set'}, batch {d.batch_size}, {100 * d.weight / total:.0f} %)"
+        for d in config.datasets
+        if d.weight
+    ]
+    return f"not opened; {config.mixture.batches} batch(es) a step of {', '.join(parts)}"
+
+
+def _without_unreachable(config: TrainingConfig) -> tuple[TrainingConfig, list[str]]:
+    """The run without the start weights that cannot be had here, and a line about each of these."""
+    lines = []
+    for option in WEIGHTS:
+        source = getattr(config, option)
+        if not source:
+            continue
+        try:
+            PreTrainedConfig.get_config_dict(source)
+        except OSError:
+            lines.append(f"{option}: {source} is no folder here and cannot be had from the Hub at present")
+            absent: Any = {option: ""}
+            config = dataclasses.replace(config, **absent)
+    return config, lines
+
+
+def _vocabulary_size(config: TrainingConfig, words: Sequence[str]) -> int:
+    if words or config.text_weights or config.initial_weights or not config.model.get("use_language_references", True):
+        return len(choose_tokenizer(config, words))
+    return int(AutoConfig.for_model(config.text.config.get("model_type", "bert")).vocab_size)
 
 
 def _parts(model: nn.Module) -> list[tuple[str, nn.Module]]:
@@ -109,6 +168,8 @@ def plan_text(plan: dict[str, Any]) -> str:
         f"{plan['name']}: {plan['steps']} steps on {plan['processes']} process(es), precision {plan['precision']}, "
         f"accumulation {plan['accumulation']}",
         f"data: {plan['data']}",
+        *([plan["division"]] if plan["division"] else []),
+        *(f"MISSING {line}" for line in plan["missing"]),
         *plan["start"],
         "",
         f"{'module':<34}{'parameters':>14}{'trainable':>14}",
