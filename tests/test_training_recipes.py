@@ -16,6 +16,7 @@ datasets = pytest.importorskip("datasets")
 
 from data_support import batches, open_world, run_config, sample_ids, world_feed  # noqa: E402
 from data_support import dataset as section  # noqa: E402
+from sam_support import DECODER, PROMPT, TEXT, VISION, WIDTH, save_plain_sam, save_text_encoder  # noqa: E402
 from transformers_uniref.cli.main import main  # noqa: E402
 from transformers_uniref.training.config import bundled_configs, load_config  # noqa: E402
 from transformers_uniref.training.export import build_image_processor  # noqa: E402
@@ -25,11 +26,13 @@ from transformers_uniref.training.metrics_log import MetricsLog  # noqa: E402
 from transformers_uniref.training.model_factory import build_model, choose_tokenizer  # noqa: E402
 from transformers_uniref.training.recipes import purpose_of, unset_options  # noqa: E402
 from transformers_uniref.training.rescaling import divide, fit_to_machine  # noqa: E402
+from transformers_uniref.training.resume_check import changed_options  # noqa: E402
 from transformers_uniref.training.tokenizer import build_tokenizer  # noqa: E402
 
 BERT_TOKENS = 30522
 STAGES = ("detection", "image", "image-few-shot", "video")
-PAPER = [f"uniref-{backbone}-{stage}" for backbone in ("r50", "swin-l") for stage in STAGES]
+DETECTORS = [f"uniref-{backbone}-{stage}" for backbone in ("r50", "swin-l") for stage in STAGES]
+PAPER = [*DETECTORS, "uniref-sam-h-image", "uniref-sam-h-video"]
 TOY = ("world-toy-detection", "world-toy-image", "world-toy-few-shot", "world-toy-video")
 
 
@@ -47,6 +50,11 @@ def model_on_paper(name, **changes):
     bare = dataclasses.replace(config, initial_weights="", backbone_weights="", text_weights="", **changes)
     with torch.device("meta"):
         return build_model(bare, BERT_TOKENS)
+
+
+def options_of(values):
+    """A mapping as an override takes it."""
+    return json.dumps(values)
 
 
 # Figures
@@ -98,6 +106,19 @@ def test_videos_are_trained_as_in_the_release():
     assert [d.pseudo_video.enabled for d in config.datasets] == [True, False, False, False, True, False]
 
 
+def test_the_stages_of_sam_have_the_released_figures():
+    image, video = load_config("uniref-sam-h-image"), load_config("uniref-sam-h-video")
+    assert (image.global_batch, image.optimizer.learning_rate, image.steps) == (16, 2e-4, 90000)
+    assert [dataset.weight for dataset in image.datasets] == [1, 0.05]
+    assert (video.global_batch, video.optimizer.learning_rate, video.steps) == (16, 1e-4, 90000)
+    assert [dataset.weight for dataset in video.datasets] == [0.8, 0.6, 0.4, 0.2, 1, 1]
+    model = model_on_paper("uniref-sam-h-video")
+    trained = {name.split(".")[0] for name, value in model.named_parameters() if value.requires_grad}
+    assert trained == {"mask_decoder", "mask_encoder", "fusion", "language_encoder"}
+    with pytest.raises(ValueError, match="uniref convert --sam"):
+        load_config("uniref-sam-h-image", ["backbone_weights=somewhere"])
+
+
 @pytest.mark.parametrize("backbone", ["r50", "swin-l"])
 def test_what_a_stage_hands_over_fits_the_next(backbone):
     before = {}
@@ -139,7 +160,8 @@ def test_a_dry_run_works_without_data_and_says_what_to_set(name, capsys):
     missing = "\n".join(plan["missing"])
     assert all(f"datasets.{n}.source" in missing for n in range(len(load_config(name).datasets)))
     assert ("initial_weights" in missing) is (not name.endswith("detection"))
-    assert plan["parameters"] > plan["trainable"] * 0.99 > 30e6
+    assert ("backbone_weights" in missing) is (name in DETECTORS)
+    assert plan["parameters"] >= plan["trainable"] > (30e6 if name in DETECTORS else 10e6)
     assert "global batch" in plan["division"] and "not opened" in plan["data"]
 
 
@@ -352,3 +374,60 @@ def test_a_stage_of_the_chain_resumes_on_its_recipe(chain, capsys):
         assert main(again) == 0
     assert main([*again, "--override", "global_batch=8"]) == 2
     assert "global_batch: 4 then, 8 now" in capsys.readouterr().err
+
+
+def test_an_option_that_a_run_did_not_know_yet_has_not_changed():
+    now = load_config("world-toy-video").to_dict()
+    then = {name: value for name, value in now.items() if name not in ("architecture", "micro_batch")}
+    assert changed_options(then, now | {"micro_batch": 0}) == []
+    assert changed_options(then, now) == ["micro_batch: 0 then, 2 now"]
+    assert changed_options(then | {"gone": 1}, now | {"micro_batch": 0})[-1] == "gone: 1 then, absent now"
+
+
+def test_sam_learns_both_its_stages_around_a_public_model(tmp_path, monkeypatch):
+    """The recipes of ViT-H on a ViT of 64 pixels and scenes that are drawn."""
+    from transformers import AutoModel, pipeline
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    plain, text = save_plain_sam(tmp_path / "sam"), save_text_encoder(tmp_path / "bert")
+    start = tmp_path / "start"
+    assert main(["convert", str(plain), str(start), "--sam", "--text-encoder", str(text)]) == 0
+    vision = {"model_type": "sam_vision_model", **VISION}
+    small = {
+        "steps": "2",
+        "global_batch": "4",
+        "mixture.batches": "2",
+        "loader_workers": "0",
+        "optimizer.milestones": "[1]",
+        "text.config": options_of(TEXT),
+        "model.vision_config": options_of(vision),
+        "model.prompt_encoder_config": options_of(PROMPT),
+        "model.mask_decoder_config": options_of(DECODER),
+        "model.d_model": str(WIDTH),
+        "image_processor": options_of({"size": {"longest_edge": 64}, "pad_size": {"height": 64, "width": 64}}),
+    }
+    before = start
+    for stage in ("image", "video"):
+        recipe = f"uniref-sam-h-{stage}"
+        changes = dict(small)
+        for number, dataset in enumerate(load_config(recipe).datasets):
+            stills = dataset.task in ("ris", "fss") or dataset.pseudo_video.enabled
+            changes[f"datasets.{number}.source"] = "world:stills" if stills else "world:clips"
+            changes |= {f"datasets.{number}.samples": "12", f"datasets.{number}.short_sides": "[64]"}
+            changes |= {f"datasets.{number}.longest_side": "64", f"datasets.{number}.crop.least": "40"}
+            changes |= {f"datasets.{number}.crop.most": "60", f"datasets.{number}.weight": "1"}
+        arguments = ["train", recipe, "--output", str(tmp_path / stage)]
+        for name, value in (changes | {"initial_weights": str(before)}).items():
+            arguments += ["--override", f"{name}={value}"]
+        assert main(arguments) == 0
+        after = tmp_path / stage / "final"
+        old, new = (AutoModel.from_pretrained(folder).state_dict() for folder in (before, after))
+        changed = {name.split(".")[0] for name in new if not torch.equal(old[name], new[name])}
+        assert {"fusion", "mask_encoder", "mask_decoder"} <= changed
+        assert not changed & {"visual_encoder", "prompt_encoder"}
+        before = after
+    picture = np.random.default_rng(0).integers(0, 256, (48, 80, 3), dtype=np.uint8)
+    result = pipeline("referring-segmentation", model=str(after))(picture, text="the red ring")
+    assert np.asarray(result[0]["mask"] if isinstance(result, list) else result["mask"]).shape == (48, 80)
+    with pytest.raises(ValueError, match="type 'uniref_sam'; needed is 'uniref'"):
+        build_model(load_config("world-toy-image", [f"initial_weights={start}"]), 90)

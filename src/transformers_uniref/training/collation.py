@@ -82,9 +82,9 @@ def mask_to_box(mask: np.ndarray) -> list[float]:
     return [(x0 + x1) / 2 / width, (y0 + y1) / 2 / height, (x1 - x0) / width, (y1 - y0) / height]
 
 
-def _padded_size(images: Sequence[np.ndarray]) -> tuple[int, int]:
-    height = max(image.shape[0] for image in images)
-    width = max(image.shape[1] for image in images)
+def _padded_size(images: Sequence[np.ndarray], least: int) -> tuple[int, int]:
+    height = max(least, *(image.shape[0] for image in images))
+    width = max(least, *(image.shape[1] for image in images))
     return -(-height // PADDING_MULTIPLE) * PADDING_MULTIPLE, -(-width // PADDING_MULTIPLE) * PADDING_MULTIPLE
 
 
@@ -92,11 +92,17 @@ class Collator:
     """Turns samples that carry the same kind of references into one batch.
 
     Each image is encoded once however many entries ask about it (`image_indices`).
+
+    Args:
+        tokenizer: of the sentences.
+        text_length: tokens of a sentence.
+        least_side: pictures are padded to at least so many pixels in height and width, for models with a fixed input.
     """
 
-    def __init__(self, tokenizer: Any, text_length: int) -> None:
+    def __init__(self, tokenizer: Any, text_length: int, least_side: int = 0) -> None:
         self.tokenizer = tokenizer
         self.text_length = text_length
+        self.least_side = least_side
 
     def __call__(
         self, samples: Sequence[Sample], weight: float = 1.0, full_resolution_masks: bool | None = None
@@ -113,7 +119,7 @@ class Collator:
         """
         entries = [entry for sample in samples for entry in sample.entries]
         images = [sample.image for sample in samples]
-        size = _padded_size(images)
+        size = _padded_size(images, self.least_side)
         pixel_values, pixel_mask = normalise_images(images, size)
         inputs: dict[str, Any] = {
             "pixel_values": pixel_values,
@@ -135,7 +141,7 @@ class Collator:
             inputs |= {"input_ids": tokens["input_ids"], "attention_mask": tokens["attention_mask"]}
         if shots != {0}:
             references = [image for entry in entries for image in entry.reference_images]  # type: ignore[union-attr]
-            size_r = _padded_size(references)
+            size_r = _padded_size(references, self.least_side)
             values, valid = normalise_images(references, size_r)
             (count,) = shots
             given = [mask for entry in entries for mask in entry.reference_masks]  # type: ignore[union-attr]

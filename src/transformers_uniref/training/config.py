@@ -169,9 +169,11 @@ class InitialisationConfig:
 
 @dataclass
 class TrainingConfig:
-    """One training run. `model` holds arguments of `UniRefConfig`; the rest is explained at each section.
+    """One training run. `model` holds arguments of the model's configuration; the rest is explained at each section.
 
     Attributes:
+        architecture: `uniref` (`model` holds arguments of `UniRefConfig`) or `uniref_sam` (of `UniRefSamConfig`, with
+            its `vision_config`; the section `backbone` is not used).
         mixed_precision: `fp16` scales its losses; see `docs` of Accelerate for the devices that have it.
         gradient_checkpointing: compute activations again in the backward pass instead of keeping them.
         compile: backend of `torch.compile` (`inductor`); empty: not compiled.
@@ -191,14 +193,15 @@ class TrainingConfig:
         global_batch: images of an optimiser step. With it `datasets.*.batch_size` and `accumulation` follow from the
             number of processes, see `training/rescaling.py`; 0: they are as given.
         micro_batch: with `global_batch`, most images that a process has in one forward and backward pass; 0: any.
-        starts_from: name of the recipe whose `final` folder `initial_weights` has to name; such a run does not start
-            from random weights by mistake.
+        starts_from: the recipe whose `final` folder `initial_weights` has to name, or the command that writes such a
+            folder; such a run does not start from random weights by mistake.
         image_processor: arguments of the image processor in `final/`, such as `size`; by default its pictures have the
             side that `image_sizes` ends with.
     """
 
     name: str
     steps: int
+    architecture: Literal["uniref", "uniref_sam"] = "uniref"
     seed: int = 0
     mixed_precision: Literal["no", "bf16", "fp16"] = "bf16"
     gradient_checkpointing: bool = False
@@ -260,6 +263,11 @@ class TrainingConfig:
         if self.datasets:
             check_datasets(self.datasets, self.accumulation)
         self._check_global_batch()
+        if self.architecture == "uniref_sam" and self.backbone_weights:
+            raise ValueError(
+                "backbone_weights: a SAM brings more than a backbone; make a folder of it with `uniref convert --sam` "
+                "and name that in initial_weights"
+            )
         if self.micro_batches and all(micro_batch.every > 1 for micro_batch in self.micro_batches):
             raise ValueError("micro_batches: one of them must take part in every step (every: 1)")
         for position, micro_batch in enumerate(self.micro_batches):
@@ -473,4 +481,13 @@ def load_config(name_or_path: str | Path, overrides: list[str] | tuple[str, ...]
     values = _read_values(name_or_path)
     for override in overrides:
         apply_override(values, override)
+    return config_from_dict(values)
+
+
+def config_from_dict(values: dict[str, Any]) -> TrainingConfig:
+    """The configuration with these options, the inverse of `to_dict`; what is left out gets its default.
+
+    Raises:
+        ValueError, TypeError: an unknown option, a value of the wrong type or without sense; the option is named.
+    """
     return _build(TrainingConfig, values, "")

@@ -75,9 +75,11 @@ class TrainingRun:
         self.device = self.accelerator.device
         self.feed = feed or build_feed(config, self.accelerator.process_index, self.accelerator.num_processes)
         self.tokenizer = choose_tokenizer(config, self.feed.vocabulary())
-        self.collator = Collator(self.tokenizer, int(config.model.get("text_length", 77)))
         self.start_report: list[str] = []
         self.model = build_model(config, len(self.tokenizer), self.start_report).to(self.device)
+        self.collator = Collator(
+            self.tokenizer, int(config.model.get("text_length", 77)), getattr(self.model.config, "image_size", 0)
+        )
         if config.channels_last:
             self.model.to(memory_format=torch.channels_last)
         self.objective = Objective(self.model, config).to(self.device)

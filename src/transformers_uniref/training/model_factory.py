@@ -68,13 +68,16 @@ def _load_tokenizer(source: str, option: str, text_length: int) -> Any:
 
 
 def build_model_config(config: TrainingConfig, vocabulary_size: int) -> Any:
-    """The `UniRefConfig` of a run: `config.model` with a backbone and a text encoder of the configured sizes."""
+    """The model's configuration: `config.model` with a backbone and a text encoder of the configured sizes."""
     from ..modeling.configuration_uniref import UniRefConfig
+    from ..modeling.configuration_uniref_sam import UniRefSamConfig
 
     reserved = sorted({"backbone_config", "text_config"} & set(config.model))
     if reserved:
         raise ValueError(f"model.{reserved[0]}: is built from the sections `backbone` and `text`; set those")
     text = _text_config(config, vocabulary_size) if config.model.get("use_language_references", True) else None
+    if config.architecture == "uniref_sam":
+        return UniRefSamConfig(text_config=text, **config.model)
     return UniRefConfig(backbone_config=_backbone_config(config), text_config=text, **config.model)
 
 
@@ -125,23 +128,28 @@ def _library_config(option: str, values: dict[str, Any]) -> Any:
 
 
 def build_model(config: TrainingConfig, vocabulary_size: int, report: list[str] | None = None) -> Any:
-    """A `UniRefModel` with the run's start weights and frozen parts: equal configurations give equal weights.
+    """The model with the run's start weights and frozen parts: equal configurations give equal weights.
 
     Args:
         config: the run.
         vocabulary_size: of the tokenizer.
         report: gets a line for everything that did not start from random weights, and one for what is frozen.
+
+    Returns:
+        a `UniRefModel`, or a `UniRefSamModel` where `config.architecture` says so.
     """
     from ..modeling.modeling_uniref import UniRefModel
+    from ..modeling.modeling_uniref_sam import UniRefSamModel
 
     torch.manual_seed(config.seed)
     model_config = build_model_config(config, vocabulary_size)
     model_config._attn_implementation = config.attention
-    model = UniRefModel(model_config)
+    model: Any = (UniRefSamModel if config.architecture == "uniref_sam" else UniRefModel)(model_config)
     start = config.initialisation
     if start.fusion_identity and hasattr(model, "fusion"):
         identity_fusion_(model.fusion, model_config.fusion_heads, start.noise, start.gate)
-    calm_controller_(model.mask_head.controller, start.controller_scale)
+    if hasattr(model, "mask_head"):
+        calm_controller_(model.mask_head.controller, start.controller_scale)
     lines: list[str] = []
     if config.backbone_weights:
         lines += load_backbone_weights_(model, config.backbone_weights)

@@ -62,10 +62,12 @@ def unset_options(config: TrainingConfig) -> list[str]:
             "datasets.N.weight=0"
         )
     if config.starts_from and not config.initial_weights and not config.backbone_weights:
-        missing.append(
-            f"initial_weights: the folder `final` of a run of {config.starts_from} (or start from a public backbone: "
-            "backbone_weights)"
-        )
+        if config.starts_from in bundled_configs():
+            folder = f"the folder `final` of a run of {config.starts_from}"
+        else:
+            folder = f"the folder that `{config.starts_from}` writes"
+        instead = " (or start from a public backbone: backbone_weights)" if config.architecture == "uniref" else ""
+        missing.append(f"initial_weights: {folder}{instead}")
     return missing
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
+from .config import config_from_dict
 from .config_loop import flattened
 
 # Options that change how fast a run goes or what it reports, but not what it computes: they may differ on resume.
@@ -30,6 +32,9 @@ def changed_options(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
     Args:
         then, now: configurations as nested dictionaries; options of `FREE_ON_RESUME` are left out.
     """
+    # An option that came with a later version had its default then; one of then that is gone is reported below.
+    with contextlib.suppress(TypeError, ValueError):
+        then = config_from_dict(then).to_dict()
     old, new = flattened(then), flattened(now)
     lines = []
     for name in [*new, *(name for name in old if name not in new)]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedConfig
 
 SHOWN = 4
 # Bookkeeping of layers that the model has in another form; nobody misses it.
@@ -27,11 +28,16 @@ def load_initial_weights_(model: Any, source: str, skip: Sequence[str]) -> list[
 
     Raises:
         OSError: there is no such model.
-        ValueError: a tensor has another shape and is not skipped, or a pattern of `skip` is found in no name.
+        ValueError: it is a model of another type, a tensor has another shape and is not skipped, or a pattern of `skip`
+            is found in no name.
     """
-    from ..modeling.modeling_uniref import UniRefModel
-
-    given = UniRefModel.from_pretrained(source, dtype=torch.float32).state_dict()
+    values, _ = PreTrainedConfig.get_config_dict(source)
+    if values.get("model_type") != model.config.model_type:
+        raise ValueError(
+            f"initial_weights: {source} holds a model of type {values.get('model_type')!r}; needed is "
+            f"{model.config.model_type!r}"
+        )
+    given = type(model).from_pretrained(source, dtype=torch.float32).state_dict()
     wanted = model.state_dict()
     for pattern in skip:
         if not any(re.search(pattern, name) for name in given):
