@@ -172,6 +172,7 @@ def test_a_run_is_refused_until_everything_is_set(tmp_path, capsys):
     assert "uniref-r50-detection" in said and not (tmp_path / "run").exists()
     given_all = ["datasets.0.source=a", "datasets.1.weight=0", "backbone_weights=b"]
     assert unset_options(load_config("uniref-r50-image", given_all)) == []
+    assert load_config("uniref-r50-detection", ["backbone_weights="]).backbone_weights == ""
     with pytest.raises(ValueError, match="initial_weights"):
         train(load_config("world-toy-video"), tmp_path / "run")
 

@@ -372,6 +372,8 @@ def _build(kind: Any, value: Any, where: str) -> Any:
         return {str(name): _build(inner, part, f"{where}.{name}") for name, part in value.items()}
     if kind is Any:
         return value
+    if kind is str and value is None:
+        return ""  # `--override backbone_weights=` takes a text away
     if kind is float and not isinstance(value, bool):
         try:
             return float(value)  # also "6e-4", which YAML reads as text
