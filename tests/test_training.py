@@ -49,7 +49,7 @@ def tiny(*overrides):
 
 
 def test_every_bundled_configuration_loads():
-    assert {"world", "world-smoke"} <= set(bundled_configs())
+    assert {"world", "world-fine", "world-smoke"} <= set(bundled_configs())
     for name in bundled_configs():
         assert load_config(name).name == name
 

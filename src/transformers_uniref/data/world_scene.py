@@ -16,7 +16,7 @@ from .world_textures import COLOURS, TEXTURES, paint_pair, pattern_strength
 
 SIZES = ("small", "big")
 
-_RADIUS = {"small": (0.096, 0.11), "big": (0.18, 0.22)}
+_RADIUS = {"small": (0.125, 0.142), "big": (0.2, 0.235)}
 _TEXTURE_WEIGHTS = (0.46, 0.2, 0.16, 0.18)
 LEAST_VISIBLE = 0.45
 """Share of its silhouette that every object of a still scene shows."""
