@@ -93,6 +93,10 @@ class SamplingConfig:
         easy_share_start, easy_share_end: share of easy scenes at step 0 and from `easy_share_until` of all steps on,
             linear in between.
         shots: probability of 1, 2, 3, ... mask references in a micro-batch.
+        clip_shots: the same where the micro-batch holds clips alone; empty: `shots`. A propagation has two references
+            (the first frame and the one before) in all frames but one.
+        stale_share: share of clips whose later references are up to three frames older, as they are in a propagation
+            through frames that hide the object.
         random_shape_share: share of few-shot scenes whose category is a randomly drawn shape without a name.
         corrupted_share: share of `vos` references that are shifted, grown, shrunk, or spilt over another object.
         conflict_share: share of `rvos` samples whose mask belongs to another object than the sentence, or is corrupted.
@@ -108,6 +112,8 @@ class SamplingConfig:
     easy_share_end: float = 0.1
     easy_share_until: float = 0.5
     shots: list[float] = field(default_factory=lambda: [0.7, 0.2, 0.1])
+    clip_shots: list[float] = field(default_factory=list)
+    stale_share: float = 0.0
     random_shape_share: float = 0.4
     corrupted_share: float = 0.3
     conflict_share: float = 0.3
@@ -186,6 +192,8 @@ class TrainingConfig:
         initial_weights: folder or Hub id of a UniRef model to start from, such as the previous stage's `final`. Modules
             that it lacks keep their other start values.
         initial_weights_skip: regular expressions; tensors whose name one is found in are not taken from it.
+        extend_vocabulary: add the words of the data that the tokenizer of `initial_weights` does not know. Its own
+            tokens keep their numbers and embeddings. Otherwise unknown words are read letter by letter.
         backbone_weights: folder or Hub id of a ResNet or Swin; its configuration replaces the section `backbone`.
         text_weights: folder or Hub id of a BERT; its configuration and tokenizer replace the section `text`.
         micro_batches: what a step draws from the procedural world; or else
@@ -219,6 +227,7 @@ class TrainingConfig:
     ema_decay: float = 0.998
     initial_weights: str = ""
     initial_weights_skip: list[str] = field(default_factory=list)
+    extend_vocabulary: bool = False
     backbone_weights: str = ""
     text_weights: str = ""
     save_dtype: Literal["float32", "float16", "bfloat16"] = "float32"
@@ -256,6 +265,8 @@ class TrainingConfig:
                 raise ValueError(f"trackers: got {tracker!r}; accepted: {', '.join(TRACKERS)}")
         check_patterns("frozen", self.frozen)
         check_patterns("initial_weights_skip", self.initial_weights_skip)
+        if self.extend_vocabulary and (self.text_weights or not self.initial_weights and not self.starts_from):
+            raise ValueError("extend_vocabulary: there is nothing to extend without the tokenizer of `initial_weights`")
         if self.datasets and self.micro_batches:
             raise ValueError("datasets: given together with micro_batches; a run takes its data from one of them")
         if not self.datasets and not self.micro_batches:
@@ -290,13 +301,14 @@ class TrainingConfig:
         ends = [phase.until for phase in self.image_sizes]
         if not ends or ends != sorted(ends) or ends[-1] < 1.0:
             raise ValueError(f"image_sizes: `until` values must rise and end at 1.0, got {ends}")
-        if abs(sum(self.sampling.shots) - 1.0) > 1e-6:
-            raise ValueError(f"sampling.shots: probabilities must sum to 1, got {self.sampling.shots}")
-        if not 0 <= self.sampling.photo_share <= 1 or (self.sampling.photo_share and not self.sampling.photo_folder):
-            raise ValueError(
-                f"sampling.photo_share: got {self.sampling.photo_share} with photo_folder "
-                f"{self.sampling.photo_folder!r}; accepted: 0 to 1, above 0 only with a folder"
-            )
+        for option in ("shots", "clip_shots"):
+            shares = getattr(self.sampling, option)
+            if (shares or option == "shots") and abs(sum(shares) - 1.0) > 1e-6:
+                raise ValueError(f"sampling.{option}: probabilities must sum to 1, got {shares}")
+        for option in ("photo_share", "stale_share"):
+            share = getattr(self.sampling, option)
+            if not 0 <= share <= 1:
+                raise ValueError(f"sampling.{option}: got {share}; accepted: 0 to 1")
 
     def _check_global_batch(self) -> None:
         if self.global_batch < 0 or self.micro_batch < 0:

@@ -72,7 +72,9 @@ class Mixture:
             reference = next(REFERENCES_OF_TASK[task] for task in micro_batch.scenes)
             shots = 0
             if reference != "language":
-                shots = 1 + int(rng.choice(len(config.sampling.shots), p=config.sampling.shots))
+                clips_alone = not {"ris", "fss"} & set(micro_batch.scenes)
+                shares = clips_alone and config.sampling.clip_shots or config.sampling.shots
+                shots = 1 + int(rng.choice(len(shares), p=shares))
             scenes = []
             for task, count in micro_batch.scenes.items():
                 for _ in range(count):

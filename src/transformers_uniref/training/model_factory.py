@@ -12,10 +12,8 @@ from transformers import AutoConfig, AutoTokenizer, BertConfig, ResNetConfig
 from .config import TrainingConfig
 from .initialisation import calm_controller_, identity_fusion_
 from .optimisation import freeze_
-from .start_weights import load_backbone_weights_, load_initial_weights_, load_text_weights_
-from .tokenizer import build_tokenizer
-
-WORD_EMBEDDINGS = "language_encoder.text_encoder.embeddings.word_embeddings.weight"
+from .start_weights import WORD_EMBEDDINGS, load_backbone_weights_, load_initial_weights_, load_text_weights_
+from .tokenizer import build_tokenizer, extend_tokenizer
 
 
 def choose_tokenizer(config: TrainingConfig, words: Sequence[str]) -> Any:
@@ -39,7 +37,8 @@ def choose_tokenizer(config: TrainingConfig, words: Sequence[str]) -> Any:
     if words and not _takes_word_embeddings(config):
         return build_tokenizer(words, text_length)
     if config.initial_weights:
-        return _load_tokenizer(config.initial_weights, "initial_weights", text_length)
+        known = _load_tokenizer(config.initial_weights, "initial_weights", text_length)
+        return extend_tokenizer(known, words, text_length) if config.extend_vocabulary else known
     raise ValueError(
         "text_weights: empty, and the data bring no vocabulary; name a BERT folder or id, or a previous stage in "
         "`initial_weights`"
@@ -156,7 +155,9 @@ def build_model(config: TrainingConfig, vocabulary_size: int, report: list[str] 
     if config.text_weights and model_config.use_language_references:
         lines += load_text_weights_(model, config.text_weights)
     if config.initial_weights:
-        lines += load_initial_weights_(model, config.initial_weights, config.initial_weights_skip)
+        lines += load_initial_weights_(
+            model, config.initial_weights, config.initial_weights_skip, config.extend_vocabulary
+        )
     frozen = freeze_(model, config.frozen)
     if frozen:
         lines.append(f"frozen: {len(frozen)} tensors ({', '.join(config.frozen)})")

@@ -10,18 +10,24 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedConfig
 
+WORD_EMBEDDINGS = "language_encoder.text_encoder.embeddings.word_embeddings.weight"
 SHOWN = 4
 # Bookkeeping of layers that the model has in another form; nobody misses it.
 _UNUSED_WITHOUT_A_WORD = re.compile(r"num_batches_tracked$|(^|\.)pooler\.|position_ids$|^swin\.layernorm\.|\.running_")
 
 
-def load_initial_weights_(model: Any, source: str, skip: Sequence[str]) -> list[str]:
+def load_initial_weights_(
+    model: Any, source: str, skip: Sequence[str], more_words: bool = False
+) -> list[str]:
     """Copy the weights of the UniRef model `source` (folder or Hub id) into `model`, where both have them.
 
     Args:
         model: the new model; what `source` lacks keeps its values.
         source: such as the `final` folder of the previous stage.
         skip: regular expressions; tensors whose name one is found in are not taken.
+        more_words: the tokenizer of `source` was extended (`extend_tokenizer`): its words keep their embeddings, new
+            ones are drawn from a normal distribution with the mean and deviation of these, so that the text encoder
+            finds them where it expects words (Hewitt 2021, "Initializing new word embeddings").
 
     Returns:
         lines that name what is new in `model`, what of `source` is not used, and what was skipped.
@@ -43,14 +49,24 @@ def load_initial_weights_(model: Any, source: str, skip: Sequence[str]) -> list[
         if not any(re.search(pattern, name) for name in given):
             raise ValueError(f"initial_weights_skip: {pattern!r} is found in no tensor's name in {source}")
     skipped = {name for name in given if any(re.search(pattern, name) for pattern in skip)}
+    words: list[str] = []
+    if more_words and WORD_EMBEDDINGS in given and WORD_EMBEDDINGS not in skipped:
+        missing = len(wanted[WORD_EMBEDDINGS]) - len(given[WORD_EMBEDDINGS])
+        given[WORD_EMBEDDINGS] = _with_more_rows(given[WORD_EMBEDDINGS], missing)
+        words.append(f"  new words in the vocabulary: {missing}")
     taken = {name: value for name, value in given.items() if name in wanted and name not in skipped}
     _refuse_other_shapes("initial_weights", source, taken, wanted, "name them in `initial_weights_skip` to start anew")
     model.load_state_dict(taken, strict=False)
     lines = [f"start weights from {source}: {len(taken)} of {len(wanted)} tensors"]
-    lines += _line("new, with other start values", [name for name in wanted if name not in given])
+    lines += words + _line("new, with other start values", [name for name in wanted if name not in given])
     lines += _line("not used", [name for name in given if name not in wanted and name not in skipped])
     lines += _line("skipped", sorted(skipped))
     return lines
+
+
+def _with_more_rows(rows: Tensor, count: int) -> Tensor:
+    noise = torch.randn(max(count, 0), rows.shape[1])
+    return torch.cat([rows, rows.mean(0) + rows.std(0) * noise])
 
 
 def load_backbone_weights_(model: Any, source: str) -> list[str]:

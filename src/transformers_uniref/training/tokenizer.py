@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import string
 from collections.abc import Iterable
+from typing import Any
 
 from transformers import BertTokenizer
 
@@ -28,3 +29,27 @@ def build_tokenizer(words: Iterable[str], text_length: int) -> BertTokenizer:
     tokens = [*SPECIAL_TOKENS, *characters, *(f"##{c}" for c in characters), *unique]
     vocabulary = {token: position for position, token in enumerate(dict.fromkeys(tokens))}
     return BertTokenizer(vocab=vocabulary, do_lower_case=True, model_max_length=text_length)
+
+
+def extend_tokenizer(tokenizer: Any, words: Iterable[str], text_length: int) -> BertTokenizer:
+    """`tokenizer` with tokens for the words that it has none for; all others keep their numbers.
+
+    Args:
+        tokenizer: a WordPiece tokenizer of BERT.
+        words: as for `build_tokenizer`; those that are new are appended in alphabetical order.
+        text_length: as for `build_tokenizer`.
+
+    Raises:
+        TypeError: it is a tokenizer of another kind.
+    """
+    if not isinstance(tokenizer, BertTokenizer):
+        raise TypeError(f"extend_vocabulary: the tokenizer is a {type(tokenizer).__name__}; accepted: a BertTokenizer")
+    vocabulary = tokenizer.get_vocab()
+    whole = build_tokenizer(words, text_length).get_vocab()
+    new = sorted(set(whole) - set(vocabulary))
+    known = dict(sorted(vocabulary.items(), key=lambda item: item[1]))
+    return BertTokenizer(
+        vocab=known | {token: len(known) + position for position, token in enumerate(new)},
+        do_lower_case=True,
+        model_max_length=text_length,
+    )

@@ -16,6 +16,8 @@ from .samples import Entry, Sample
 REDRAW_STRIDE = 100_000_007
 MAXIMAL_DRAWS = 20
 FRAME_TRIALS = 6
+# Frames between a stale reference and its target.
+OLDEST_REFERENCE = 4
 
 
 class WorldSource:
@@ -141,7 +143,10 @@ class WorldSource:
         times = [int(v) for v in rng.choice(count, size=2, replace=False)]
         first, target = times
         step = 1 if target > first else -1
-        previous = [max(min(target - step * (back + 1), count - 1), 0) for back in range(max(0, shots - 1))]
+        # A share of zero draws nothing, so that it changes no other choice.
+        stale = self.sampling.stale_share and rng.random() < self.sampling.stale_share
+        age = int(rng.integers(2, OLDEST_REFERENCE + 1)) if stale else 1
+        previous = [max(min(target - step * (back + age), count - 1), 0) for back in range(max(0, shots - 1))]
         if shots <= 1 and rng.random() < 0.5:
             first = target - step  # neighbouring frames: the easy, and in a propagation the frequent, case
         return first, previous, target
