@@ -15,7 +15,7 @@ pytest.importorskip("accelerate")
 from transformers_uniref.training.auxiliary_head import AuxiliaryMaskHead  # noqa: E402
 from transformers_uniref.training.checkpointing import list_checkpoints, save_checkpoint  # noqa: E402
 from transformers_uniref.training.collation import Collator, mask_to_box  # noqa: E402
-from transformers_uniref.training.config import bundled_configs, load_config  # noqa: E402
+from transformers_uniref.training.config import SamplingConfig, bundled_configs, load_config  # noqa: E402
 from transformers_uniref.training.config_loop import OptimizerConfig  # noqa: E402
 from transformers_uniref.training.corruption import corrupt_mask  # noqa: E402
 from transformers_uniref.training.ema import ExponentialMovingAverage  # noqa: E402
@@ -75,6 +75,9 @@ def test_overrides_change_nested_values_and_list_items():
         ("micro_batches.0.scenes={chess: 1}", "chess"),
         ("mixed_precision=fp8", "mixed_precision"),
         ("sampling.shots=[0.5]", "sampling.shots"),
+        ("sampling.clip_shots=[0.5, 0.4]", "sampling.clip_shots"),
+        ("sampling.photo_share=1.5", "sampling.photo_share"),
+        ("sampling.stale_share=-0.1", "sampling.stale_share"),
         ("image_sizes=[{until: 0.5, size: 64}]", "image_sizes"),
     ],
 )
@@ -116,6 +119,24 @@ def test_processes_share_the_scenes_of_a_step():
 def test_a_rarer_micro_batch_comes_every_so_many_steps():
     mixture = Mixture(tiny())
     assert [len(mixture.plan(step)) for step in range(4)] == [3, 2, 3, 2]
+
+
+def test_clips_alone_can_have_their_own_number_of_references():
+    scenes = "micro_batches=[{scenes: {fss: 1}}, {scenes: {vos: 1}}, {scenes: {vos: 1, fss: 1}}]"
+    mixture = Mixture(tiny(scenes, "sampling.shots=[1.0]", "sampling.clip_shots=[0.0, 1.0]"))
+    assert [[scene.shots for scene in plan.scenes] for plan in mixture.plan(0)] == [[1], [2], [1, 1]]
+
+
+def test_stale_references_are_frames_that_a_propagation_left_behind():
+    stale = WorldSource(SamplingConfig(stale_share=1.0))
+    fresh = WorldSource(SamplingConfig())
+    ages = set()
+    for seed in range(30):
+        _, (previous,), target = stale._choose_frames(12, 2, np.random.default_rng(seed))
+        ages.add(abs(target - previous))
+        _, (previous,), target = fresh._choose_frames(12, 2, np.random.default_rng(seed))
+        assert abs(target - previous) == 1
+    assert ages - {1} == {2, 3, 4}  # 1 where the clip ends
 
 
 def test_image_size_and_easy_share_follow_the_schedule():

@@ -173,6 +173,8 @@ def test_a_run_is_refused_until_everything_is_set(tmp_path, capsys):
     given_all = ["datasets.0.source=a", "datasets.1.weight=0", "backbone_weights=b"]
     assert unset_options(load_config("uniref-r50-image", given_all)) == []
     assert load_config("uniref-r50-detection", ["backbone_weights="]).backbone_weights == ""
+    photographs, start = unset_options(load_config("world-photo"))
+    assert photographs.startswith("sampling.photo_folder: ") and "world-fine" in start
     with pytest.raises(ValueError, match="initial_weights"):
         train(load_config("world-toy-video"), tmp_path / "run")
 

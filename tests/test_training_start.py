@@ -23,7 +23,8 @@ from transformers_uniref.training.optimisation import (  # noqa: E402
     parameter_groups,
 )
 from transformers_uniref.training.samples import Entry, Sample  # noqa: E402
-from transformers_uniref.training.tokenizer import build_tokenizer  # noqa: E402
+from transformers_uniref.training.start_weights import WORD_EMBEDDINGS  # noqa: E402
+from transformers_uniref.training.tokenizer import build_tokenizer, extend_tokenizer  # noqa: E402
 
 VOCABULARY = 90
 
@@ -130,6 +131,34 @@ def test_a_model_that_reads_sentences_needs_a_tokenizer_from_somewhere(previous_
         choose_tokenizer(very_tiny(), [])
     with pytest.raises(ValueError, match="initial_weights: no tokenizer"):
         choose_tokenizer(very_tiny(f"initial_weights={folder}"), [])
+
+
+def test_new_words_extend_the_vocabulary_and_the_old_ones_keep_their_embeddings(tmp_path):
+    known = build_tokenizer(["red", "star", "the"], 24)
+    start = build_model(very_tiny(), len(known))
+    rows = start.state_dict()[WORD_EMBEDDINGS]
+    start.save_pretrained(tmp_path)
+    known.save_pretrained(tmp_path)
+    config = very_tiny(f"initial_weights={tmp_path}", "extend_vocabulary=true")
+    tokenizer = choose_tokenizer(config, ["cow", "a", "red", "bus"])
+    assert tokenizer.tokenize("the red cow") == ["the", "red", "cow"] and "bus" in tokenizer.get_vocab()
+    assert {token: tokenizer.get_vocab()[token] for token in known.get_vocab()} == known.get_vocab()
+    report: list[str] = []
+    model = build_model(config, len(tokenizer), report)
+    extended = model.state_dict()[WORD_EMBEDDINGS]
+    assert extended.shape == (len(known) + 2, rows.shape[1]) and torch.equal(extended[: len(known)], rows)
+    spread = extended[len(known) :].std() / rows.std()
+    assert 0.3 < spread < 3  # as large as words are, or the text encoder would not find them
+    assert "  new words in the vocabulary: 2" in report
+    # Without the option the tokenizer stays, and the new word is spelled.
+    assert choose_tokenizer(very_tiny(f"initial_weights={tmp_path}"), ["cow"]).tokenize("cow") == ["c", "##o", "##w"]
+
+
+def test_only_the_vocabulary_of_a_previous_stage_can_be_extended():
+    with pytest.raises(ValueError, match="extend_vocabulary: there is nothing to extend"):
+        very_tiny("extend_vocabulary=true")
+    with pytest.raises(TypeError, match="extend_vocabulary: the tokenizer is a dict"):
+        extend_tokenizer({"a": 0}, ["b"], 24)
 
 
 # What learns, and how fast
