@@ -34,6 +34,7 @@ __all__ = [
     "PHOTO_SPLITS",
     "PhotoFolder",
     "PhotoWorld",
+    "held_out",
     "parse_names",
     "photo_vocabulary",
     "read_names",
@@ -50,7 +51,17 @@ def _check_integer(name: str, value: int, low: int) -> int:
     return int(value)
 
 
-def _held_out(sequences: Sequence[str], validation: Sequence[str] | None) -> list[str]:
+def held_out(sequences: Sequence[str], validation: Sequence[str] | None = None) -> list[str]:
+    """The sequences of a folder that are kept for validation; see [`PhotoWorld`].
+
+    Args:
+        sequences: all of the folder, sorted.
+        validation: those that are asked for; `None` for the default.
+
+    Raises:
+        ValueError: the folder has no such sequence.
+        TypeError: a text instead of a list.
+    """
     if validation is not None:
         if isinstance(validation, str):
             raise TypeError(f"validation must be a list of sequences, got the text {validation!r}")
@@ -103,12 +114,12 @@ class PhotoWorld:
         else:
             self.folder = PhotoFolder(folder, names)
         everything = sorted(self.folder.sequences)
-        held_out = _held_out(everything, validation)
-        sequences = [one for one in everything if (one in held_out) == (split == "validation")]
+        kept = held_out(everything, validation)
+        sequences = [one for one in everything if (one in kept) == (split == "validation")]
         if not sequences:
             raise ValueError(
                 f"split: no sequence is left for {split!r}; the folder holds {', '.join(everything)}, "
-                f"of which validation takes {', '.join(held_out) or 'none'}"
+                f"of which validation takes {', '.join(kept) or 'none'}"
             )
         self.sequences = tuple(sequences)
         categories = {self.folder.sequences[one].names.category for one in everything if one not in sequences}
