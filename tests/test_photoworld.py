@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import pickle
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +72,21 @@ def test_a_scene_depends_on_its_number_alone(folder: Path, world: PhotoWorld) ->
     assert equal(world.few_shot(5, shots=2, family="mixed"), again.few_shot(5, shots=2, family="mixed"))
     assert not equal(world.image(1), world.image(2))
     assert not equal(world.image(1), PhotoWorld(folder, size=64, seed=1, validation=[]).image(1))
+
+
+def test_both_worlds_are_at_hand_and_imported_when_they_are_used() -> None:
+    import transformers_uniref.data
+
+    assert transformers_uniref.data.PhotoWorld is PhotoWorld
+    assert {"PhotoWorld", "PhotoFolder", "World", "photo_vocabulary"} <= set(dir(transformers_uniref.data))
+    code = (
+        "import sys, transformers_uniref.data as data\n"
+        "assert not [m for m in sys.modules if 'uniref.data.' in m or m.startswith('scipy')]\n"
+        "data.World(size=64).image(0)\n"
+        "assert not [m for m in sys.modules if 'photoworld' in m], 'drawings need no photographs'\n"
+        "data.PhotoWorld"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_scenes_have_the_keys_of_the_drawn_world(world: PhotoWorld) -> None:
