@@ -93,6 +93,32 @@ def free_port() -> str:
         return str(free.getsockname()[1])
 
 
+def test_two_processes_share_datasets_as_one_does_with_twice_the_accumulation(tmp_path):
+    """Three images a batch: the first process gets two of them, and its loss counts twice."""
+    datasets = pytest.importorskip("datasets")
+    from data_support import open_world
+
+    assert datasets
+    for kind, rows in open_world(tmp_path / "cache").items():
+        rows.save_to_disk(str(tmp_path / kind))
+    sections = [
+        {"name": "ref", "task": "ris", "source": str(tmp_path / "stills"), "questions": 2},
+        {"name": "few", "task": "fss", "source": str(tmp_path / "stills")},
+        {"name": "vid", "task": "vos", "source": str(tmp_path / "clips")},
+    ]
+    sections = [section | {"batch_size": 3, "short_sides": [64]} for section in sections]
+    shared = [option for option in SHARED if not option.startswith("micro_batches")]
+    # This seed draws every dataset within the four steps.
+    shared += ["micro_batches=[]", f"datasets={json.dumps(sections)}", "mixture.batches=2", "seed=1"]
+    run = TrainingRun(very_tiny(*shared, "accumulation=2"), tmp_path / "one")
+    assert run.run()
+    launcher = ["accelerate.commands.launch", "--config_file", str(CONFIGS / "cpu.yaml")]
+    launch([*launcher, "--main_process_port", free_port()], tmp_path / "two", *shared)
+    names = {name.split("/")[0] for record in curve(tmp_path / "one") for name in record}
+    assert {"ris", "fss", "vos"} <= names
+    assert_same_learning(tmp_path / "one", tmp_path / "two")
+
+
 @pytest.mark.slow
 def test_torchrun_starts_them_too(one_process, tmp_path):
     launch(["torch.distributed.run", "--standalone", "--nproc_per_node", "2"], tmp_path / "two", *SHARED)
