@@ -384,6 +384,18 @@ def test_contradicting_inputs_are_refused(model, change, message):
         model(**{**language_inputs(), **change})
 
 
+@torch.no_grad()
+def test_an_image_with_fewer_positions_than_queries_is_refused_by_its_size():
+    model = small_model(num_queries=22)
+    inputs = {name: value for name, value in language_inputs().items() if name != "pixel_values"}
+    with pytest.raises(ValueError, match=r"32x32 pixels have 22 positions") as error:
+        small_model(num_queries=23)(**inputs, pixel_values=picture(2, 32, 32))
+    assert "fewer than the 23 queries" in str(error.value) and "such as 64x64" in str(error.value)
+    assert model(**inputs, pixel_values=picture(2, 32, 32)).logits.shape[:2] == (2, 22), "as many are enough"
+    with pytest.raises(ValueError, match=r"96x96 pixels have 193 positions.*the 300 queries.*such as 128x128"):
+        small_model(num_queries=300)(**inputs, pixel_values=picture(2, 96, 96))
+
+
 def test_unknown_arguments_are_refused(model):
     with pytest.raises(TypeError, match="pixel_value"):
         model(**language_inputs(), pixel_value=1)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pickle
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from photo_support import FRAMES, NAMES, PAINT, write_folder, write_sequence
 from transformers_uniref.data import World
 from transformers_uniref.data.photoworld import (
     DAVIS_NAMES,
@@ -36,39 +38,11 @@ from transformers_uniref.data.photoworld_images import draw_photo_image
 from transformers_uniref.data.world_draws import Draws
 
 DAVIS_TRAIN = Path(os.environ.get("UNIREF_DAVIS_TRAIN", Path(__file__).parents[2] / "shared" / "data" / "davis_train"))
-PAINT = {"apple": (205, 40, 40), "leaf": (40, 170, 50), "pond": (45, 60, 200), "cherry": (190, 25, 60)}
-NAMES = {
-    "apple": {"nouns": ["apple", "fruit"], "colours": ["red"], "details": ["on a plate"]},
-    "leaf": {"nouns": ["leaf"], "colours": ["green"], "clutter": ["pond"]},
-    "pond": "pond",
-    "cherry": {"nouns": ["apple", "cherry"], "perhaps": ["fruit"], "colours": ["red"]},
-}
-FRAMES = 5
-
-
-def write_sequence(folder: Path, paint: tuple[int, int, int], offset: int) -> None:
-    """An ellipse that travels to the right over grey noise, with a string that no picture should keep."""
-    (folder / "frames").mkdir(parents=True)
-    (folder / "masks").mkdir()
-    generator = np.random.default_rng(offset)
-    for time in range(FRAMES):
-        image = Image.fromarray(generator.integers(100, 140, (120, 220, 1), np.uint8).repeat(3, 2))
-        mask = Image.new("1", image.size)
-        box = (20 + offset + 8 * time, 40, 60 + offset + 8 * time, 70)
-        for canvas, colour in ((image, paint), (mask, 1)):
-            ImageDraw.Draw(canvas).ellipse(box, fill=colour)
-            ImageDraw.Draw(canvas).line((box[2], 40, 218, 2), fill=colour)
-        image.save(folder / "frames" / f"{time:05d}.jpg", quality=95)
-        mask.save(folder / "masks" / f"{time:05d}.png")
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("photographs")
-    for number, (name, paint) in enumerate(PAINT.items()):
-        write_sequence(path / name, paint, 6 * number)
-    (path / "names.json").write_text(json.dumps(NAMES))
-    return path
+    return write_folder(tmp_path_factory.mktemp("photographs"))
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +72,21 @@ def test_a_scene_depends_on_its_number_alone(folder: Path, world: PhotoWorld) ->
     assert equal(world.few_shot(5, shots=2, family="mixed"), again.few_shot(5, shots=2, family="mixed"))
     assert not equal(world.image(1), world.image(2))
     assert not equal(world.image(1), PhotoWorld(folder, size=64, seed=1, validation=[]).image(1))
+
+
+def test_both_worlds_are_at_hand_and_imported_when_they_are_used() -> None:
+    import transformers_uniref.data
+
+    assert transformers_uniref.data.PhotoWorld is PhotoWorld
+    assert {"PhotoWorld", "PhotoFolder", "World", "photo_vocabulary"} <= set(dir(transformers_uniref.data))
+    code = (
+        "import sys, transformers_uniref.data as data\n"
+        "assert not [m for m in sys.modules if 'uniref.data.' in m or m.startswith('scipy')]\n"
+        "data.World(size=64).image(0)\n"
+        "assert not [m for m in sys.modules if 'photoworld' in m], 'drawings need no photographs'\n"
+        "data.PhotoWorld"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_scenes_have_the_keys_of_the_drawn_world(world: PhotoWorld) -> None:

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -30,6 +31,7 @@ RIS = dataset("ref", "ris", batch_size=4, short_sides=[64, 96], flip=0.5, questi
 FSS = dataset("few", "fss", batch_size=4)
 VOS = dataset("vid", "vos", "clips", batch_size=4)
 STREAM = dataset("stream", "ris", batch_size=2, streaming=True)
+FSS_STREAM = dataset("few", "fss", batch_size=2, streaming=True)
 
 
 # Options
@@ -48,7 +50,6 @@ STREAM = dataset("stream", "ris", batch_size=2, streaming=True)
         ({"source": "world"}, "source"),
         ({"samples": 0}, "samples"),
         ({"task": "vos"}, "world:clips"),
-        ({"task": "fss", "streaming": True}, "streaming"),
         ({"pseudo_video": {"enabled": True}}, "pseudo_video"),
         ({"crop": {"least": 5, "most": 4}}, "crop"),
         ({"name": "a:b"}, "colon"),
@@ -218,6 +219,51 @@ def test_a_resumed_stream_continues_with_the_very_next_sample(world, workers, st
     rest = batches(second, stop)
     assert sample_ids(rest) == sample_ids(whole[stop:])
     assert same_batches(rest, whole[stop:])
+
+
+def with_ids(rows):
+    """Rows of a stream by the name of their sample."""
+    return {row["sample_id"]: row for row in rows.with_format("arrow").to_list()}
+
+
+def test_a_stream_takes_few_shot_examples_from_its_block(world):
+    config = run_config(FSS_STREAM, steps=12, **{"mixture.block": 6})
+    steps = batches(world_feed(world, config))
+    assert same_batches(steps, batches(world_feed(world, config)))
+    rows = with_ids(world["stills"])
+    for (batch,) in steps:
+        assert batch.inputs["reference_masks"].flatten(2).any(-1).all() and batch.targets.flatten(1).any(1).all()
+        assert not torch.equal(batch.inputs["pixel_values"], batch.inputs["reference_pixel_values"][:, 0])
+        assert {name.removeprefix("few:") for name in batch.sample_ids} <= set(rows)
+
+
+@pytest.mark.parametrize("stop", [1, 5])
+def test_a_resumed_few_shot_stream_continues_with_the_same_episodes(world, stop):
+    config = run_config(FSS_STREAM, steps=8, loader_workers=2, **{"mixture.block": 3})
+    whole = batches(world_feed(world, config))
+    feed = world_feed(world, config)
+    before = batches(feed, count=stop)
+    resumed = world_feed(world, config)
+    resumed.load_state_dict(json.loads(json.dumps(feed.state_dict())))
+    assert same_batches(whole, before + batches(resumed, first=stop))
+
+
+def test_rows_without_a_partner_in_their_block_are_passed_over_with_a_warning(world, caplog):
+    def only(row, index):
+        name = "twin" if index in (2, 3, 8) else f"single {index}"
+        return {"instances": [item | {"category": name} for item in row["instances"]]}
+
+    rows = world["stills"].with_format("arrow").map(lambda table: table).with_format(None)
+    rows = rows.map(only, with_indices=True)
+    options = FSS_STREAM | {"batch_size": 1}
+    stream = {"few": rows.to_iterable_dataset()}
+    steps = batches(MixtureFeed(run_config(options, steps=6, **{"mixture.block": 6}), opened=stream))
+    ids = set(rows["sample_id"][index] for index in (2, 3))
+    assert {name.removeprefix("few:") for (batch,) in steps for name in batch.sample_ids} == ids
+    assert "only 2 of 6 rows of a block of the stream show a category that another one shows" in caplog.text
+    alone = MixtureFeed(run_config(options, steps=6, **{"mixture.block": 1}), opened=stream)
+    with pytest.raises(ValueError, match="no category is shown by two rows of a block of 1 .*raise mixture.block"):
+        batches(alone)
 
 
 def test_the_world_itself_can_be_streamed():

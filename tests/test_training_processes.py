@@ -16,6 +16,7 @@ import yaml
 
 pytest.importorskip("accelerate")
 
+from accelerate import DistributedType  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
 
 from training_support import VERY_TINY, very_tiny  # noqa: E402
@@ -81,12 +82,41 @@ def assert_same_learning(one: Path, other: Path) -> None:
 
 def test_two_processes_learn_what_one_learns_with_twice_the_accumulation(one_process, tmp_path):
     """Through `accelerate launch` and the configuration that is shipped."""
+    launcher = ["accelerate.commands.launch", "--config_file", str(CONFIGS / "cpu.yaml")]
+    launch([*launcher, "--main_process_port", free_port()], tmp_path / "two", *SHARED)
+    assert_same_learning(one_process, tmp_path / "two")
+
+
+def free_port() -> str:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    launcher = ["accelerate.commands.launch", "--config_file", str(CONFIGS / "cpu.yaml"), "--main_process_port", port]
-    launch(launcher, tmp_path / "two", *SHARED)
-    assert_same_learning(one_process, tmp_path / "two")
+        return str(free.getsockname()[1])
+
+
+def test_two_processes_share_datasets_as_one_does_with_twice_the_accumulation(tmp_path):
+    """Three images a batch: the first process gets two of them, and its loss counts twice."""
+    datasets = pytest.importorskip("datasets")
+    from data_support import open_world
+
+    assert datasets
+    for kind, rows in open_world(tmp_path / "cache").items():
+        rows.save_to_disk(str(tmp_path / kind))
+    sections = [
+        {"name": "ref", "task": "ris", "source": str(tmp_path / "stills"), "questions": 2},
+        {"name": "few", "task": "fss", "source": str(tmp_path / "stills")},
+        {"name": "vid", "task": "vos", "source": str(tmp_path / "clips")},
+    ]
+    sections = [section | {"batch_size": 3, "short_sides": [64]} for section in sections]
+    shared = [option for option in SHARED if not option.startswith("micro_batches")]
+    # This seed draws every dataset within the four steps.
+    shared += ["micro_batches=[]", f"datasets={json.dumps(sections)}", "mixture.batches=2", "seed=1"]
+    run = TrainingRun(very_tiny(*shared, "accumulation=2"), tmp_path / "one")
+    assert run.run()
+    launcher = ["accelerate.commands.launch", "--config_file", str(CONFIGS / "cpu.yaml")]
+    launch([*launcher, "--main_process_port", free_port()], tmp_path / "two", *shared)
+    names = {name.split("/")[0] for record in curve(tmp_path / "one") for name in record}
+    assert {"ris", "fss", "vos"} <= names
+    assert_same_learning(tmp_path / "one", tmp_path / "two")
 
 
 @pytest.mark.slow
@@ -108,10 +138,15 @@ def test_the_shipped_accelerate_configurations_can_be_read():
 
 @pytest.mark.parametrize("kind", ["FSDP", "DEEPSPEED"])
 def test_sharding_is_refused_rather_than_ignored(kind):
-    from accelerate import DistributedType
-
     with pytest.raises(ValueError, match="ddp.yaml"):
         refuse_sharding(DistributedType[kind])
+
+
+@pytest.mark.parametrize("kind", ["FSDP", "DEEPSPEED"])
+def test_a_request_for_sharding_that_accelerate_drops_on_cpus_is_refused_too(kind, monkeypatch):
+    monkeypatch.setenv(f"ACCELERATE_USE_{kind}", "true")
+    with pytest.raises(ValueError, match=f"launched with {kind}"):
+        refuse_sharding(DistributedType.NO)
 
 
 def test_processes_that_do_not_see_each_other_are_refused(tmp_path, monkeypatch):
@@ -151,3 +186,33 @@ def test_bfloat16_learns_about_the_same(tmp_path):
         assert run.run()
         losses.append(curve(run.output)[0]["ris/loss"])
     assert losses[0] == pytest.approx(losses[1], rel=0.1) and losses[0] != losses[1]
+
+
+def test_half_precision_on_a_cpu_is_half_precision(tmp_path):
+    from accelerate.state import AcceleratorState
+
+    losses, dtypes = [], set()
+    options = ("steps=6", "log_every=1", "checkpoint.every=6", "micro_batches=[{scenes: {ris: 1}}]")
+    try:
+        for precision in ("no", "fp16"):
+            AcceleratorState._reset_state(reset_partial_state=True)
+            config = very_tiny(*options, f"mixed_precision={precision}")
+            run = TrainingRun(config, tmp_path / precision)
+            start = run.model.transformer.proposal_proj.weight.detach().clone()
+            dtypes.clear()
+            run.model.transformer.proposal_proj.register_forward_hook(lambda *given: dtypes.add(given[2].dtype))
+            assert run.run()
+            assert dtypes == {torch.float16 if precision == "fp16" else torch.float32}
+            assert not torch.equal(start, run.model.transformer.proposal_proj.weight)
+            losses.append(curve(run.output)[0]["ris/loss"])
+        assert losses[0] == pytest.approx(losses[1], rel=0.01) and losses[0] != losses[1]
+        scale = run.accelerator.scaler.get_scale()
+        records = [json.loads(line) for line in (run.output / "log.jsonl").read_text().splitlines()]
+        # The scale begins so high that some first steps overflow: each halves it and moves nothing.
+        assert 0 < run.overflows < 6 and scale == 65536 / 2**run.overflows
+        assert (records[-1]["loss_scale"], records[-1]["overflows"]) == (scale, run.overflows)
+        resumed = TrainingRun(config, run.output)
+        resumed.accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=2.0)
+        assert resumed.resume() and resumed.accelerator.scaler.get_scale() == scale
+    finally:
+        AcceleratorState._reset_state(reset_partial_state=True)

@@ -24,6 +24,7 @@ from .photoworld_folder import PhotoFolder
 from .photoworld_grammar import photo_vocabulary
 from .photoworld_images import Stage, draw_photo_image
 from .photoworld_names import DAVIS_NAMES, DAVIS_VALIDATION, Names, parse_names, read_names
+from .scenes import check_integer
 from .world_draws import TASKS, Draws
 from .world_few_shot import FAMILIES
 
@@ -34,6 +35,7 @@ __all__ = [
     "PHOTO_SPLITS",
     "PhotoFolder",
     "PhotoWorld",
+    "held_out",
     "parse_names",
     "photo_vocabulary",
     "read_names",
@@ -42,15 +44,17 @@ __all__ = [
 PHOTO_SPLITS = ("train", "validation")
 
 
-def _check_integer(name: str, value: int, low: int) -> int:
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"{name} must be an integer, got {value!r} of type {type(value).__name__}")
-    if value < low:
-        raise ValueError(f"{name} must be at least {low}, got {value}")
-    return int(value)
+def held_out(sequences: Sequence[str], validation: Sequence[str] | None = None) -> list[str]:
+    """The sequences of a folder that are kept for validation; see [`PhotoWorld`].
 
+    Args:
+        sequences: all of the folder, sorted.
+        validation: those that are asked for; `None` for the default.
 
-def _held_out(sequences: Sequence[str], validation: Sequence[str] | None) -> list[str]:
+    Raises:
+        ValueError: the folder has no such sequence.
+        TypeError: a text instead of a list.
+    """
     if validation is not None:
         if isinstance(validation, str):
             raise TypeError(f"validation must be a list of sequences, got the text {validation!r}")
@@ -94,8 +98,8 @@ class PhotoWorld:
         if split not in PHOTO_SPLITS:
             raise ValueError(f"split must be one of {PHOTO_SPLITS}, got {split!r}")
         self.split = split
-        self.size = _check_integer("size", size, 64)
-        self.seed = _check_integer("seed", seed, 0)
+        self.size = check_integer("size", size, 64)
+        self.seed = check_integer("seed", seed, 0)
         if isinstance(folder, PhotoFolder):
             if names is not None:
                 raise ValueError("names must be given to the PhotoFolder, not beside it")
@@ -103,12 +107,12 @@ class PhotoWorld:
         else:
             self.folder = PhotoFolder(folder, names)
         everything = sorted(self.folder.sequences)
-        held_out = _held_out(everything, validation)
-        sequences = [one for one in everything if (one in held_out) == (split == "validation")]
+        kept = held_out(everything, validation)
+        sequences = [one for one in everything if (one in kept) == (split == "validation")]
         if not sequences:
             raise ValueError(
                 f"split: no sequence is left for {split!r}; the folder holds {', '.join(everything)}, "
-                f"of which validation takes {', '.join(held_out) or 'none'}"
+                f"of which validation takes {', '.join(kept) or 'none'}"
             )
         self.sequences = tuple(sequences)
         categories = {self.folder.sequences[one].names.category for one in everything if one not in sequences}
@@ -116,7 +120,7 @@ class PhotoWorld:
         self._stage = Stage(self.folder, self.sequences, self.size)
 
     def _draws(self, task: str, index: int) -> Draws:
-        return Draws(self.seed, PHOTO_SPLITS.index(self.split), TASKS.index(task), _check_integer("index", index, 0), 1)
+        return Draws(self.seed, PHOTO_SPLITS.index(self.split), TASKS.index(task), check_integer("index", index, 0), 1)
 
     def vocabulary(self) -> list[str]:
         """All words that sentences about the folder's sequences can hold, sorted."""
@@ -133,15 +137,7 @@ class PhotoWorld:
             A dict with the keys of `World.image`. In "objects", "shape" is the category, "colour" the first colour
             word or `None`, "texture" and "size" are `None`, and "sequence" and "frame" tell where the object is from.
         """
-        scene = draw_photo_image(self._draws("image", index), self._stage, easy)
-        return {
-            "image": scene.image,
-            "masks": scene.masks,
-            "objects": scene.objects,
-            "sentences": [[one.text for one in group] for group in scene.sentences],
-            "sentence_kinds": [[one.kind for one in group] for group in scene.sentences],
-            "absent_sentences": [one.text for one in scene.absent],
-        }
+        return draw_photo_image(self._draws("image", index), self._stage, easy).values()
 
     def few_shot(self, index: int, shots: int = 1, novel: bool = False, family: str = "named") -> dict[str, Any]:
         """A query scene and annotated support scenes.
@@ -166,18 +162,11 @@ class PhotoWorld:
             raise ValueError("novel must be False for the train split")
         if novel and not self._novel:
             raise ValueError("novel must be False: all categories of the validation split are in the train split")
-        _check_integer("shots", shots, 1)
+        check_integer("shots", shots, 1)
         draws = self._draws("few_shot", index)
         same_object = family == "random" or (family == "mixed" and draws.chance(0.5))
         targets = self._novel if novel else self.sequences
-        scene = draw_photo_few_shot(draws, self._stage, targets, shots, same_object)
-        return {
-            "image": scene.image,
-            "mask": scene.mask,
-            "reference_images": scene.reference_images,
-            "reference_masks": scene.reference_masks,
-            "category": scene.category,
-        }
+        return draw_photo_few_shot(draws, self._stage, targets, shots, same_object).values()
 
     def clip(self, index: int, frames: int = 8) -> dict[str, Any]:
         """A clip of one to four objects of different sequences: real, pasted over real frames, or both.
@@ -189,16 +178,5 @@ class PhotoWorld:
         Returns:
             A dict with the keys of `World.clip`; objects as in `image`, with "motion".
         """
-        count = _check_integer("frames", frames, 1)
-        scene = draw_photo_clip(self._draws("clip", index), self._stage, count)
-        numbered = list(enumerate(scene.sentences, start=1))
-        flat = scene.label_maps.reshape(count, -1)
-        return {
-            "frames": scene.frames,
-            "label_maps": scene.label_maps,
-            "visible": {number: (flat == number).any(1) for number, _ in numbered},
-            "objects": dict(enumerate(scene.objects, start=1)),
-            "sentences": {number: [one.text for one in group] for number, group in numbered},
-            "sentence_kinds": {number: [one.kind for one in group] for number, group in numbered},
-            "absent_sentences": [one.text for one in scene.absent],
-        }
+        count = check_integer("frames", frames, 1)
+        return draw_photo_clip(self._draws("clip", index), self._stage, count).values()

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from .photoworld_base import Base, choose_base, choose_times, crop_mask, crop_picture
-from .photoworld_grammar import PhotoFacts
+from .photoworld_grammar import PhotoDescription, PhotoFacts
 from .photoworld_images import (
     ATTEMPTS,
     Part,
-    PhotoSentence,
     Stage,
     choose_cast,
     describe_part,
@@ -36,24 +34,10 @@ from .photoworld_scene import (
     shows_enough,
     stack,
 )
-from .world_clips import MANNER_WEIGHTS, MANNERS, motion_word, route
+from .scenes import ClipScene, Sentence
+from .world_clips import MANNER_WEIGHTS, MANNERS, motion_word, route, without_slivers
 from .world_draws import Draws
 from .world_scene import Pose
-
-_LEAST_PIXELS = 1 / 1400
-"""Share of the picture below which a pasted object's rest is not drawn."""
-
-
-@dataclass(frozen=True)
-class PhotoClipScene:
-    """A clip with the meanings of its sentences. Object k has id k + 1."""
-
-    frames: np.ndarray
-    label_maps: np.ndarray
-    objects: list[dict[str, Any]]
-    facts: PhotoFacts
-    sentences: list[list[PhotoSentence]]
-    absent: list[PhotoSentence]
 
 
 @dataclass(frozen=True)
@@ -143,14 +127,12 @@ def _layout(
     base_mask: np.ndarray | None, rasters: Sequence[Raster], size: int, hiding: Occluder | None
 ) -> tuple[Layers, list[int]]:
     """The rasters of one frame that show more than a sliver, and which tracks they are."""
-    members = list(range(len(rasters)))
-    while True:
-        layers = stack(base_mask, [rasters[index] for index in members], size, hiding)
-        seen = zip(members, layers.visible[1:], strict=True)
-        enough = [index for index, pixels in seen if pixels >= _LEAST_PIXELS * size * size]
-        if len(enough) == len(members):
-            return layers, members
-        members = enough
+    return without_slivers(
+        lambda members: stack(base_mask, [rasters[index] for index in members], size, hiding),
+        lambda layers: layers.visible[1:],
+        len(rasters),
+        size,
+    )
 
 
 def _choose_clip_base(draws: Draws, stage: Stage, count: int) -> tuple[Base, int] | None:
@@ -168,7 +150,7 @@ def _choose_clip_base(draws: Draws, stage: Stage, count: int) -> tuple[Base, int
     return None if base is None else (base, pasted)
 
 
-def draw_photo_clip(draws: Draws, stage: Stage, count: int) -> PhotoClipScene:
+def draw_photo_clip(draws: Draws, stage: Stage, count: int) -> ClipScene[PhotoDescription]:
     """One clip of `count` frames with one to four objects of different sequences.
 
     Raises:
@@ -199,7 +181,7 @@ def _render(
     masks: Sequence[np.ndarray | None],
     hiding: Occluder | None,
     tracks: Sequence[_Track],
-) -> PhotoClipScene:
+) -> ClipScene[PhotoDescription]:
     size, count = stage.size, len(base.times)
     parts = [Part(base.sequence, base.times[0], 0, 0.0)] if base.has_object else []
     for number, track in enumerate(tracks, start=1):
@@ -234,16 +216,16 @@ def _render(
     ]
     sentences = [_clip_sentences(facts, target, draws) for target in range(len(things))]
     absent = find_absent_sentences(facts, stage, places=False, draws=draws)
-    return PhotoClipScene(frames, label_maps, objects, facts, sentences, absent)
+    return ClipScene(frames, label_maps, objects, facts, sentences, absent)
 
 
-def _clip_sentences(facts: PhotoFacts, target: int, draws: Draws) -> list[PhotoSentence]:
+def _clip_sentences(facts: PhotoFacts, target: int, draws: Draws) -> list[Sentence[PhotoDescription]]:
     """Sentences about looks, which hold in every frame; words of motion are only added to what looks already tell."""
     sentences = []
     for one in find_photo_sentences(facts, target, ("attribute", "attribute"), draws):
         motion = facts.things[target].motion
         if motion is not None and draws.chance(0.35):
             meaning = replace(one.meaning, motion=motion)
-            one = PhotoSentence(word_photo(meaning, draws), meaning, "motion")
+            one = Sentence(word_photo(meaning, draws), meaning, "motion")
         sentences.append(one)
     return sentences

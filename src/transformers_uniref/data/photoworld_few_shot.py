@@ -8,8 +8,8 @@ import numpy as np
 
 from .photoworld_base import choose_base, crop_picture
 from .photoworld_images import ATTEMPTS, Composition, Stage, compose, pick_actor
+from .scenes import FewShotScene
 from .world_draws import Draws
-from .world_few_shot import FewShotScene
 
 
 def _scene(

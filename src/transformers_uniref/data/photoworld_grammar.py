@@ -29,6 +29,9 @@ from .world_grammar import (
     SUPERLATIVE_WORDS,
     Facts,
     Thing,
+    far_end,
+    superlative_words,
+    tail_words,
 )
 
 _CLEARLY_LARGER = 1.35
@@ -132,12 +135,7 @@ def _extreme(facts: PhotoFacts, head: _Sets, superlative: str) -> _Sets:
             winner, second = ranked[0], ranked[1]
         extents = sorted((facts.things[winner].extent, facts.things[second].extent))
         return (1 << winner, 1 << winner) if extents[1] > _CLEARLY_LARGER * extents[0] else unclear
-    sign = -1 if superlative in ("rightmost", "lowest") else 1
-    horizontal = superlative in ("leftmost", "rightmost")
-    values = {index: sign * (facts.things[index].x if horizontal else facts.things[index].y) for index in members}
-    least = min(values.values())
-    close = sum(1 << index for index, value in values.items() if value < least + 0.1)
-    return (close, close) if close.bit_count() == 1 else (0, close)
+    return far_end(facts.things, members, superlative)
 
 
 def denotation(description: PhotoDescription, facts: PhotoFacts) -> _Sets:
@@ -277,15 +275,9 @@ def word_photo(description: PhotoDescription, draws: Draws) -> str:
 
 
 def _noun_phrase(description: PhotoDescription, draws: Draws) -> str:
-    parts, tail = [], ""
-    superlative, colour = description.superlative, description.colour
-    if superlative is not None:
-        if superlative in SUPERLATIVE_PHRASES and draws.chance(0.4):
-            tail = " " + draws.choice(SUPERLATIVE_PHRASES[superlative])
-        else:
-            parts.append(draws.choice(SUPERLATIVE_WORDS[superlative]))
-    if colour is not None:
-        parts.append(draws.choice(COLOUR_WORDS.get(colour, (colour,))))
+    parts, tail = superlative_words(description.superlative, draws)
+    if description.colour is not None:
+        parts.append(draws.choice(COLOUR_WORDS.get(description.colour, (description.colour,))))
     parts.append(description.noun)
     if description.detail is not None:
         parts.append(description.detail)
@@ -293,16 +285,7 @@ def _noun_phrase(description: PhotoDescription, draws: Draws) -> str:
 
 
 def _tail(description: PhotoDescription, draws: Draws) -> str:
-    """Place, relation and motion, with a leading space."""
-    tail = ""
-    if description.place is not None:
-        tail += " " + draws.choice(PLACE_PHRASES[description.place])
-    if description.relation is not None:
-        name, anchor = description.relation
-        tail += " " + draws.choice(RELATION_PHRASES[name]) + " the " + _noun_phrase(anchor, draws)
-    if description.motion is not None:
-        tail += " " + draws.choice(MOTION_PHRASES[description.motion])
-    return tail
+    return tail_words(description.place, description.relation, description.motion, _noun_phrase, draws)
 
 
 def photo_vocabulary(names: Mapping[str, Names] = DAVIS_NAMES) -> list[str]:

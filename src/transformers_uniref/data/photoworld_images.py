@@ -32,6 +32,7 @@ from .photoworld_scene import (
     shows_enough,
     stack,
 )
+from .scenes import ImageScene, Sentence
 from .world_draws import Draws
 from .world_grammar import KINDS
 
@@ -60,15 +61,6 @@ class Stage:
     def plain(self) -> list[str]:
         """Sequences that show nothing nameable without a mask."""
         return [sequence for sequence in self.sequences if not self.names(sequence).clutter]
-
-
-@dataclass(frozen=True)
-class PhotoSentence:
-    """A wording, its meaning and its kind."""
-
-    text: str
-    meaning: PhotoDescription
-    kind: str
 
 
 @dataclass(frozen=True)
@@ -175,23 +167,27 @@ def describe_part(part: Part, thing: PhotoThing, layers: Layers) -> dict[str, An
     }
 
 
-def find_photo_sentences(facts: PhotoFacts, target: int, kinds: Sequence[str], draws: Draws) -> list[PhotoSentence]:
+def find_photo_sentences(
+    facts: PhotoFacts, target: int, kinds: Sequence[str], draws: Draws
+) -> list[Sentence[PhotoDescription]]:
     """At most one sentence a kind about one object, each true of it and of nothing else, in random order."""
     sentences = []
     for kind in draws.shuffled(kinds):
         meaning = find_photo_description(kind, target, facts, draws)
         if meaning is not None:
-            sentences.append(PhotoSentence(word_photo(meaning, draws), meaning, kind))
+            sentences.append(Sentence(word_photo(meaning, draws), meaning, kind))
     return sentences
 
 
-def find_absent_sentences(facts: PhotoFacts, stage: Stage, places: bool, draws: Draws) -> list[PhotoSentence]:
+def find_absent_sentences(
+    facts: PhotoFacts, stage: Stage, places: bool, draws: Draws
+) -> list[Sentence[PhotoDescription]]:
     """Up to two sentences that are true of nothing in the scene."""
     sentences = []
     for _ in range(_ABSENT_SENTENCES):
         meaning = find_absent_photo(facts, stage.all_names, places, draws)
         if meaning is not None:
-            sentences.append(PhotoSentence(word_photo(meaning, draws), meaning, "absent"))
+            sentences.append(Sentence(word_photo(meaning, draws), meaning, "absent"))
     return sentences
 
 
@@ -230,19 +226,7 @@ def choose_cast(draws: Draws, stage: Stage, base: Base, count: int, twins: float
     return cast[own:]
 
 
-@dataclass(frozen=True)
-class PhotoImageScene:
-    """A still scene with the meanings of its sentences, from which `PhotoWorld.image` makes plain values."""
-
-    image: np.ndarray
-    masks: np.ndarray
-    objects: list[dict[str, Any]]
-    facts: PhotoFacts
-    sentences: list[list[PhotoSentence]]
-    absent: list[PhotoSentence]
-
-
-def draw_photo_image(draws: Draws, stage: Stage, easy: bool) -> PhotoImageScene:
+def draw_photo_image(draws: Draws, stage: Stage, easy: bool) -> ImageScene[PhotoDescription]:
     """One still scene: a real crop, a real crop with pasted objects, or pasted objects alone.
 
     Raises:
@@ -271,7 +255,7 @@ def draw_photo_image(draws: Draws, stage: Stage, easy: bool) -> PhotoImageScene:
         things = things_of(stage, scene.layers, scene.parts)
         facts = PhotoFacts(things, scene.clutter)
         kinds = KINDS[:1] if easy else KINDS
-        return PhotoImageScene(
+        return ImageScene(
             scene.image,
             scene.masks(),
             [describe_part(part, thing, scene.layers) for part, thing in zip(scene.parts, things, strict=True)],

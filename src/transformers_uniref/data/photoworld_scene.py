@@ -13,7 +13,7 @@ from .photoworld_base import LEAST_PIXELS, choose_base, crop_picture
 from .photoworld_folder import CutOut, PhotoFolder
 from .photoworld_names import Names
 from .world_draws import Draws
-from .world_scene import LEAST_VISIBLE, Pose, draw_light
+from .world_scene import LEAST_VISIBLE, Pose, draw_light, overlap
 
 _LARGEST_BLOW_UP = 1.4
 _EXTENTS = (0.2, 0.58)
@@ -152,15 +152,6 @@ def shifted(raster: Raster, pose: Pose, size: int) -> Raster:
     return replace(raster, left=raster.left + dx, top=raster.top + dy, pose=place)
 
 
-def _overlap(left: int, top: int, shape: tuple[int, ...], size: int) -> tuple[tuple[slice, slice], ...] | None:
-    """The part of a patch inside the picture: slices of the picture and of the patch."""
-    x0, x1 = max(left, 0), min(left + shape[1], size)
-    y0, y1 = max(top, 0), min(top + shape[0], size)
-    if x0 >= x1 or y0 >= y1:
-        return None
-    return (slice(y0, y1), slice(x0, x1)), (slice(y0 - top, y1 - top), slice(x0 - left, x1 - left))
-
-
 @dataclass(frozen=True)
 class Occluder:
     """Something unnamed before everything else, such as a pole: alpha (size, size) and colours (size, size, 3)."""
@@ -207,7 +198,7 @@ def stack(
         owner[base_mask] = 0
         own = int(np.count_nonzero(base_mask))
     for number, raster in enumerate(rasters, start=1):
-        parts = _overlap(raster.left, raster.top, raster.solid.shape, size)
+        parts = overlap(raster.left, raster.top, raster.solid.shape, size)
         if parts:
             owner[parts[0]][raster.solid[parts[1]]] = number
     if occluder is not None:
@@ -312,10 +303,10 @@ def paint(
     for raster in rasters:
         dx, dy, strength = look.shadow
         step = max(1, round(size / 128))
-        cast = _overlap(raster.left + dx * step, raster.top + dy * step, raster.alpha.shape, size) if strength else None
+        cast = overlap(raster.left + dx * step, raster.top + dy * step, raster.alpha.shape, size) if strength else None
         if cast:
             canvas[cast[0]] *= 1 - (raster.alpha[cast[1]] * np.float32(strength))[..., None]
-        parts = _overlap(raster.left, raster.top, raster.alpha.shape, size)
+        parts = overlap(raster.left, raster.top, raster.alpha.shape, size)
         if parts:
             region = canvas[parts[0]]
             region += (raster.rgb[parts[1]] - region) * raster.alpha[parts[1]][..., None]

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .scenes import check_integer
 from .world_clips import draw_clip_scene
 from .world_draws import SPLITS, TASKS, Draws
 from .world_few_shot import FAMILIES, draw_few_shot_scene
@@ -25,14 +26,6 @@ from .world_shapes import NAMED_SHAPES, NOVEL_SHAPES
 from .world_textures import COLOURS
 
 __all__ = ["COLOURS", "FAMILIES", "KINDS", "NAMED_SHAPES", "NOVEL_SHAPES", "SPLITS", "World", "vocabulary"]
-
-
-def _check_integer(name: str, value: int, low: int) -> int:
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"{name} must be an integer, got {value!r} of type {type(value).__name__}")
-    if value < low:
-        raise ValueError(f"{name} must be at least {low}, got {value}")
-    return int(value)
 
 
 class World:
@@ -56,12 +49,12 @@ class World:
         if len(objects) != 2 or not 1 <= objects[0] <= objects[1] <= 8:
             raise ValueError(f"objects must be (least, largest) with 1 <= least <= largest <= 8, got {objects!r}")
         self.split = split
-        self.size = _check_integer("size", size, 64)
-        self.seed = _check_integer("seed", seed, 0)
+        self.size = check_integer("size", size, 64)
+        self.seed = check_integer("seed", seed, 0)
         self.objects = (int(objects[0]), int(objects[1]))
 
     def _draws(self, task: str, index: int) -> Draws:
-        return Draws(self.seed, SPLITS.index(self.split), TASKS.index(task), _check_integer("index", index, 0))
+        return Draws(self.seed, SPLITS.index(self.split), TASKS.index(task), check_integer("index", index, 0))
 
     def image(self, index: int, easy: bool = False) -> dict[str, Any]:
         """A still scene with referring sentences.
@@ -83,15 +76,7 @@ class World:
             - `sentence_kinds`: n lists of "attribute", "size", "place" or "relation".
             - `absent_sentences`: up to two sentences that are true of no object.
         """
-        scene = draw_image_scene(self._draws("image", index), self.split, self.size, self.objects, easy)
-        return {
-            "image": scene.image,
-            "masks": scene.masks,
-            "objects": scene.objects,
-            "sentences": [[one.text for one in group] for group in scene.sentences],
-            "sentence_kinds": [[one.kind for one in group] for group in scene.sentences],
-            "absent_sentences": [one.text for one in scene.absent],
-        }
+        return draw_image_scene(self._draws("image", index), self.split, self.size, self.objects, easy).values()
 
     def few_shot(self, index: int, shots: int = 1, novel: bool = False, family: str = "named") -> dict[str, Any]:
         """A query scene and annotated support scenes of one category.
@@ -114,15 +99,8 @@ class World:
             raise ValueError(f"family must be one of {FAMILIES}, got {family!r}")
         if novel and self.split == "train":
             raise ValueError("novel must be False for the train split: its scenes never show the held-out shapes")
-        _check_integer("shots", shots, 1)
-        scene = draw_few_shot_scene(self._draws("few_shot", index), self.split, self.size, shots, novel, family)
-        return {
-            "image": scene.image,
-            "mask": scene.mask,
-            "reference_images": scene.reference_images,
-            "reference_masks": scene.reference_masks,
-            "category": scene.category,
-        }
+        check_integer("shots", shots, 1)
+        return draw_few_shot_scene(self._draws("few_shot", index), self.split, self.size, shots, novel, family).values()
 
     def clip(self, index: int, frames: int = 8) -> dict[str, Any]:
         """A clip of 2 to 4 moving objects, no two of the same shape and colour.
@@ -147,16 +125,5 @@ class World:
             - `sentence_kinds`: {id: list of "attribute", "size" or "motion"}.
             - `absent_sentences`: up to two sentences that are true of no object of the clip.
         """
-        count = _check_integer("frames", frames, 1)
-        scene = draw_clip_scene(self._draws("clip", index), self.split, self.size, count)
-        numbered = list(enumerate(scene.sentences, start=1))
-        flat = scene.label_maps.reshape(count, -1)
-        return {
-            "frames": scene.frames,
-            "label_maps": scene.label_maps,
-            "visible": {number: (flat == number).any(1) for number, _ in numbered},
-            "objects": dict(enumerate(scene.objects, start=1)),
-            "sentences": {number: [one.text for one in group] for number, group in numbered},
-            "sentence_kinds": {number: [one.kind for one in group] for number, group in numbered},
-            "absent_sentences": [one.text for one in scene.absent],
-        }
+        count = check_integer("frames", frames, 1)
+        return draw_clip_scene(self._draws("clip", index), self.split, self.size, count).values()

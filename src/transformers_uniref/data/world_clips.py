@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
+from .scenes import ClipScene, Sentence
 from .world_backgrounds import paint_background
 from .world_draws import Draws
-from .world_grammar import Facts, Thing, find_description, word
-from .world_images import Sentence, absent_sentences
+from .world_grammar import Description, Facts, Thing, find_description, word
+from .world_images import absent_sentences
 from .world_scene import (
     LEAST_VISIBLE,
     Layout,
@@ -31,22 +32,12 @@ from .world_scene import (
 )
 from .world_textures import COLOURS
 
+Laid = TypeVar("Laid")
+
 MANNERS = ("bounce", "still", "sway", "cross", "leave", "return", "enter")
 MANNER_WEIGHTS = (0.34, 0.15, 0.12, 0.14, 0.09, 0.1, 0.06)
 _LEAST_PIXELS = 1 / 1400
 """Share of the picture below which an object's rest is not drawn: slivers of a few pixels are no object to track."""
-
-
-@dataclass(frozen=True)
-class ClipScene:
-    """A clip with the meanings of its sentences, from which `World.clip` makes plain values. Object k has id k + 1."""
-
-    frames: np.ndarray
-    label_maps: np.ndarray
-    objects: list[dict[str, Any]]
-    facts: Facts
-    sentences: list[list[Sentence]]
-    absent: list[Sentence]
 
 
 def reflect(value: float, low: float, high: float) -> float:
@@ -162,14 +153,36 @@ def _plan(draws: Draws, looks: Sequence[Look], size: int, count: int) -> tuple[l
 
 def _layout(looks: Sequence[Look], poses: Sequence[Pose], size: int) -> tuple[Layout, list[int]]:
     """The sprites of one frame that show more than a sliver, and which objects they are."""
-    members = list(range(len(looks)))
-    sprites = {index: make_sprite(looks[index], poses[index], size) for index in members}
-    least = _LEAST_PIXELS * size * size
+    sprites = [make_sprite(look, pose, size) for look, pose in zip(looks, poses, strict=True)]
+    return without_slivers(
+        lambda members: stack_sprites([sprites[index] for index in members], size),
+        lambda layout: layout.visible,
+        len(looks),
+        size,
+    )
+
+
+def without_slivers(
+    lay: Callable[[Sequence[int]], Laid], visible: Callable[[Laid], Sequence[int]], count: int, size: int
+) -> tuple[Laid, list[int]]:
+    """Lay objects over each other, and leave out whose rest is a sliver until none is.
+
+    Args:
+        lay: gives the layout of some of the objects.
+        visible: tells how many pixels each of them shows in it.
+        count: number of objects.
+        size: side of the picture in pixels.
+
+    Returns:
+        The layout, and which objects are in it.
+    """
+    members = list(range(count))
     while True:
-        layout = stack_sprites([sprites[index] for index in members], size)
-        enough = [index for index, pixels in zip(members, layout.visible, strict=True) if pixels >= least]
+        laid = lay(members)
+        shown = zip(members, visible(laid), strict=True)
+        enough = [index for index, pixels in shown if pixels >= _LEAST_PIXELS * size * size]
         if len(enough) == len(members):
-            return layout, members
+            return laid, members
         members = enough
 
 
@@ -184,7 +197,7 @@ def _camera(draws: Draws, size: int, count: int) -> list[tuple[int, int]]:
     return [(round(reflect(x + dx * t, 0, margin)), round(reflect(y + dy * t, 0, margin))) for t in range(count)]
 
 
-def draw_clip_scene(draws: Draws, split: str, size: int, count: int) -> ClipScene:
+def draw_clip_scene(draws: Draws, split: str, size: int, count: int) -> ClipScene[Description]:
     """One clip of `count` frames with 2 to 4 objects."""
     looks, paths = _plan(draws, _distinct_looks(draws, draws.weighted((2, 3, 4), (0.3, 0.4, 0.3))), size, count)
     camera = _camera(draws, size, count)
@@ -226,7 +239,7 @@ def draw_clip_scene(draws: Draws, split: str, size: int, count: int) -> ClipScen
     return ClipScene(frames, label_maps, objects, facts, sentences, absent)
 
 
-def _clip_sentences(facts: Facts, target: int, draws: Draws) -> list[Sentence]:
+def _clip_sentences(facts: Facts, target: int, draws: Draws) -> list[Sentence[Description]]:
     """Sentences about looks, which hold in every frame; words of motion are only added to what looks already tell."""
     sentences = []
     for kind in draws.shuffled(("attribute", "attribute", "size")):

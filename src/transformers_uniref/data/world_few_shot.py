@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from .scenes import FewShotScene
 from .world_backgrounds import paint_background
 from .world_draws import Draws
 from .world_scene import Look, draw_light, draw_look, draw_shadow, paint_layout, place_objects
@@ -16,17 +16,6 @@ from .world_textures import COLOURS
 FAMILIES = ("named", "random", "mixed")
 
 _TOO_SIMILAR = 0.72
-
-
-@dataclass(frozen=True)
-class FewShotScene:
-    """A query and its supports; see `World.few_shot`."""
-
-    image: np.ndarray
-    mask: np.ndarray
-    reference_images: np.ndarray
-    reference_masks: np.ndarray
-    category: str
 
 
 Category = tuple[str, Shape]

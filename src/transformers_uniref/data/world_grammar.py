@@ -7,16 +7,32 @@ object, so that borderline places never decide. [`word`] puts a description into
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Protocol
 
+from .scenes import Meaning
 from .world_draws import Draws
 from .world_scene import SIZES
 from .world_shapes import NAMED_SHAPES
 from .world_textures import COLOURS, TEXTURES
 
 KINDS = ("attribute", "size", "place", "relation")
+
+
+class Placed(Protocol):
+    """Anything with a place in image sides."""
+
+    @property
+    def x(self) -> float:
+        """From the left."""
+        ...
+
+    @property
+    def y(self) -> float:
+        """From the top."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -164,13 +180,17 @@ def _extreme(facts: Facts, head: int, superlative: str) -> _Sets:
         wanted = SIZES[0] if superlative.startswith("small") else SIZES[1]
         fitting = [index for index in members if facts.things[index].size == wanted]
         return (1 << fitting[0], 1 << fitting[0]) if len(fitting) == 1 else (0, head)
-    sign = -1 if superlative in ("rightmost", "lowest") else 1
-    horizontal = superlative in ("leftmost", "rightmost")
-    values = [(sign * (facts.things[i].x if horizontal else facts.things[i].y), i) for i in members]
-    least = min(values)[0]
-    close = [index for value, index in values if value < least + 0.1]
-    possible = sum(1 << index for index in close)
-    return (possible, possible) if len(close) == 1 else (0, possible)
+    return far_end(facts.things, members, superlative)
+
+
+def far_end(things: Sequence[Placed], members: Sequence[int], end: str) -> _Sets:
+    """Which of the members certainly and possibly is the leftmost (rightmost, topmost, lowest) thing."""
+    sign = -1 if end in ("rightmost", "lowest") else 1
+    horizontal = end in ("leftmost", "rightmost")
+    values = {index: sign * (things[index].x if horizontal else things[index].y) for index in members}
+    least = min(values.values())
+    close = sum(1 << index for index, value in values.items() if value < least + 0.1)
+    return (close, close) if close.bit_count() == 1 else (0, close)
 
 
 def denotation(description: Description, facts: Facts) -> _Sets:
@@ -462,14 +482,17 @@ def _as_question(description: Description, adjectives: Sequence[Sequence[str]], 
     return draws.choice(QUESTIONS).format(noun, predicate)
 
 
+def superlative_words(superlative: str | None, draws: Draws) -> tuple[list[str], str]:
+    """What is said of a superlative before the noun, and after it (with a leading space)."""
+    if superlative is None:
+        return [], ""
+    if superlative in SUPERLATIVE_PHRASES and draws.chance(0.4):
+        return [], " " + draws.choice(SUPERLATIVE_PHRASES[superlative])
+    return [draws.choice(SUPERLATIVE_WORDS[superlative])], ""
+
+
 def _noun_phrase(description: Description, draws: Draws) -> str:
-    parts, tail = [], ""
-    superlative = description.superlative
-    if superlative is not None:
-        if superlative in SUPERLATIVE_PHRASES and draws.chance(0.4):
-            tail = " " + draws.choice(SUPERLATIVE_PHRASES[superlative])
-        else:
-            parts.append(draws.choice(SUPERLATIVE_WORDS[superlative]))
+    parts, tail = superlative_words(description.superlative, draws)
     if description.size is not None:
         parts.append(draws.choice(SIZE_WORDS[description.size]))
     if description.texture is not None:
@@ -485,15 +508,25 @@ def _noun_phrase(description: Description, draws: Draws) -> str:
 
 
 def _tail(description: Description, draws: Draws) -> str:
-    """Place, relation and motion, with a leading space."""
+    return tail_words(description.place, description.relation, description.motion, _noun_phrase, draws)
+
+
+def tail_words(
+    place: str | None,
+    relation: tuple[str, Meaning] | None,
+    motion: str | None,
+    noun_phrase: Callable[[Meaning, Draws], str],
+    draws: Draws,
+) -> str:
+    """Place, relation and motion, with a leading space; `noun_phrase` words the other object of the relation."""
     tail = ""
-    if description.place is not None:
-        tail += " " + draws.choice(PLACE_PHRASES[description.place])
-    if description.relation is not None:
-        name, anchor = description.relation
-        tail += " " + draws.choice(RELATION_PHRASES[name]) + " the " + _noun_phrase(anchor, draws)
-    if description.motion is not None:
-        tail += " " + draws.choice(MOTION_PHRASES[description.motion])
+    if place is not None:
+        tail += " " + draws.choice(PLACE_PHRASES[place])
+    if relation is not None:
+        name, anchor = relation
+        tail += " " + draws.choice(RELATION_PHRASES[name]) + " the " + noun_phrase(anchor, draws)
+    if motion is not None:
+        tail += " " + draws.choice(MOTION_PHRASES[motion])
     return tail
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from .scenes import ImageScene, Sentence
 from .world_backgrounds import paint_background
 from .world_draws import Draws
 from .world_grammar import KINDS, Description, Facts, Thing, find_absent, find_description, word
@@ -15,15 +14,6 @@ from .world_scene import Layout, describe_object, draw_light, draw_shadow, paint
 
 _ABSENT_SENTENCES = 2
 _COUNT_WEIGHTS = (0.12, 0.24, 0.32, 0.32)
-
-
-@dataclass(frozen=True)
-class Sentence:
-    """A wording, its meaning and its kind."""
-
-    text: str
-    meaning: Description
-    kind: str
 
 
 def masks_of(layout: Layout, order: Sequence[int]) -> np.ndarray:
@@ -46,7 +36,7 @@ def facts_of(layout: Layout, masks: np.ndarray, order: Sequence[int]) -> Facts:
     return Facts(things)
 
 
-def find_sentences(facts: Facts, target: int, kinds: Sequence[str], draws: Draws) -> list[Sentence]:
+def find_sentences(facts: Facts, target: int, kinds: Sequence[str], draws: Draws) -> list[Sentence[Description]]:
     """At most one sentence of each kind about one object, each true of it and of no other, in random order."""
     sentences = []
     for kind in draws.shuffled(kinds):
@@ -56,7 +46,7 @@ def find_sentences(facts: Facts, target: int, kinds: Sequence[str], draws: Draws
     return sentences
 
 
-def absent_sentences(facts: Facts, draws: Draws, count: int = _ABSENT_SENTENCES) -> list[Sentence]:
+def absent_sentences(facts: Facts, draws: Draws, count: int = _ABSENT_SENTENCES) -> list[Sentence[Description]]:
     """Sentences of the same grammar that are true of no object, so `count` or fewer."""
     sentences = []
     for _ in range(count):
@@ -66,19 +56,9 @@ def absent_sentences(facts: Facts, draws: Draws, count: int = _ABSENT_SENTENCES)
     return sentences
 
 
-@dataclass(frozen=True)
-class ImageScene:
-    """A still scene with the meanings of its sentences, from which `World.image` makes plain values."""
-
-    image: np.ndarray
-    masks: np.ndarray
-    objects: list[dict[str, Any]]
-    facts: Facts
-    sentences: list[list[Sentence]]
-    absent: list[Sentence]
-
-
-def draw_image_scene(draws: Draws, split: str, size: int, counts: tuple[int, int], easy: bool) -> ImageScene:
+def draw_image_scene(
+    draws: Draws, split: str, size: int, counts: tuple[int, int], easy: bool
+) -> ImageScene[Description]:
     """One scene of `counts[0]` to `counts[1]` objects; easy ones have at most 3 and speak of looks alone."""
     low, high = (min(counts[0], 3), min(counts[1], 3)) if easy else counts
     choices = range(low, high + 1)

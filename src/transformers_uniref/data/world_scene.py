@@ -149,17 +149,19 @@ def moved(sprite: Sprite, pose: Pose, size: int) -> Sprite:
     return replace(sprite, left=left, top=top, pose=replace(sprite.pose, x=x, y=y))
 
 
-def _windows(sprite: Sprite, size: int) -> tuple[tuple[slice, slice], tuple[slice, slice]] | None:
-    """The part of a sprite inside the picture: slices of the picture and of the patch."""
-    extent = sprite.coverage.shape[0]
-    x0, x1 = max(sprite.left, 0), min(sprite.left + extent, size)
-    y0, y1 = max(sprite.top, 0), min(sprite.top + extent, size)
+def overlap(
+    left: int, top: int, shape: tuple[int, ...], size: int
+) -> tuple[tuple[slice, slice], tuple[slice, slice]] | None:
+    """The part of a patch inside the picture: slices of the picture and of the patch."""
+    x0, x1 = max(left, 0), min(left + shape[1], size)
+    y0, y1 = max(top, 0), min(top + shape[0], size)
     if x0 >= x1 or y0 >= y1:
         return None
-    return (
-        (slice(y0, y1), slice(x0, x1)),
-        (slice(y0 - sprite.top, y1 - sprite.top), slice(x0 - sprite.left, x1 - sprite.left)),
-    )
+    return (slice(y0, y1), slice(x0, x1)), (slice(y0 - top, y1 - top), slice(x0 - left, x1 - left))
+
+
+def _windows(sprite: Sprite, size: int) -> tuple[tuple[slice, slice], tuple[slice, slice]] | None:
+    return overlap(sprite.left, sprite.top, sprite.coverage.shape, size)
 
 
 def stack_sprites(sprites: Sequence[Sprite], size: int) -> Layout:

@@ -23,7 +23,8 @@ class UniRefConfig(ReferenceFusionConfig):
         attention_heads: heads of the deformable transformer.
         num_points: sampling points of a head on a level.
         ffn_dim: inner width of the feed-forward layers.
-        num_queries: two-stage proposals that become decoder queries.
+        num_queries: two-stage proposals that become decoder queries. An image needs at least as many positions on the
+            levels 8x to 64x: 300 queries need about 128 x 128 pixels, with fewer the released code fails as well.
         mask_channels: channels of the mask features (8 in the released code).
         matching: `"ota"` (released: several queries a target) or `"hungarian"` (one).
         mask_loss_type: `"focal"` (released) or `"bce"` (the paper's text).

@@ -111,7 +111,20 @@ class UniRefModel(ReferenceSegmentationMixin, UniRefPreTrainedModel):
     def run_transformer(
         self, features: VisualFeatures, fused: list[Tensor], image_indices: Tensor | None = None
     ) -> TransformerOutput:
-        """Fused maps of N entries to queries with boxes."""
+        """Fused maps of N entries to queries with boxes.
+
+        Raises:
+            ValueError: the images have fewer positions than the model has queries.
+        """
+        positions = sum(level.shape[-2] * level.shape[-1] for level in fused)
+        if positions < self.num_queries:
+            height, width = features.pixel_values.shape[-2:]
+            side = _least_square(self.num_queries)
+            raise ValueError(
+                f"pixel_values of {height}x{width} pixels have {positions} positions, fewer than the "
+                f"{self.num_queries} queries of this model (num_queries), which begin at one each; accepted: larger "
+                f"images, such as {side}x{side}. The processor resizes to larger ones unless its size was changed."
+            )
 
         def per_entry(maps: list[Tensor]) -> list[Tensor]:
             return maps if image_indices is None else [m[image_indices] for m in maps]
@@ -248,6 +261,14 @@ class UniRefModel(ReferenceSegmentationMixin, UniRefPreTrainedModel):
                 ]
             )
         return predictions
+
+
+def _least_square(num_queries: int) -> int:
+    """Side, a multiple of 32, of the smallest square image that has as many positions on the levels 8x to 64x."""
+    side = 32
+    while sum((-(-side // stride)) ** 2 for stride in (8, 16, 32, 64)) < num_queries:
+        side += 32
+    return side
 
 
 def _centres(references: Tensor, image_sizes: Tensor) -> Tensor:

@@ -205,7 +205,8 @@ class ReferenceSegmentationMixin(VideoPropagationMixin):
             frame: that frame.
 
         Raises:
-            ValueError: when inputs are missing or their shapes contradict each other.
+            ValueError: when inputs are missing, their shapes contradict each other, or images are too small for the
+                model's queries.
         """
         output_hidden_states = (
             self.config.output_hidden_states if output_hidden_states is None else output_hidden_states

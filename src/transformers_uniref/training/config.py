@@ -103,6 +103,8 @@ class SamplingConfig:
         clip_frames: length of a clip.
         photo_folder: folder of sequences with masks for a second domain, photographs; see `data/photoworld.py`.
         photo_share: share of training scenes that are drawn from it.
+        photo_validation: sequences of it that are never trained on and measured by the validation; empty: those that
+            [`PhotoWorld`] holds out by default.
     """
 
     objects_per_scene: int = 2
@@ -120,6 +122,7 @@ class SamplingConfig:
     clip_frames: int = 8
     photo_folder: str = ""
     photo_share: float = 0.0
+    photo_validation: list[str] = field(default_factory=list)
 
 
 @dataclass

@@ -73,7 +73,8 @@ class DatasetConfig:
             file, or a folder or pattern of Parquet files; or an id on the Hub. Rows keep to `data/schema.py`. A recipe
             leaves it empty for its user to set.
         subset, split, revision: which part of it; `subset` and `revision` on the Hub only.
-        streaming: read it in order, shuffled in blocks, instead of by index. Not for `fss`, which needs an index.
+        streaming: read it in order, shuffled in blocks, instead of by index. `fss` then takes its examples from the
+            same block (see `mixture.block`), and passes over rows whose category the block shows only once.
         samples: use only the first so many rows; 0: all.
         weight: how often it is drawn, relative to the others.
         batch_size: images of an optimiser step, over all processes and accumulated micro-batches.
@@ -176,11 +177,6 @@ class DatasetConfig:
             if clips != (WORLD_SOURCES[self.source] == "clips"):
                 needed = "world:clips" if clips else "world:stills"
                 raise ValueError(f"{where}.source: the task {self.task} needs {needed} here, got {self.source}")
-        if self.streaming and self.task == "fss":
-            raise ValueError(
-                f"{where}.streaming: fss finds its examples through an index of categories, which a stream has not; "
-                "set streaming: false"
-            )
 
     @property
     def is_clip(self) -> bool:
@@ -195,7 +191,8 @@ class MixtureConfig:
     Attributes:
         batches: batches of a step, each of a dataset of its own draw; the loss is their mean.
         aspect_grouping: batch portraits with portraits and landscapes with landscapes.
-        block: rows of a stream that are shuffled together and grouped by aspect, times its share of a batch.
+        block: rows of a stream that are held in memory, shuffled together and grouped by aspect, times its share of a
+            batch. For few-shot segmentation it has to be large enough to show categories more than once.
         max_bad_samples: samples that cannot be read are reported and replaced; more of them than this, in one process,
             end the run.
     """

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from .config_data import DatasetConfig
+
 TRACKERS = ("tensorboard", "wandb", "trackio")
 
 
@@ -102,7 +104,18 @@ class OptimizerConfig:
 
 @dataclass
 class ValidationConfig:
-    """A small fixed validation every `every` steps (0: never) with the averaged weights."""
+    """A small fixed validation every `every` steps (0: never) with the averaged weights.
+
+    Attributes:
+        images, few_shot, clips: held-out scenes of the drawn world, and as many of photographs where the run learns
+            from these; `clips` also of each of `datasets` that holds clips.
+        size: width and height of the scenes in pixels.
+        batch_size: scenes of a batch.
+        datasets: what else is measured, or all that is where the run itself is made of `datasets`. Sections as there;
+            rows are measured as they are, without crops, flips and colours, `batch_size` at a time. Their numbers are
+            called `NAME/ris/iou` and so on. Not streamed.
+        rows: rows of each of `datasets`, spread evenly over it; 0: all.
+    """
 
     every: int = 500
     images: int = 64
@@ -110,6 +123,26 @@ class ValidationConfig:
     clips: int = 8
     size: int = 128
     batch_size: int = 32
+    datasets: list[DatasetConfig] = field(default_factory=list)
+    rows: int = 64
+
+    def __post_init__(self) -> None:
+        least_of = {"every": 0, "images": 0, "few_shot": 0, "clips": 0, "size": 64, "batch_size": 1, "rows": 0}
+        for option, least in least_of.items():
+            if getattr(self, option) < least:
+                raise ValueError(f"validation.{option}: got {getattr(self, option)}; accepted: at least {least}")
+        names = [dataset.name for dataset in self.datasets]
+        for position, dataset in enumerate(self.datasets):
+            where = f"validation.datasets[{position}]"
+            if dataset.name == "photo" or names.count(dataset.name) > 1:
+                raise ValueError(
+                    f"{where}.name: got {dataset.name!r}; accepted: a name that is used once and not `photo`"
+                )
+            if dataset.streaming:
+                raise ValueError(
+                    f"{where}.streaming: rows are taken from all over the dataset; set streaming: false and `samples` "
+                    "or `split`, or save some rows of it to a folder"
+                )
 
 
 @dataclass

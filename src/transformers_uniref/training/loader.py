@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
+import functools
 import os
 import signal
-from collections.abc import Sequence
+import sys
+import threading
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -34,8 +38,41 @@ class StepDataset(Dataset):
         return self.mixtures[0].config.steps
 
 
-def prepare_worker(worker: int) -> None:
-    """Settings of a loader process."""
+_PR_SET_PDEATHSIG = 1
+"""Of Linux's prctl: the signal that this process gets when its parent ends."""
+
+
+def die_with_parent(parent: int) -> None:
+    """End this process when `parent` ends, however that happens. On Linux; elsewhere nothing is done.
+
+    A process that is killed by SIGKILL cannot tell its loader processes to stop, and they would wait for ever for
+    somebody to take what they have read.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    prctl = getattr(ctypes.CDLL(None, use_errno=True), "prctl", None)
+    if prctl is None or prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0) != 0:
+        return  # a sandbox that forbids it; PyTorch's own watch finds most of these cases, some seconds later
+    if os.getppid() != parent:  # it ended before the line above: no signal will come
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def worker_preparation() -> Callable[[int], None]:
+    """What a `DataLoader` that is made here and now calls in each of its processes."""
+    # The system's signal comes when the thread ends that made the process: only the main thread lives as long as all.
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    return functools.partial(prepare_worker, parent=os.getpid() if in_main_thread else 0)
+
+
+def prepare_worker(worker: int, parent: int = 0) -> None:
+    """Settings of a loader process.
+
+    Args:
+        worker: its number.
+        parent: process that it shall not outlive; 0: none is known.
+    """
+    if parent:
+        die_with_parent(parent)
     # An interruption of the whole process group is answered by the training process, which still needs this step.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -52,5 +89,5 @@ def step_loader(dataset: StepDataset, first_step: int, workers: int, prefetch: i
         sampler=range(first_step, len(dataset)),
         num_workers=workers,
         prefetch_factor=prefetch if workers else None,
-        worker_init_fn=prepare_worker,
+        worker_init_fn=worker_preparation(),
     )

@@ -43,7 +43,7 @@ from .rescaling import fit_to_machine
 from .resume_check import changed_options
 from .sample_pictures import entry_rows, write_sheet
 from .trackers import build_accelerator, start_trackers
-from .validation import Validation
+from .validation import Validation, validation_parts
 
 # Below this scale of the loss a gradient that overflows in half precision is no matter of the scale any more.
 SMALLEST_SCALE = 1.0
@@ -87,7 +87,7 @@ class TrainingRun:
         self.optimizer = build_optimizer(config.optimizer, self.model, [self.auxiliary])
         self.scheduler = build_scheduler(config.optimizer, self.optimizer, config.steps)
         self.ema = ExponentialMovingAverage(self.model, config.ema_decay)
-        self.validation = Validation(config.validation, config.sampling, config.seed, self.collator)
+        self.validation = Validation(validation_parts(config, self.collator), self.collator)
         self.step = 0
         self.skipped = 0
         self.overflows = 0
@@ -311,7 +311,9 @@ class TrainingRun:
             f"{parameters / 1e6:.2f} M parameters, {self.feed.summary}, device {self.device}, "
             f"{self.accelerator.num_processes} process(es), precision {self.accelerator.mixed_precision}"
         )
-        for line in [*([self.division] if self.division else []), *self.start_report]:
+        measured = [part.summary for part in self.validation.parts]
+        lines = [self.division, f"validation on {'; '.join(measured)}" if measured else "", *self.start_report]
+        for line in filter(None, lines):
             log.message(line)
         batches_of_steps = self.feed.steps(self.step, self.collator)
         means = RunningMeans()

@@ -5,7 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..modeling.losses.box_losses import cxcywh_to_xyxy, pairwise_iou_and_giou
 from .collation import Batch
+
+DETECTIONS = 100
+"""Best (query, class) pairs of an image that the recall looks at."""
 
 
 def mask_iou(first: Tensor, second: Tensor) -> Tensor:
@@ -26,7 +30,7 @@ def batch_measures(output, batch: Batch) -> list[tuple[str, float]]:
 
     `<task>/iou` and `<task>/right` (IoU of the best query's mask above 0.5, and above that with every other object) for
     present targets, `<task>/other` (IoU above 0.5 with another object), `<task>/score` for present and
-    `<task>/score_absent` for absent targets.
+    `<task>/score_absent` for absent targets. Detection has `detection/recall` instead of `right` and `other`.
     """
     predicted = output.pred_masks[:, 0].float() > 0
     scores = output.logits.float().sigmoid().amax(dim=(1, 2)).tolist()
@@ -39,6 +43,10 @@ def batch_measures(output, batch: Batch) -> list[tuple[str, float]]:
         if not present[entry]:
             values.append((f"{task}/score_absent", scores[entry]))
             continue
+        if task == "detection":
+            recall = box_recall(output.logits[entry], output.pred_boxes[entry], batch.inputs["labels"][entry])
+            values += [(f"{task}/recall", recall), (f"{task}/iou", ious[entry]), (f"{task}/score", scores[entry])]
+            continue
         others = shrink(batch.others[entry])
         best_other = float(mask_iou(predicted[entry][None], others).max()) if len(others) else 0.0
         values += [
@@ -49,3 +57,21 @@ def batch_measures(output, batch: Batch) -> list[tuple[str, float]]:
         if len(others):
             values.append((f"{task}/other", float(best_other > 0.5)))
     return values
+
+
+def box_recall(logits: Tensor, boxes: Tensor, label: dict[str, Tensor]) -> float:
+    """Share of an image's objects that one of its best `DETECTIONS` boxes meets: same class, IoU above 0.5.
+
+    Args:
+        logits: (Q, classes).
+        boxes: (Q, 4), centre and size as shares of the image.
+        label: `boxes` (n, 4) and `class_labels` (n,) of the objects.
+    """
+    if not len(label["boxes"]):
+        return 1.0
+    classes = logits.shape[1]
+    best = logits.float().flatten().topk(min(DETECTIONS, logits.numel())).indices
+    found = cxcywh_to_xyxy(boxes.float()[best // classes])
+    iou, _ = pairwise_iou_and_giou(cxcywh_to_xyxy(label["boxes"].float()), found)
+    same = label["class_labels"][:, None] == (best % classes)[None]
+    return float(((iou > 0.5) & same).any(1).float().mean())

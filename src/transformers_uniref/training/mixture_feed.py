@@ -21,7 +21,7 @@ from .collation import Batch, Collator
 from .config import TrainingConfig
 from .config_data import WORLD_SOURCES, check_shares
 from .dataset_source import IndexedDataset, open_dataset
-from .loader import prepare_worker
+from .loader import worker_preparation
 from .sample_makers import BatchKind, Material, UnusableRecordError, draw_kind, make_sample
 from .samples import Sample
 from .streams import Stream
@@ -163,7 +163,10 @@ class StepPreparation(Dataset):
         wanted = len(self.share(config.batch_size, purpose[2]))
 
         def material(row: Row, sample_id: str, seed: tuple[int, ...]) -> Material:
-            return Material(config, Record(row, sample_id), kind, self._rng(_SAMPLE, *seed))
+            rng = self._rng(_SAMPLE, *seed)
+            return Material(
+                config, Record(row, sample_id), kind, rng, stream.place(row), stream.record, stream.categories
+            )
 
         samples = []
         for position, row in enumerate(stream.take()[:wanted]):
@@ -343,7 +346,7 @@ class MixtureFeed:
             sampler=range(first_step, self.config.steps),
             num_workers=workers,
             prefetch_factor=self.config.prefetch if workers else None,
-            worker_init_fn=prepare_worker,
+            worker_init_fn=worker_preparation(),
         )
         if not workers or threading.current_thread() is not threading.main_thread():
             return iter(loader)

@@ -3,10 +3,14 @@
 The shuffle buffer of `datasets` is lost when a stream is resumed. Here the rows of a block are shuffled by a seed that
 follows from the block's number, so a position is the state of the stream at the block's begin and the number of batches
 that the block has given: a resumed stream reads its block once more. A block ends with its epoch.
+
+Few-shot segmentation finds its examples in the block too: memory stays bounded, nothing is read twice, and the state
+stays small. An index over a first pass would tell where examples are, but a stream cannot go there.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +18,10 @@ import numpy as np
 
 from ..data.schema import Record, Row
 from .config_data import DatasetConfig
+from .episodes import CategoryIndex
 from .questions import usable
+
+logger = logging.getLogger(__name__)
 
 
 class Stream:
@@ -61,6 +68,9 @@ class Stream:
         self._batches: list[list[Row]] = []
         self._begin: dict[str, Any] = {"epoch": 0, "dataset": None}
         self._epoch_is_empty = True
+        self.pool: list[Row] = []
+        self.categories: CategoryIndex | None = None
+        self._warned = False
 
     def take(self) -> list[Row]:
         """The next `batch_size` rows. Every row of the lane comes once an epoch.
@@ -74,6 +84,15 @@ class Stream:
             self._given = 0
         self._given += 1
         return self._batches[self._given - 1]
+
+    def place(self, row: Row) -> int:
+        """Number of a row of the present block, for `categories` and `record`; 0 where examples are not sought."""
+        return next((position for position, other in enumerate(self.pool) if other is row), 0)
+
+    def record(self, position: int) -> Record:
+        """Row `position` of the present block."""
+        row = self.pool[position]
+        return Record(row, f"{self.config.name}:{row.get('sample_id') or '?'}")
 
     def spare(self, rng: np.random.Generator) -> Row:
         """Some row of the present block, to replace one that cannot be read."""
@@ -114,11 +133,44 @@ class Stream:
         rows = self._read(self.block * self.batch_size)
         while not rows:  # the block began where the epoch had ended
             rows = self._read(self.block * self.batch_size)
+        if self.config.task == "fss":
+            rows = self._with_examples(rows)
         missing = -len(rows) % self.batch_size
+        if self.config.task == "fss":
+            # A row of the next epoch would not find its examples here.
+            repeated = [rows[position % len(rows)] for position in range(missing)]
+            self._batches = self._arranged(rows, repeated)
+            return
         filler: list[Row] = []
         while len(filler) < missing:
             filler += self._read(missing - len(filler))
         self._batches = self._arranged(rows, filler)
+
+    def _with_examples(self, rows: list[Row]) -> list[Row]:
+        """The rows whose category another row of the block shows; further rows are read until there are any."""
+        last_epoch = self._epoch + 2
+        while True:
+            self.pool = rows
+            self.categories = CategoryIndex([CategoryIndex.categories_of(Record(row)) for row in rows])
+            found = [row for position, row in enumerate(rows) if self.categories.with_examples(position)]
+            block = self.block * self.batch_size
+            if len(found) * 2 < len(rows) and not self._warned:
+                self._warned = True
+                logger.warning(
+                    "dataset %r: only %d of %d rows of a block of the stream show a category that another one shows, "
+                    "and the others are passed over; raise mixture.block, or order the rows by category",
+                    self.config.name,
+                    len(found),
+                    len(rows),
+                )
+            if found:
+                return found
+            if self._epoch >= last_epoch:
+                raise ValueError(
+                    f"dataset {self.config.name!r}: no category is shown by two rows of a block of {block} of this "
+                    "part of the stream; raise mixture.block, order the rows by category, or set streaming: false"
+                )
+            rows = self._read(block)
 
     def _read(self, count: int) -> list[Row]:
         """The next `count` usable rows, or those that are left of the epoch; then the next one begins."""
@@ -146,7 +198,7 @@ class Stream:
     def _arranged(self, rows: list[Row], filler: list[Row]) -> list[list[Row]]:
         """Shuffled, and cut into batches of one aspect; what remains of both comes in mixed batches.
 
-        `filler` belongs to the next epoch and completes the last batch.
+        `filler` (of the next epoch, or repeated) completes the last batch.
         """
         rng = np.random.default_rng((*self.seed, self._number))
         shuffled = [rows[int(position)] for position in rng.permutation(len(rows))]

@@ -42,6 +42,10 @@ def build_accelerator(config: TrainingConfig, output: str | Path) -> Accelerator
         )
     except ValueError as error:
         raise ValueError(f"mixed_precision: got {config.mixed_precision!r}; {error}") from error
+    if accelerator.device.type == "cpu" and accelerator.mixed_precision == "fp16":
+        # Accelerate would train in single precision without a word; PyTorch has both parts for CPUs.
+        accelerator.native_amp = True
+        accelerator.scaler = torch.amp.GradScaler("cpu")
     if accelerator.num_processes != launched:
         raise ValueError(
             f"processes: {launched} were launched, but Accelerate sees {accelerator.num_processes}: each would be a "
@@ -51,15 +55,28 @@ def build_accelerator(config: TrainingConfig, output: str | Path) -> Accelerator
     return accelerator
 
 
+_LAUNCHED_AS = {
+    "ACCELERATE_USE_FSDP": DistributedType.FSDP,
+    "ACCELERATE_USE_DEEPSPEED": DistributedType.DEEPSPEED,
+    "ACCELERATE_USE_MEGATRON_LM": DistributedType.MEGATRON_LM,
+}
+
+
 def refuse_sharding(kind: DistributedType) -> None:
     """Refuse what this loop does not do, rather than train with whole copies under another name.
+
+    Args:
+        kind: what Accelerate made of the launch. On CPUs it drops a request for sharding silently, so the launcher's
+            environment is asked too.
 
     Raises:
         ValueError: Accelerate was launched for sharded parameters or moments.
     """
-    if kind in (DistributedType.FSDP, DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM):
+    wanted = [kind, *(of for name, of in _LAUNCHED_AS.items() if os.environ.get(name, "").lower() == "true")]
+    sharded = [of for of in wanted if of in _LAUNCHED_AS.values()]
+    if sharded:
         raise ValueError(
-            f"accelerate: launched with {kind.value}; `uniref train` keeps the whole model in every process: use "
+            f"accelerate: launched with {sharded[0].value}; `uniref train` keeps the whole model in every process: use "
             "training/accelerate/ddp.yaml, or train with transformers.Trainer, which shards"
         )
 

@@ -26,15 +26,19 @@ class WorldSource:
     Args:
         sampling: shares and counts.
         seed: seed of the world.
-        split: train, validation or test. Photographs join the train split alone, so that what is measured stays the
-            same.
+        split: train, validation or test; there is no test split of photographs.
+        photo_share: share of scenes that are drawn from photographs; `None`: that of `sampling` for the train split and
+            none for the others, so that what is measured on the drawn world stays the same.
     """
 
-    def __init__(self, sampling: SamplingConfig, seed: int = 0, split: str = "train") -> None:
+    def __init__(
+        self, sampling: SamplingConfig, seed: int = 0, split: str = "train", photo_share: float | None = None
+    ) -> None:
         self.sampling = sampling
         self.seed = seed
         self.split = split
-        self.photo_share = sampling.photo_share if split == "train" else 0.0
+        of_split = sampling.photo_share if split == "train" else 0.0
+        self.photo_share = of_split if photo_share is None else photo_share
         self._worlds: dict[tuple[int, bool], Any] = {}
         self._photographs: Any = None
 
@@ -60,11 +64,21 @@ class WorldSource:
         return World(split=self.split, size=size, seed=self.seed)
 
     def _photo_world(self, size: int) -> Any:
-        from ..data.photoworld import PhotoFolder, PhotoWorld
+        from ..data.photoworld import PhotoWorld
+
+        held_out = self.held_out_photographs()
+        return PhotoWorld(self._photographs, split=self.split, size=size, seed=self.seed, validation=held_out)
+
+    def held_out_photographs(self) -> list[str]:
+        """The sequences that training does not show; empty where the folder is too small to hold any out."""
+        from ..data.photoworld import PhotoFolder, held_out
 
         # All sizes share the decoded frames.
         self._photographs = self._photographs or PhotoFolder(self.sampling.photo_folder)
-        return PhotoWorld(self._photographs, split=self.split, size=size, seed=self.seed)
+        try:
+            return held_out(sorted(self._photographs.sequences), self.sampling.photo_validation or None)
+        except ValueError as error:
+            raise ValueError(f"sampling.photo_validation: {str(error).removeprefix('validation: ')}") from error
 
     def draw(self, plan: ScenePlan) -> Sample:
         """Draw the planned scene; one that offers no entry is replaced by another."""
