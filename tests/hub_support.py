@@ -34,7 +34,9 @@ def hub_for_this_process(home: Path) -> Iterator[HubServer]:
         yield hub
 
 
-def run_python(code: str, home: Path, hub: HubServer | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+def run_python(
+    code: str, home: Path, hub: HubServer | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Runs code in a new process whose Hub is the server, or that is offline, with its cache in `home`."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "TRANSFORMERS_"))}
     settings = {"HF_HOME": str(home), "HF_HUB_CACHE": str(home / "hub"), "PYTHONPATH": str(SOURCE)}
