@@ -77,10 +77,8 @@ class RequestHandler(BaseHTTPRequestHandler):
     """One request."""
 
     protocol_version = "HTTP/1.1"
+    log_message = lambda *_: None  # noqa: E731  (silent)
     hub: HubServer
-
-    def log_message(self, format: str, *arguments: Any) -> None:
-        """Silent."""
 
     def answer(self) -> None:
         method, body = self.command, self.read_body()
@@ -95,28 +93,19 @@ class RequestHandler(BaseHTTPRequestHandler):
                     return self.send_error_json(status, message)
             if method == "PUT" and path.startswith("/lfs-upload/"):
                 return self.put_blob(self.segments[-1], body)
-            if method == "POST" and not self.may_write():
+            self.may_write = self.headers.get("Authorization") == f"Bearer {self.hub.token}"
+            if method == "POST" and not self.may_write:
                 return self.send_error_json(401, "Invalid credentials in Authorization header")
             self.route(method, path, query, body)
 
     do_HEAD = do_GET = do_POST = do_PUT = answer
 
     def read_body(self) -> bytes:
-        if self.headers.get("Transfer-Encoding") == "chunked":
-            pieces = []
-            while size := int(self.rfile.readline(), 16):
-                pieces.append(self.rfile.read(size))
-                self.rfile.readline()
-            self.rfile.readline()
-            return b"".join(pieces)
         return self.rfile.read(int(self.headers.get("Content-Length") or 0))
-
-    def may_write(self) -> bool:
-        return self.headers.get("Authorization") == f"Bearer {self.hub.token}"
 
     def route(self, method: str, path: str, query: dict[str, list[str]], body: bytes) -> None:
         if path == "/api/whoami-v2":
-            if not self.may_write():
+            if not self.may_write:
                 return self.send_error_json(401, "Invalid username or password.")
             return self.send_json({"name": USER, "type": "user", "orgs": []})
         if path == "/api/validate-yaml":
@@ -136,17 +125,15 @@ class RequestHandler(BaseHTTPRequestHandler):
         answer = {"url": f"{self.hub.url}/{repo_id}", "name": repo_id}
         if repo_id in self.hub.repositories:
             return self.send_json({**answer, "error": "You already created this model repo"}, status=409)
-        private = wanted.get("visibility") == "private" or bool(wanted.get("private"))
-        self.hub.repositories[repo_id] = Repository(private)
-        self.hub.repositories[repo_id].commit("main", {".gitattributes": b""}, "initial commit")
+        repository = self.hub.repositories[repo_id] = Repository(wanted.get("visibility") == "private")
+        repository.commit("main", {".gitattributes": b""}, "initial commit")
         self.send_json(answer)
 
     def repository(self, repo_id: str) -> Repository | None:
         """The repository, or None after an error was sent: a private one is not there for strangers."""
         found = self.hub.repositories.get(repo_id)
-        if found is None or (found.private and not self.may_write()):
-            self.send_error_json(401 if found is None else 404, "Repository not found", "RepoNotFound")
-            return None
+        if found is None or (found.private and not self.may_write):
+            return self.send_error_json(401 if found is None else 404, "Repository not found", "RepoNotFound")
         return found
 
     def api(self, repo_id: str, rest: list[str], query: dict[str, list[str]], body: bytes) -> None:
@@ -223,8 +210,8 @@ class RequestHandler(BaseHTTPRequestHandler):
         number = sum(name.startswith("refs/pr/") for name in repository.refs) + 1
         target = f"refs/pr/{number}" if pull else ref
         oid = repository.commit(target, files, message)
-        answer = {"commitUrl": f"{self.hub.url}/{repo_id}/commit/{oid}", "commitOid": oid}
-        self.send_json({**answer, "pullRequestUrl": f"{self.hub.url}/{repo_id}/discussions/{number}" if pull else None})
+        url, pull_request = f"{self.hub.url}/{repo_id}/commit/{oid}", f"{self.hub.url}/{repo_id}/discussions/{number}"
+        self.send_json({"commitUrl": url, "commitOid": oid, "pullRequestUrl": pull_request if pull else None})
 
     def resolve_file(self, repo_id: str, revision: str, name: str) -> None:
         repository = self.repository(repo_id)
@@ -246,8 +233,7 @@ class RequestHandler(BaseHTTPRequestHandler):
 
     def send_error_json(self, status: int, message: str, code: str = "", headers: dict[str, str] | None = None) -> None:
         marks = {"X-Error-Code": code, "X-Error-Message": message} if code else {}
-        answer = json.dumps({"error": message}).encode()
-        self.send_bytes(status, answer, {**marks, **(headers or {})})
+        self.send_bytes(status, json.dumps({"error": message}).encode(), {**marks, **(headers or {})})
 
     def send_bytes(self, status: int, content: bytes, headers: dict[str, str]) -> None:
         self.send_response(status)

@@ -14,13 +14,13 @@ mask = Image.new("L", image.size)
 ImageDraw.Draw(mask).ellipse((40, 60, 160, 180), fill=255)"""
 
 WORLD_CODE = """\
-import transformers_uniref  # makes Transformers know the model
 from transformers import pipeline
-from transformers_uniref.data import World
+
+from transformers_uniref.data import World  # the import also makes Transformers know the tasks
 
 scene = World(split="test", seed=1000).image(0)
 sentence = next(sentences[0] for sentences in scene["sentences"] if sentences)
-[found] = pipeline("referring-segmentation"{model})(scene["image"], text=sentence)
+[found] = pipeline("referring-segmentation")(scene["image"], text=sentence)
 found["mask"].save("mask.png")
 print(sentence, found["score"], found["box"])"""
 

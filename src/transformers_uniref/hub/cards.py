@@ -112,7 +112,7 @@ def render_card(folder: ModelFolder, repo_id: str, license: str, revision: str |
         license_text=_license(folder, license),
         citation=read_template("citation.bib").strip(),
     )
-    return str(card)
+    return f"{str(card).rstrip()}\n"
 
 
 def complete_card(text: str, folder: ModelFolder, repo_id: str, license: str) -> str:

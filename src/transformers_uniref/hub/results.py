@@ -73,6 +73,7 @@ def eval_results(evaluation: dict[str, Any]) -> list[EvalResult]:
             task_name=TASKS[section],
             dataset_type=f"transformers_uniref.data.{settings.get('dataset', 'world').title()}",
             dataset_name="scenes of the procedural world",
+            dataset_config=TASKS[section],  # tells the tasks' entries apart
             dataset_split=settings.get("split", "test"),
             dataset_args=arguments or None,
             metric_type=_METRICS.get(name.split("_")[0], name),

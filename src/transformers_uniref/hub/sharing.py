@@ -50,8 +50,11 @@ class SavedWhole:
         with saving_into(save_directory) as staged:
             try:
                 saved = super().save_pretrained(str(staged), **kwargs)  # type: ignore[misc]
-            except SafetensorError as error:
-                raise OSError(f"weights could not be written into {save_directory}: {error}") from error
+            except Exception as error:
+                # The libraries that write weights and tokenizers have errors of their own for a full disk.
+                if isinstance(error, SafetensorError) or type(error) is Exception:
+                    raise OSError(f"{save_directory} could not be written: {error}") from error
+                raise
             written = {path.name for path in staged.iterdir()}
         if any(_WEIGHTS.fullmatch(name) for name in written):
             _remove_older_weights(Path(save_directory), written)
