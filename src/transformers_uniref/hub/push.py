@@ -94,7 +94,12 @@ def push_to_hub(
         PushError: with one line that says what is wrong. Nothing was sent then, but perhaps an empty repository made.
     """
     secret = find_token(token)
-    commit = {"private": private, "revision": revision, "create_pr": create_pr, "message": commit_message}
+    commit: dict[str, Any] = {
+        "private": private,
+        "revision": revision,
+        "create_pr": create_pr,
+        "message": commit_message,
+    }
     commit["description"] = commit_description
     if not isinstance(what, (str, os.PathLike)):
         with tempfile.TemporaryDirectory(prefix="uniref-push-") as folder:
@@ -247,7 +252,7 @@ def _license_in(card: str | None) -> str | None:
         return None
     from huggingface_hub import ModelCard
 
-    return ModelCard(card, ignore_metadata_errors=True).data.license
+    return ModelCard(card, ignore_metadata_errors=True).data.to_dict().get("license")
 
 
 def _with_base_model(found: ModelFolder) -> bytes:

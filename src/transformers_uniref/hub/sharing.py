@@ -1,4 +1,4 @@
-"""What configurations, models and processors have in common as things that are saved and pushed."""
+"""What configurations, models and processors have in common as things that are saved; processors are pushed, too."""
 
 # mypy: disable-error-code="misc"
 # The mixins call the `save_pretrained` of the Transformers class that stands behind them.
@@ -40,16 +40,17 @@ class SavedWhole:
         Raises:
             OSError: nothing was written, because of what the error says.
         """
-        pushing = _push_options(save_directory, kwargs) if push_to_hub else {}
-        saved = self._save_whole(save_directory, **kwargs)
+        pushing = push_options(save_directory, kwargs) if push_to_hub else {}
+        saved = self.save_whole(save_directory, **kwargs)
         if push_to_hub:
             self.push_to_hub(**pushing)  # type: ignore[attr-defined]
         return saved
 
-    def _save_whole(self, save_directory: str | os.PathLike[str], **kwargs: Any) -> Any:
+    def save_whole(self, save_directory: str | os.PathLike[str], **kwargs: Any) -> Any:
+        """What `save_pretrained` of Transformers writes, all or nothing."""
         with saving_into(save_directory) as staged:
             try:
-                saved = super().save_pretrained(str(staged), **kwargs)  # type: ignore[misc]
+                saved = super().save_pretrained(str(staged), **kwargs)
             except Exception as error:
                 # The libraries that write weights and tokenizers have errors of their own for a full disk.
                 if isinstance(error, SafetensorError) or type(error) is Exception:
@@ -62,56 +63,6 @@ class SavedWhole:
         if isinstance(saved, (list, tuple)):
             return [str(save_directory) + str(path).removeprefix(str(staged)) for path in saved]
         return saved
-
-
-class SharedModel(SavedWhole):
-    """A model that is saved whole, and pushed with its card and its processor."""
-
-    def save_pretrained(  # type: ignore[override]
-        self,
-        save_directory: str | os.PathLike[str],
-        is_main_process: bool = True,
-        state_dict: dict[str, Any] | None = None,
-        push_to_hub: bool = False,
-        **kwargs: Any,
-    ) -> None:
-        """Saves weights and configuration into a folder, whole or not at all. See `PreTrainedModel.save_pretrained`.
-
-        Args:
-            save_directory: made if it is missing.
-            is_main_process: whether this process is the one that writes.
-            state_dict: other weights than the model's own.
-            push_to_hub: also push the model, to `repo_id` (default: the folder's name).
-            **kwargs: for Transformers (`max_shard_size`, `variant`, `save_original_format`, ...); with `push_to_hub`
-                also the arguments of `push_to_hub`.
-
-        Raises:
-            OSError: nothing was written, because of what the error says.
-        """
-        pushing = _push_options(save_directory, kwargs) if push_to_hub else {}
-        options = {"is_main_process": is_main_process, "state_dict": state_dict, **kwargs}
-        here = self.should_save_on_this_rank(is_main_process)  # type: ignore[attr-defined]
-        if kwargs.get("distributed_checkpoint") or not here:
-            # Several processes write into one folder, or this one does not write: there is nothing to move.
-            super(SavedWhole, self).save_pretrained(save_directory, **options)  # type: ignore[misc]
-        else:
-            self._save_whole(save_directory, **options)
-        if push_to_hub and here:
-            self.push_to_hub(**pushing)
-
-    def push_to_hub(self, repo_id: str, **options: Any) -> Any:
-        """Uploads weights, configuration and a model card in one commit.
-
-        Args:
-            repo_id: "NAMESPACE/NAME", or "NAME" in the namespace of the token's owner.
-            **options: those of `transformers_uniref.push_to_hub`: `processor`, `license`, `private`, `revision`, ...
-
-        Returns:
-            The `CommitInfo` of `huggingface_hub`.
-        """
-        from .push import push_to_hub
-
-        return push_to_hub(self, repo_id, **options)
 
 
 class SharedProcessor(SavedWhole):
@@ -127,7 +78,7 @@ class SharedProcessor(SavedWhole):
         return push_to_hub(self, repo_id, **options)
 
 
-def _push_options(save_directory: str | os.PathLike[str], kwargs: dict[str, Any]) -> dict[str, Any]:
+def push_options(save_directory: str | os.PathLike[str], kwargs: dict[str, Any]) -> dict[str, Any]:
     """Takes out of the arguments of `save_pretrained` what is for `push_to_hub`."""
     options = {name: kwargs.pop(name) for name in (*_COMMIT_OPTIONS, "token") if name in kwargs}
     return {"repo_id": kwargs.pop("repo_id", Path(save_directory).name), **options}
