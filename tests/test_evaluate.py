@@ -19,6 +19,7 @@ from transformers_uniref.evaluation.definitions import CLIP_FRAMES, DEFINITIONS
 from transformers_uniref.evaluation.tally import Tally
 from transformers_uniref.evaluation.world import FEW_SHOT_TESTS, evaluate_world
 from transformers_uniref.evaluation.world_questions import clip_questions, picture_questions
+from transformers_uniref.hub.provenance import weights_fingerprint
 
 SIZE, SEED, IMAGES, CLIPS = 64, 3, 8, 3
 LOW_IS_RIGHT = {"empty_text_miou", "empty_mask_miou"}
@@ -270,6 +271,7 @@ def test_the_command_prints_every_measure_as_json(folder: Path, capsys: pytest.C
     assert result["settings"]["seed"] == 5 and result["settings"]["images"] == 2
     # The gate is the one that the model's folder names.
     assert result["settings"]["threshold"] == 0.25
+    assert result["settings"]["weights"] == weights_fingerprint(folder)
     assert "ris.miou" in shown.err and "measured in" in shown.err
 
 

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
+import pytest
+from huggingface_hub import ModelCard
+
 from transformers_uniref.hub.world_card import WANTED, measured_table, render_world_card
 
 
@@ -32,7 +38,22 @@ def test_the_card_names_what_falls_short():
         images=400,
         clips=100,
     )
-    assert card.startswith("---\nlibrary_name: transformers")
+    assert card.startswith("---\n")
+    data = ModelCard(card).data
+    assert (data.library_name, data.license, data.pipeline_tag) == ("transformers", "apache-2.0", "image-segmentation")
+    assert {result.metric_name: result.metric_value for result in data.eval_results}["vos.jf"] == 0.5
     assert "| VOS J&F | at least 0.92 | 0.500 |" in card
     assert "**Short of what is wanted:** VOS J&F." in card
     assert "8.1 M parameters" in card and "Trained for 3 steps." in card
+    assert "{{" not in card
+
+
+def test_the_code_in_the_card_runs_as_pasted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    numbers = dict.fromkeys(("parameters", "text_length", "vocabulary", "seed", "images", "clips"), 1)
+    card = render_world_card("uniref-pp", evaluation(met=True), training="", **numbers)
+    (code,) = re.findall(r"```python\n(.*?)\n```", card, flags=re.DOTALL)
+    exec(compile(code, "card", "exec"), {})
+    assert (tmp_path / "mask.png").is_file() and capsys.readouterr().out

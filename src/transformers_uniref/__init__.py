@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .registration import register
 
 if TYPE_CHECKING:
+    from .hub.push import push_to_hub
     from .modeling.configuration_uniref import UniRefConfig
     from .modeling.configuration_uniref_sam import UniRefSamConfig
     from .modeling.modeling_uniref import UniRefModel
@@ -45,6 +46,7 @@ __all__ = [
     "VideoObjectSegmentationPipeline",
     "VideoOutput",
     "__version__",
+    "push_to_hub",
 ]
 
 _MODULE_OF = {
@@ -62,6 +64,7 @@ _MODULE_OF = {
     "UniRefVideoSession": ".modeling.video_session",
     "VideoOutput": ".modeling.video_session",
     "VideoObjectSegmentationPipeline": ".pipelines.video_object_segmentation",
+    "push_to_hub": ".hub.push",
 }
 
 

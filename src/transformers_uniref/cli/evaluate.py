@@ -55,8 +55,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Prints a table to standard output; with `--json` the result there, and the table to standard error."""
     from ..evaluation.answers import ModelAnswers
     from ..evaluation.world import evaluate_world
+    from ..hub.provenance import weights_fingerprint
     from .errors import UserError
-    from .loading import load_model_and_processor
+    from .loading import load_model_and_processor, model_folder
 
     if arguments.threshold is not None and not 0 <= arguments.threshold <= 1:
         raise UserError(f"--threshold must be between 0 and 1, got {arguments.threshold}")
@@ -77,6 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
         progress=True,
     )
     report.settings["model"] = arguments.model or DEFAULT_CHECKPOINT.name
+    report.settings["weights"] = weights_fingerprint(model_folder(arguments.model))
     print(report.table(), file=sys.stderr if arguments.json else sys.stdout)
     print(f"measured in {time.perf_counter() - started:.0f} seconds", file=sys.stderr)
     if arguments.json:

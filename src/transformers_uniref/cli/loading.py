@@ -58,6 +58,16 @@ def checkpoint_location(given: str | None) -> str:
     return given
 
 
+def model_folder(model: str | None) -> Path:
+    """The folder on this machine that a model was loaded from: the one given, or its place in the cache of the Hub."""
+    from transformers.utils import cached_file
+
+    location = checkpoint_location(model)
+    if Path(location).is_dir():
+        return Path(location)
+    return Path(str(cached_file(location, "config.json", local_files_only=True))).parent
+
+
 def load_model_and_processor(model: str | None, device: str | None = None) -> tuple[Any, Any]:
     """Loads a model, ready to predict, and its processor.
 

@@ -21,6 +21,7 @@ from ..modeling.configuration_uniref import UniRefConfig
 from ..modeling.configuration_uniref_sam import UniRefSamConfig
 from ..processors.processing_uniref import UniRefProcessor
 from .key_mapping import Drop, Duplicate, Move, place
+from .provenance import Provenance, converted, write_provenance
 from .sam_variants import infer_sam_config, is_sam_variant
 from .variants import CheckpointError, apply_overrides, check_is_uniref, infer_config
 
@@ -255,14 +256,14 @@ def convert_checkpoint(
         model = AutoModel.from_config(config)
     state, account = convert_state_dict(original, model.state_dict())
     model.load_state_dict(state, strict=True, assign=True)
-    save_folder(model, make_processor(config, tokenizer), output)
+    save_folder(model, make_processor(config, tokenizer), output, converted(path))
     account.variant = config.to_diff_dict()
     account.output_dir = str(output)
     return account
 
 
-def save_folder(model: Any, processor: UniRefProcessor, output: Path) -> None:
-    """Write model and processor under a temporary name next to `output`, and rename it when it is complete."""
+def save_folder(model: Any, processor: UniRefProcessor, output: Path, provenance: Provenance) -> None:
+    """Write model, processor and provenance under a temporary name next to `output`, and rename it when complete."""
     output.parent.mkdir(parents=True, exist_ok=True)
     workshop = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
     try:
@@ -271,6 +272,7 @@ def save_folder(model: Any, processor: UniRefProcessor, output: Path) -> None:
         # False: the file then has the names of `state_dict()`, not those of an older release of a nested model
         model.save_pretrained(folder, save_original_format=False)
         processor.save_pretrained(folder)
+        write_provenance(folder, provenance)
         _move_into_place(folder, output, workshop)
     finally:
         shutil.rmtree(workshop, ignore_errors=True)

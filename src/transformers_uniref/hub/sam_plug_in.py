@@ -20,6 +20,7 @@ from .conversion import (
     make_processor,
     save_folder,
 )
+from .provenance import assembled
 from .variants import CheckpointError, apply_overrides
 
 _PARTS = {
@@ -81,7 +82,8 @@ def build_around_sam(
     for name in state:
         if name not in produced:
             account.created[name] = "new, to be trained"
-    save_folder(model, make_processor(config, tokenizer), output)
+    provenance = assembled(sam=sam, text_encoder=text_source if reads_text else None)
+    save_folder(model, make_processor(config, tokenizer), output, provenance)
     account.variant = config.to_diff_dict()
     account.output_dir = str(output)
     return account

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
-from string import Template
 from typing import Any
+
+from huggingface_hub import ModelCard
+
+from ..registration import PIPELINE_CLASSES
+from .card_code import WORLD_CODE
+from .cards import card_metadata, read_template
 
 # What the project asks of its bundled default: (label, section, key, bound, whether less is better).
 WANTED = [
@@ -54,7 +58,7 @@ def render_world_card(
 
     Args:
         name: of the model.
-        evaluation: the JSON of `uniref evaluate --dataset world --json`.
+        evaluation: the JSON of `uniref evaluate --dataset world --json`; it also becomes the card's `model-index`.
         training: one or more paragraphs on how the weights came about.
         parameters: number of weights.
         text_length: longest sentence in tokens.
@@ -64,8 +68,14 @@ def render_world_card(
         clips: number of clips evaluated.
     """
     table, short = measured_table(evaluation)
-    template = Template(files(__package__).joinpath("templates/world_card.md").read_text(encoding="utf-8"))
-    return template.substitute(
+    settings = {"dataset": "world", "split": "test", "seed": seed, "images": images, "clips": clips}
+    measured = {**evaluation, "settings": {**settings, **evaluation.get("settings", {})}}
+    data = card_metadata(
+        tasks=list(PIPELINE_CLASSES), license="apache-2.0", name=name, evaluation=measured, language="en"
+    )
+    card = ModelCard.from_template(
+        data,
+        template_str=read_template("world_card.md"),
         name=name,
         table=table,
         shortfall=f"**Short of what is wanted:** {'; '.join(short)}." if short else "Every row is met.",
@@ -76,4 +86,6 @@ def render_world_card(
         seed=seed,
         images=images,
         clips=clips,
+        code=WORLD_CODE,
     )
+    return f"{str(card).rstrip()}\n"

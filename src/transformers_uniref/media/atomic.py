@@ -68,6 +68,34 @@ def filling(folder: str | os.PathLike[str], names: list[str], *, overwrite: bool
         raise
 
 
+@contextmanager
+def saving_into(folder: str | os.PathLike[str]) -> Iterator[Path]:
+    """Gives a temporary folder inside `folder` to write to, and moves its content into `folder` at the end.
+
+    What the block writes takes the place of what has the same name; the rest stays. When the block raises, as it does
+    when the disk is full, `folder` is left as it was. The temporary folder lies inside because `folder` may be a disk
+    of its own, or its parent may not be writable.
+
+    Raises:
+        FileExistsError: `folder` is a file.
+    """
+    target = Path(folder)
+    if target.exists() and not target.is_dir():
+        raise FileExistsError(f"a folder is needed to save into, got a file: {target}")
+    missing = [path for path in (target, *target.parents) if not path.exists()]
+    target.mkdir(parents=True, exist_ok=True)
+    staged = Path(tempfile.mkdtemp(dir=target, prefix=".saving-"))
+    try:
+        yield staged
+        _move_content(staged, target)
+    except BaseException:
+        shutil.rmtree(staged, ignore_errors=True)
+        with suppress(OSError):
+            for path in missing:
+                path.rmdir()
+        raise
+
+
 def _move_content(source: Path, target: Path) -> None:
     """Moves what `source` holds into `target`, over what is there, and removes `source`."""
     if not target.exists():

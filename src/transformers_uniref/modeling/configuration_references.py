@@ -5,9 +5,11 @@ from typing import Any
 from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig, PreTrainedConfig
 
+from ..hub.sharing import SavedWhole
+
 
 @strict
-class ReferenceFusionConfig(PreTrainedConfig):
+class ReferenceFusionConfig(SavedWhole, PreTrainedConfig):
     r"""The options of reference encoders and UniFusion. A family adds its visual encoder and its decoder.
 
     Args:
@@ -55,6 +57,8 @@ class ReferenceFusionConfig(PreTrainedConfig):
         if kwargs.get("num_labels") is None and self.id2label is None:
             self.id2label = {0: "object"}
             self.label2id = {"object": 0}
+        # Where a repository's own code lies says nothing about the model, and does not hold for a copy that is saved.
+        kwargs.pop("auto_map", None)
         super().__post_init__(**kwargs)
 
     @property

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
 from transformers import initialization as init
 
+from ..hub.shared_model import SharedModel
 from .configuration_references import ReferenceFusionConfig
 from .frame_fusion import SharedFrames
 from .fusion import UniFusion, fuse_levels
@@ -23,7 +23,7 @@ from .video_session import UniRefVideoSession, VideoOutput
 from .visual_encoder import is_tracing
 
 
-class ReferencePreTrainedModel(PreTrainedModel):
+class ReferencePreTrainedModel(SharedModel):
     """Loading, saving and initialisation of the parts that the families share."""
 
     config: ReferenceFusionConfig

@@ -101,3 +101,7 @@ class UniRefPipeline(Pipeline):
             raise FileExistsError(f"`save_directory` must be a folder, got a file: {folder}")
         self.model.save_pretrained(folder, **kwargs)
         self.processor.save_pretrained(folder)
+
+    def push_to_hub(self, repo_id: str, **options: Any) -> Any:
+        """Uploads model, processor and a model card in one commit; see `transformers_uniref.push_to_hub`."""
+        return self.model.push_to_hub(repo_id, processor=self.processor, **options)

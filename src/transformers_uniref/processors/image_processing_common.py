@@ -11,6 +11,7 @@ from transformers.image_utils import PILImageResampling, SizeDict
 from transformers.processing_utils import ImagesKwargs
 from transformers.utils.type_validators import image_size_validator
 
+from ..hub.sharing import SavedWhole
 from . import inputs
 from .image_sizes import padded_size, resized_size
 
@@ -32,7 +33,7 @@ class UniRefImageProcessorKwargs(ImagesKwargs, total=False):
     pad_size_divisor: int | None
 
 
-class UniRefImageProcessorBase(BaseImageProcessor):
+class UniRefImageProcessorBase(SavedWhole, BaseImageProcessor):
     """The released preprocessing, independent of the backend.
 
     Pictures are uint8 RGB; resized (`size`, antialiased bilinear on 8 bits); normalised on the 0..255 scale; padded
@@ -58,6 +59,7 @@ class UniRefImageProcessorBase(BaseImageProcessor):
     pad_size_divisor = 32
 
     def __init__(self, **kwargs: Any) -> None:
+        kwargs.pop("auto_map", None)  # of the repository it came from; a copy that is saved has none
         if kwargs.get("size") is not None:
             for name in ("few_shot_size", "video_size"):
                 if kwargs.get(name) is None:

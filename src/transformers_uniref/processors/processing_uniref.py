@@ -11,6 +11,7 @@ import torch
 from transformers.image_processing_base import BatchFeature
 from transformers.processing_utils import ProcessorMixin
 
+from ..hub.sharing import SharedProcessor
 from . import inputs, post_processing
 from .targets import instance_masks, make_label
 from .text import check_sentence, tokenise
@@ -20,7 +21,7 @@ Shot: TypeAlias = "tuple[Any, np.ndarray]"
 """An annotated example: the picture in the image processor's working form (3, H, W), and its bool mask (H, W)."""
 
 
-class UniRefProcessor(ProcessorMixin):
+class UniRefProcessor(SharedProcessor, ProcessorMixin):
     """Joins the image processor and, for models that read sentences, a tokenizer.
 
     Args:

@@ -8,12 +8,15 @@ from typing import Any
 
 import torch
 
+from ..hub.provenance import trained, write_provenance
 from .checkpointing import sync_folder
 from .config import TrainingConfig
 
 
-def export_model(folder: Path, model: Any, tokenizer: Any, config: TrainingConfig) -> Path:
-    """Write weights, configuration, processor and tokenizer, whole or not at all, over what was in `folder`.
+def export_model(folder: Path, model: Any, tokenizer: Any, config: TrainingConfig, steps: int) -> Path:
+    """Write weights after `steps` steps, configuration, processor and tokenizer, and where they are from.
+
+    All or nothing is written, over what was in `folder`.
 
     `config.save_dtype` is how the weights are stored. The model's configuration keeps the dtype of training, so a model
     that was stored in half precision to save space is loaded and run in float32 unless the caller asks for something
@@ -31,6 +34,7 @@ def export_model(folder: Path, model: Any, tokenizer: Any, config: TrainingConfi
     model.save_pretrained(partial, state_dict=state, save_original_format=False)
     image_processor = build_image_processor(config)
     UniRefProcessor(image_processor, tokenizer, model.config.text_length).save_pretrained(partial)
+    write_provenance(partial, trained(config, steps))
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
     sync_folder(folder.parent)

@@ -429,7 +429,7 @@ class TrainingRun:
     def export(self) -> Path:
         """Write averaged weights, configuration, processor and tokenizer as a Transformers folder, `output/final`."""
         with self.ema.applied(self.model):
-            return export_model(self.output / "final", self.model, self.tokenizer, self.config)
+            return export_model(self.output / "final", self.model, self.tokenizer, self.config, self.step)
 
     def export_best(self) -> Path:
         """Write the best checkpoint's averaged weights as `output/best`. The run's own weights are lost by it."""
@@ -438,7 +438,7 @@ class TrainingRun:
         ema = ExponentialMovingAverage(self.model, self.config.ema_decay)
         ema.load_state_dict(state["ema"])
         with ema.applied(self.model):
-            return export_model(self.output / "best", self.model, self.tokenizer, self.config)
+            return export_model(self.output / "best", self.model, self.tokenizer, self.config, self.best["step"])
 
 
 def summary(values: dict[str, float]) -> str:
