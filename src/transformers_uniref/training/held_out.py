@@ -1,7 +1,7 @@
 """Keeping the pictures of the val and test splits of RefCOCO, RefCOCO+ and RefCOCOg out of every mixture.
 
-Rows say what picture they show (`image_id`), and the converters list what is held out; see `data/converters/held_out.py`.
-Rows without `image_id`, of one's own data, are not looked at.
+Rows say what picture they show (`image_id`), and the converters list what is held out, see
+`data/converters/held_out.py`. Rows without `image_id`, of one's own data, are not looked at.
 """
 
 from __future__ import annotations

@@ -47,8 +47,8 @@ def _categories(video: Mapping[str, Any]) -> dict[int, str]:
 def plan_ref_youtube_vos(tree: SourceTree, split: str, work: Path) -> Plan:
     """Splits train, valid and test.
 
-    The file of valid lists the clips of test too, which the file of test names; they are left out of valid. Sentences of
-    valid and test do not say which object they mean.
+    The file of valid lists the clips of test too, which the file of test names; they are left out of valid. Sentences
+    of valid and test do not say which object they mean.
     """
     expressions_file = f"meta_expressions/{split}/meta_expressions.json"
     needed = [expressions_file, f"{split}/JPEGImages"]
