@@ -27,6 +27,7 @@ _MOSE = "Ding et al., MOSE, ICCV 2023"
 _OVIS = "Qi et al., OVIS, IJCV 2022"
 _YOUTUBE = "Xu et al., YouTube-VOS, and the data page of the challenge"
 _FSS = "Li et al., FSS-1000, CVPR 2020"
+_HSNET = "lists of Min et al., HSNet, ICCV 2021"
 _O365 = "Objects365 v2 as listed by Ultralytics"
 
 
@@ -100,6 +101,9 @@ PUBLISHED: dict[str, list[Published]] = {
     "refcocog-google": _numbers(_TFDS, "rows", train=24_698, val=4_650)
     + _numbers(_TFDS, "objects", train=44_822, val=5_000),
     "fss-1000": [
+        Published("train", "rows", {7_600: f"{_FSS}: 760 classes", 5_200: f"{_HSNET}: 520 classes"}),
+        Published("val", "rows", {2_400: f"{_HSNET}: 240 classes"}),
+        Published("test", "rows", {2_400: f"{_FSS}: 240 classes"}),
         _total("rows", 10_000, f"{_FSS}; {_UNIREF}"),
     ],
     "youtube-vos-2018": _numbers(_YOUTUBE, "rows", train=3_471, valid=474, test=508),
@@ -109,8 +113,7 @@ PUBLISHED: dict[str, list[Published]] = {
     "davis-2016": _numbers(_DAVIS16, "rows", train=30, val=20) + [_total("frames", 3_455, _DAVIS16)],
     "davis-2017": _numbers(_DAVIS17, "rows", train=60, val=30, test_dev=30, test_challenge=30),
     "davis-2017-unsupervised": _numbers(_DAVIS17, "rows", train=60, val=30),
-    "ref-davis-2017": _numbers(_DAVIS17, "rows", train=60, val=30)
-    + [_total("objects", 205, "Khoreva et al., ACCV 2018")],
+    "ref-davis-2017": _numbers(_DAVIS17, "rows", train=60, val=30),
     "lvos-v1": _numbers(_LVOS, "rows", train=120, val=50, test=50),
     "lvos-v2": _numbers(_LVOS, "rows", train=420, val=140, test=160),
     "mose": _numbers(_MOSE, "rows", train=1_507, valid=311),

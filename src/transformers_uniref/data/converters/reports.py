@@ -127,7 +127,7 @@ Whoever passes these files on has to keep to it.
 
 ## Checked against published numbers
 
-{_listed(met, "No published number applies to what was built.")}
+{_listed(met, "No published number is met, or none applies to what was built.")}
 
 ## Deviations
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import pickle
 from collections import OrderedDict
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,7 @@ class _PlainUnpickler(pickle.Unpickler):
         if (module, name) == ("numpy", "ndarray"):
             return np.ndarray
         if module in _NUMPY_CORES and name in ("scalar", "_reconstruct"):
-            return getattr(np._core.multiarray, name)
+            return getattr(import_module(_NUMPY_CORES[1]), name)
         raise pickle.UnpicklingError(f"the name {module}.{name} is not allowed; only plain containers and numbers are")
 
 

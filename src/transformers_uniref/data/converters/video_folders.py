@@ -164,7 +164,9 @@ def read_frames(
     deviation.
     """
     names = {PurePosixPath(name).stem: name for name in tree.files(folder) if name.lower().endswith(FRAME_SUFFIXES)}
-    frames, kept, size = [], [], (0, 0)
+    frames: list[dict[str, Any]] = []
+    kept: list[str] = []
+    size = (0, 0)
     for stem in sorted(names) if stems is None else stems:
         if stem not in names:
             remarks.deviation("missing frames", f"{folder}/{stem}")
