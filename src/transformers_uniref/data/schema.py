@@ -7,12 +7,13 @@ A row is one image (a clip of one frame) or one clip:
 | `sample_id` | str, unique in the dataset |
 | `source` | str, where the row comes from ("coco", "world", ...) |
 | `split` | str |
+| `image_id` | str, the picture or clip in its collection, as `coco:581857`, `davis:camel`; "" where unknown |
 | `height`, `width` | int, pixels of every frame |
 | `frames` | the pictures in order of time: encoded bytes, or a path; one for an image |
 | `frame_names` | str a frame (a file's stem), to write results under; may be empty |
 | `annotated` | bool a frame: whether its objects are known. Frames that nobody annotated are False |
 | `instances` | the objects, see below |
-| `sentences` | {`text`, `object_ids`, `annotator`}: the objects that a sentence means; no ids: true of nothing here |
+| `sentences` | {`text`, `object_ids`, `annotator`, `source_id`, `labelled`}, see below |
 
 An instance lists only the frames in which it shows:
 
@@ -25,6 +26,10 @@ An instance lists only the frames in which it shows:
 | `frame_indices` | the frames in which it shows, rising |
 | `boxes` | [x0, y0, x1, y1] in pixels for each of these frames, the maximum exclusive |
 | `masks` | {`png` bytes, `rle` {`size`, `counts`}} for each of these frames, one of both; empty: only boxes are known |
+| `source_id` | int, the annotation's id in the original; -1 where it has none. The same of a sentence |
+
+A sentence means the objects `object_ids`. None: it is true of nothing here; or, where `labelled` is False, its answer
+is not public. Rows of equal `image_id` show the same pictures, in whichever dataset they are.
 
 Rows are read with [`Record`], which decodes nothing before it is asked for, and written with [`make_row`]. Needs the
 package `datasets` (extra `train`).
@@ -48,6 +53,7 @@ COLUMNS = (
     "sample_id",
     "source",
     "split",
+    "image_id",
     "height",
     "width",
     "frames",
@@ -65,6 +71,7 @@ TASK_COLUMNS = {
 }
 """The columns that a task cannot do without; the others have defaults."""
 
+_SENTENCE = {"annotator": 0, "source_id": -1, "labelled": True}
 _INSTANCE_FIELDS = ("object_id", "frame_indices", "boxes")
 
 
@@ -82,13 +89,21 @@ def features() -> Any:
         "frame_indices": List(Value("int32")),
         "boxes": List(List(Value("float32"))),
         "masks": List(mask),
+        "source_id": Value("int64"),
     }
-    sentence = {"text": Value("string"), "object_ids": List(Value("int32")), "annotator": Value("int32")}
+    sentence = {
+        "text": Value("string"),
+        "object_ids": List(Value("int32")),
+        "annotator": Value("int32"),
+        "source_id": Value("int64"),
+        "labelled": Value("bool"),
+    }
     return Features(
         {
             "sample_id": Value("string"),
             "source": Value("string"),
             "split": Value("string"),
+            "image_id": Value("string"),
             "height": Value("int32"),
             "width": Value("int32"),
             "frames": List(ImageFeature()),
@@ -174,6 +189,7 @@ class Instance:
     frame_indices: tuple[int, ...]
     boxes: tuple[Sequence[float], ...]
     masks: tuple[Mapping[str, Any], ...]
+    source_id: int = -1
 
     @property
     def has_masks(self) -> bool:
@@ -213,11 +229,13 @@ class Instance:
 
 @dataclass(frozen=True)
 class Sentence:
-    """A sentence and the objects that it means; none: it is true of nothing here."""
+    """A sentence and the objects that it means; none: it is true of nothing here, or not `labelled`."""
 
     text: str
     object_ids: tuple[int, ...]
     annotator: int = 0
+    source_id: int = -1
+    labelled: bool = True
 
 
 class Record:
@@ -234,6 +252,8 @@ class Record:
     def __init__(self, row: Mapping[str, Any], sample_id: str | None = None) -> None:
         check_row(row)
         self.sample_id = str(row.get("sample_id", "?")) if sample_id is None else sample_id
+        self.image_id: str = row.get("image_id") or ""
+        self.frame_names: tuple[str, ...] = tuple(row.get("frame_names") or ())
         self._frames = row["frames"]
         self.annotated: tuple[bool, ...] = tuple(row.get("annotated") or [True] * len(self._frames))
         self.instances = {
@@ -245,11 +265,18 @@ class Record:
                 tuple(instance["frame_indices"]),
                 tuple(instance["boxes"]),
                 tuple(instance.get("masks") or ()),
+                _given(instance.get("source_id"), -1),
             )
             for instance in row["instances"]
         }
         self.sentences = [
-            Sentence(entry["text"], tuple(entry["object_ids"]), _given(entry.get("annotator"), 0))
+            Sentence(
+                entry["text"],
+                tuple(entry["object_ids"]),
+                _given(entry.get("annotator"), 0),
+                _given(entry.get("source_id"), -1),
+                _given(entry.get("labelled"), True),
+            )
             for entry in row.get("sentences") or ()
         ]
 
@@ -303,6 +330,7 @@ def make_instance(
     category_id: int = -1,
     is_crowd: bool = False,
     code: str = "png",
+    source_id: int = -1,
 ) -> dict[str, Any]:
     """One object for [`make_row`].
 
@@ -310,7 +338,7 @@ def make_instance(
         object_id: at least 1.
         masks: bool (H, W) by frame; empty masks are left out. Their boxes are computed.
         boxes: [x0, y0, x1, y1] by frame, for objects without masks.
-        category, category_id, is_crowd: see the module.
+        category, category_id, is_crowd, source_id: see the module.
         code: "png" or "rle", how masks are stored.
 
     Raises:
@@ -331,14 +359,47 @@ def make_instance(
         stored = []
     assert boxes is not None
     frames = sorted(boxes)
+    return make_encoded_instance(
+        object_id,
+        frames,
+        [boxes[frame] for frame in frames],
+        stored,
+        category=category,
+        category_id=category_id,
+        is_crowd=is_crowd,
+        source_id=source_id,
+    )
+
+
+def make_encoded_instance(
+    object_id: int,
+    frames: Sequence[int],
+    boxes: Sequence[Sequence[float]],
+    masks: Sequence[Mapping[str, Any]] = (),
+    *,
+    category: str = "",
+    category_id: int = -1,
+    is_crowd: bool = False,
+    source_id: int = -1,
+) -> dict[str, Any]:
+    """One object for [`make_row`], whose masks are encoded already.
+
+    Args:
+        object_id: at least 1.
+        frames: the frames in which it shows, rising.
+        boxes: [x0, y0, x1, y1] for each of them.
+        masks: {"png", "rle"} for each of them, one of both None; empty: unknown.
+        category, category_id, is_crowd, source_id: see the module.
+    """
     return {
         "object_id": int(object_id),
         "category_id": int(category_id),
         "category": category,
         "is_crowd": bool(is_crowd),
-        "frame_indices": frames,
-        "boxes": [[float(value) for value in boxes[frame]] for frame in frames],
-        "masks": stored,
+        "frame_indices": [int(frame) for frame in frames],
+        "boxes": [[float(value) for value in box] for box in boxes],
+        "masks": list(masks),
+        "source_id": int(source_id),
     }
 
 
@@ -350,6 +411,7 @@ def make_row(
     *,
     source: str,
     split: str,
+    image_id: str = "",
     size: tuple[int, int] | None = None,
     frame_names: Sequence[str] = (),
     annotated: Sequence[bool] | None = None,
@@ -360,8 +422,8 @@ def make_row(
         sample_id: unique in its dataset.
         frames: uint8 (H, W, 3) arrays, pictures, or {"bytes", "path"} of encoded ones (then `size` is needed).
         instances: made by [`make_instance`].
-        sentences: (text, object ids), or {"text", "object_ids", "annotator"}.
-        source, split, frame_names, annotated: see the module.
+        sentences: (text, object ids), or dictionaries, of which only `text` and `object_ids` are needed.
+        source, split, image_id, frame_names, annotated: see the module.
         size: (height, width).
 
     Raises:
@@ -376,6 +438,7 @@ def make_row(
         "sample_id": sample_id,
         "source": source,
         "split": split,
+        "image_id": image_id,
         "height": int(size[0]),
         "width": int(size[1]),
         "frames": [Image.fromarray(frame) if isinstance(frame, np.ndarray) else frame for frame in frames],
@@ -383,9 +446,7 @@ def make_row(
         "annotated": [True] * len(frames) if annotated is None else list(annotated),
         "instances": list(instances),
         "sentences": [
-            {"annotator": 0} | entry
-            if isinstance(entry, dict)
-            else {"text": entry[0], "object_ids": list(entry[1]), "annotator": 0}
+            _SENTENCE | (entry if isinstance(entry, dict) else {"text": entry[0], "object_ids": list(entry[1])})
             for entry in sentences
         ],
     }

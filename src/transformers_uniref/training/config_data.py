@@ -195,12 +195,18 @@ class MixtureConfig:
             batch. For few-shot segmentation it has to be large enough to show categories more than once.
         max_bad_samples: samples that cannot be read are reported and replaced; more of them than this, in one process,
             end the run.
+        held_out: folders or files written by `uniref data build` that list pictures which must not be trained on, in
+            addition to those beside the datasets' own files.
+        held_out_sets: whose val and test pictures are kept out. As soon as a dataset shows pictures of COCO, a list of
+            each must be known. Empty: nothing is kept out.
     """
 
     batches: int = 1
     aspect_grouping: bool = True
     block: int = 16
     max_bad_samples: int = 0
+    held_out: list[str] = field(default_factory=list)
+    held_out_sets: list[str] = field(default_factory=lambda: ["refcoco", "refcoco+", "refcocog"])
 
     def __post_init__(self) -> None:
         for option, least in {"batches": 1, "block": 1, "max_bad_samples": 0}.items():

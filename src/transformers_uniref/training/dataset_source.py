@@ -14,6 +14,7 @@ from ..processors.text import normalise_sentence
 from .config_data import WORLD_SOURCES, DatasetConfig
 from .episodes import CategoryIndex
 from .epochs import EpochOrder
+from .held_out import HeldOut
 from .questions import light_records, single_counts, usable
 
 SCANNED_ROWS = 2048
@@ -109,15 +110,24 @@ class IndexedDataset:
         seed: of the run and the number of the dataset in it.
         aspect_grouping: keep portraits and landscapes apart.
         dataset: opened already.
+        held_out: the pictures that must not be shown.
 
     Raises:
-        ValueError: no row can be used for the task.
+        ValueError: no row can be used for the task, or what is held out of its pictures is not known.
     """
 
-    def __init__(self, config: DatasetConfig, seed: tuple[int, int], aspect_grouping: bool, dataset: Any) -> None:
+    def __init__(
+        self,
+        config: DatasetConfig,
+        seed: tuple[int, int],
+        aspect_grouping: bool,
+        dataset: Any,
+        held_out: HeldOut | None = None,
+    ) -> None:
         self.config = config
         self.rows = dataset.with_format("arrow")
         self.categories: CategoryIndex | None = None
+        self._allowed = self._not_held_out(held_out)
         self.usable = self._scan()
         if not len(self.usable):
             raise ValueError(
@@ -158,18 +168,26 @@ class IndexedDataset:
     def _scan(self) -> np.ndarray:
         config = self.config
         if config.task == "detection":  # the largest datasets: no loop over objects
-            return np.flatnonzero(np.concatenate([single_counts(table) for table in self._tables(("instances",))]))
+            counts = np.concatenate([single_counts(table) for table in self._tables(("instances",))])
+            return np.flatnonzero((counts > 0) & self._allowed)
         found: list[bool] = []
         categories: list[list[str]] = []
         for table in self._tables(("frames", "annotated", "instances", "sentences")):
             for record in light_records(table):
-                found.append(usable(record, config))
-                if config.task == "fss":
-                    categories.append(CategoryIndex.categories_of(record))
+                allowed = bool(self._allowed[len(found)])
+                found.append(allowed and usable(record, config))
+                if config.task == "fss":  # a row that is held out is no example either
+                    categories.append(CategoryIndex.categories_of(record) if allowed else [])
         if config.task == "fss":
             self.categories = CategoryIndex(categories)
             found = [bool(self.categories.with_examples(row)) for row in range(len(categories))]
         return np.flatnonzero(found)
+
+    def _not_held_out(self, held_out: HeldOut | None) -> np.ndarray:
+        if held_out is None or "image_id" not in self.rows.column_names:
+            return np.ones(len(self.rows), dtype=bool)
+        tables = self._tables(("image_id",))
+        return np.concatenate([held_out.allowed(table.column("image_id"), self.config.name) for table in tables])
 
     def _portrait(self) -> np.ndarray:
         if not {"height", "width"} <= set(self.rows.column_names):

@@ -21,6 +21,7 @@ from .collation import Batch, Collator
 from .config import TrainingConfig
 from .config_data import WORLD_SOURCES, check_shares
 from .dataset_source import IndexedDataset, open_dataset
+from .held_out import HeldOut
 from .loader import worker_preparation
 from .sample_makers import BatchKind, Material, UnusableRecordError, draw_kind, make_sample
 from .samples import Sample
@@ -83,6 +84,7 @@ class StepPreparation(Dataset):
         process_index: int,
         num_processes: int,
         lanes: int,
+        held_out: HeldOut | None = None,
     ) -> None:
         self.config = config
         self.indexed = indexed
@@ -90,6 +92,7 @@ class StepPreparation(Dataset):
         self.process_index = process_index
         self.num_processes = num_processes
         self.lanes = lanes
+        self.held_out = held_out
         self.schedule = Schedule(
             [dataset.weight for dataset in config.datasets], config.steps, config.mixture.batches, config.seed
         )
@@ -193,6 +196,7 @@ class StepPreparation(Dataset):
                 self.config.mixture.block,
                 (self.config.seed, dataset),
                 self.config.mixture.aspect_grouping,
+                self.held_out,
             )
             state = self.stream_states.get(lane, {}).get(config.name)
             if state is not None:
@@ -250,7 +254,7 @@ class MixtureFeed:
 
     Raises:
         ValueError: a batch is too small for the processes; a dataset cannot be opened, lacks a column, or has no row
-            for its task.
+            for its task; a dataset shows pictures of COCO and no list says which are held out.
     """
 
     def __init__(
@@ -262,6 +266,7 @@ class MixtureFeed:
     ) -> None:
         check_shares(config.datasets, num_processes, config.accumulation)
         self.config = config
+        held_out = HeldOut.of_run(config)
         indexed: dict[int, IndexedDataset] = {}
         streamed: dict[int, Any] = {}
         for position, dataset in enumerate(config.datasets):
@@ -273,9 +278,9 @@ class MixtureFeed:
                 streamed[position] = rows
             else:
                 seed = (config.seed, position)
-                indexed[position] = IndexedDataset(dataset, seed, config.mixture.aspect_grouping, rows)
+                indexed[position] = IndexedDataset(dataset, seed, config.mixture.aspect_grouping, rows, held_out)
         lanes = max(1, config.loader_workers) if streamed else 1
-        self._preparation = StepPreparation(config, indexed, streamed, process_index, num_processes, lanes)
+        self._preparation = StepPreparation(config, indexed, streamed, process_index, num_processes, lanes, held_out)
         self.bad = BadSamples(config.mixture.max_bad_samples)
         self._lane_states: dict[int, dict[str, Any]] = {}
 

@@ -37,7 +37,11 @@ def meant_groups(record: Record) -> dict[Group, list[str]]:
 
 def negative_sentences(record: Record) -> list[str]:
     """The sentences that are true of nothing in the record."""
-    return [sentence.text for sentence in record.sentences if not sentence.object_ids and _says_something(sentence)]
+    return [
+        sentence.text
+        for sentence in record.sentences
+        if sentence.labelled and not sentence.object_ids and _says_something(sentence)
+    ]
 
 
 def _says_something(sentence: Sentence) -> bool:

@@ -19,6 +19,7 @@ import numpy as np
 from ..data.schema import Record, Row
 from .config_data import DatasetConfig
 from .episodes import CategoryIndex
+from .held_out import HeldOut
 from .questions import usable
 
 logger = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ class Stream:
         block: batches of a block.
         seed: what the blocks' orders are drawn from.
         aspect_grouping: give portraits and landscapes apart as far as a block allows.
+        held_out: the pictures that must not be shown.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Stream:
         block: int,
         seed: tuple[int, ...],
         aspect_grouping: bool,
+        held_out: HeldOut | None = None,
     ) -> None:
         import fsspec.asyn
         from datasets.distributed import split_dataset_by_node
@@ -60,6 +63,7 @@ class Stream:
         self._rows: Iterator[Row] | None = None
         self.batch_size = batch_size
         self.block = block
+        self.held_out = held_out
         self.seed = (*seed, part)
         self.aspect_grouping = aspect_grouping
         self._epoch = 0
@@ -179,7 +183,7 @@ class Stream:
             self._epoch_is_empty = True
         rows: list[Row] = []
         for row in self._rows:
-            if usable(Record(row), self.config):
+            if self._may_show(row) and usable(Record(row), self.config):
                 rows.append(row)
                 self._epoch_is_empty = False
             if len(rows) == count:
@@ -194,6 +198,9 @@ class Stream:
         # From the second epoch on, this also shuffles the shards.
         self._dataset.set_epoch(self._epoch)
         return rows
+
+    def _may_show(self, row: Row) -> bool:
+        return self.held_out is None or self.held_out.allows(row.get("image_id"), self.config.name)
 
     def _arranged(self, rows: list[Row], filler: list[Row]) -> list[list[Row]]:
         """Shuffled, and cut into batches of one aspect; what remains of both comes in mixed batches.

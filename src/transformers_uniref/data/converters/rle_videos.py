@@ -1,0 +1,210 @@
+"""OVIS and MeViS: clips whose masks are run lengths in JSON files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from ..schema import Row, make_encoded_instance, make_row
+from .base import Item, Plan
+from .coco import Categories
+from .coco_masks import fit_rle, rle_box, to_rle
+from .json_index import AnnotationIndex, build_annotation_index, build_keyed_index, read_json
+from .remarks import Remarks
+from .source_tree import SourceTree
+from .video_folders import read_frames
+from .youtube_vos import expressions_of
+
+
+def track_instance(
+    number: int,
+    segmentations: Sequence[Any],
+    stems: Sequence[str],
+    kept: Sequence[str],
+    size: tuple[int, int],
+    where: str,
+    remarks: Remarks,
+    **options: Any,
+) -> dict[str, Any]:
+    """An object from a list with a run-length code, or None, for each frame of the original.
+
+    Args:
+        number: its object id.
+        segmentations: for each of `stems`.
+        stems: the frames of the original.
+        kept: those that the row has.
+        size: (height, width) of them.
+        where: what to call it in a remark.
+        remarks: findings are added to them.
+        options: further fields of `schema.make_encoded_instance`.
+    """
+    if len(segmentations) != len(stems):
+        remarks.deviation("objects with another number of masks than frames", where)
+    position = {stem: index for index, stem in enumerate(kept)}
+    shown: dict[int, tuple[list[float], dict[str, Any]]] = {}
+    for stem, code in zip(stems, segmentations, strict=False):
+        if not code or stem not in position:
+            continue
+        rle = to_rle(code, size)
+        fitted = None if rle is None else fit_rle(rle, size)
+        if rle is not None and fitted is None:
+            remarks.deviation("masks of another size than their picture", f"{where}, frame {stem}")
+        box = None if fitted is None else rle_box(fitted)
+        if box is None:
+            remarks.note("empty masks", f"{where}, frame {stem}")
+        else:
+            shown[position[stem]] = (box, {"png": None, "rle": fitted})
+    frames = sorted(shown)
+    return make_encoded_instance(
+        number, frames, [shown[frame][0] for frame in frames], [shown[frame][1] for frame in frames], **options
+    )
+
+
+@dataclass
+class OvisReader:
+    """The payload of an item is the clip's id in the annotation file."""
+
+    tree: SourceTree
+    index: AnnotationIndex
+    folders: Sequence[str]
+    split: str
+    categories: Categories = field(default_factory=dict)
+
+    def row(self, item: Item, remarks: Remarks) -> Row | None:
+        """See `base.RowReader`."""
+        video = self.index.image(item.payload)
+        assert video is not None
+        names = [PurePosixPath(name) for name in video["file_names"]]
+        clip, stems = str(names[0].parent), [name.stem for name in names]
+        folder = self.tree.first([f"{parent}/{clip}" for parent in self.folders]) or f"{self.folders[0]}/{clip}"
+        frames, kept, size = read_frames(self.tree, folder, stems, remarks)
+        if not frames:
+            remarks.deviation("clips without frames", clip)
+            return None
+        if size != (int(video["height"]), int(video["width"])):
+            remarks.deviation("pictures of another size than annotated", clip)
+        instances = []
+        for number, entry in enumerate(self.index.annotations(item.payload), 1):
+            category_id, category = self.categories.get(int(entry["category_id"]), (-1, ""))
+            instances.append(
+                track_instance(
+                    number,
+                    entry["segmentations"],
+                    stems,
+                    kept,
+                    size,
+                    f"{clip} annotation {entry['id']}",
+                    remarks,
+                    category=category,
+                    category_id=category_id,
+                    is_crowd=bool(entry.get("iscrowd", 0)),
+                    source_id=int(entry["id"]),
+                )
+            )
+        return make_row(
+            item.sample_id,
+            frames,
+            instances,
+            source="ovis",
+            split=self.split,
+            image_id=f"ovis:{clip}",
+            size=size,
+            frame_names=kept,
+            annotated=[self.split == "train"] * len(kept),
+        )
+
+
+def plan_ovis(tree: SourceTree, split: str, work: Path) -> Plan:
+    """OVIS; splits train (annotated), valid and test (frames only)."""
+    names = (f"annotations_{split}.json", f"annotations/annotations_{split}.json")
+    folders = (split, f"images/{split}")
+    found = tree.locate([names, folders], ("", "OVIS", "ovis"))
+    file = found.first(names)
+    assert file is not None
+    index = build_annotation_index(found, file, work, of="video")
+    remarks = Remarks()
+    for video in index.lost_annotations():
+        remarks.deviation("annotations of clips that are not listed", str(video))
+    items = []
+    for video_id in index.image_ids():
+        entry = index.image(video_id)
+        assert entry is not None
+        items.append(Item(f"{split}/{PurePosixPath(entry['file_names'][0]).parent}", video_id))
+    return Plan(items, OvisReader(found, index, folders, split, index.categories()), [file], remarks, tree=found)
+
+
+@dataclass
+class MevisReader:
+    """The payload of an item is (clip, stems of its frames, its sentences, annotation id by object id)."""
+
+    tree: SourceTree
+    index: AnnotationIndex | None
+    split: str
+
+    def row(self, item: Item, remarks: Remarks) -> Row | None:
+        """See `base.RowReader`."""
+        clip, stems, sentences, annotations = item.payload
+        frames, kept, size = read_frames(self.tree, f"{self.split}/JPEGImages/{clip}", stems, remarks)
+        if not frames:
+            remarks.deviation("clips without frames", clip)
+            return None
+        instances = []
+        for number, annotation in annotations.items():
+            codes = None if self.index is None else self.index.entry(str(annotation))
+            if codes is None:
+                remarks.deviation("objects without an entry in mask_dict.json", f"{clip} annotation {annotation}")
+            where = f"{clip} annotation {annotation}"
+            instances.append(
+                track_instance(number, codes or [None] * len(stems), stems, kept, size, where, remarks)
+                | {"source_id": int(annotation)}
+            )
+        return make_row(
+            item.sample_id,
+            frames,
+            instances,
+            sentences,
+            source="mevis",
+            split=self.split,
+            image_id=f"mevis:{clip}",
+            size=size,
+            frame_names=kept,
+            annotated=[self.index is not None] * len(kept),
+        )
+
+
+def plan_mevis(tree: SourceTree, split: str, work: Path) -> Plan:
+    """MeViS; splits train and valid_u (annotated), valid and test (sentences only).
+
+    Objects are numbered from 1 in the order of their annotation ids.
+    """
+    expressions_file, masks_file = f"{split}/meta_expressions.json", f"{split}/mask_dict.json"
+    needed = [f"{split}/JPEGImages", expressions_file]
+    labelled = split in ("train", "valid_u")
+    found = tree.locate([*needed, *([masks_file] if labelled else [])], ("", "mevis", "MeViS", "MeViS_release"))
+    index = build_keyed_index(found, masks_file, work) if labelled else None
+    items = []
+    for clip, video in sorted(read_json(found, expressions_file)["videos"].items()):
+        numbers = _object_numbers(video) if labelled else {}
+        sentences = [
+            entry | {"object_ids": [numbers[annotation] for annotation in _annotation_ids(video, entry["source_id"])]}
+            if labelled
+            else entry | {"object_ids": [], "labelled": False}
+            for entry in expressions_of(video)
+        ]
+        annotations = {number: annotation for annotation, number in numbers.items()}
+        items.append(Item(f"{split}/{clip}", (clip, sorted(video["frames"]), sentences, annotations)))
+    files = [expressions_file, *([masks_file] if labelled else [])]
+    return Plan(items, MevisReader(found, index, split), files, tree=found)
+
+
+def _annotation_ids(video: Mapping[str, Any], expression: int) -> list[int]:
+    return [int(number) for number in video["expressions"][str(expression)].get("anno_id", [])]
+
+
+def _object_numbers(video: Mapping[str, Any]) -> dict[int, int]:
+    found = sorted(
+        {number for expression in video["expressions"] for number in _annotation_ids(video, int(expression))}
+    )
+    return {annotation: number for number, annotation in enumerate(found, 1)}
