@@ -24,7 +24,9 @@ from transformers_uniref.metrics.video import SequenceScores, score_sequence
 def read_sequence(folder: Path) -> tuple[list[Image.Image], np.ndarray]:
     """The frames, and the object's masks (T, H, W) bool."""
     frames = [Image.open(path).convert("RGB") for path in sorted((folder / "frames").glob("*.jpg"))]
-    masks = np.stack([np.asarray(Image.open(path).convert("L")) > 0 for path in sorted((folder / "masks").glob("*.png"))])
+    masks = np.stack(
+        [np.asarray(Image.open(path).convert("L")) > 0 for path in sorted((folder / "masks").glob("*.png"))]
+    )
     if len(frames) != len(masks):
         raise SystemExit(f"{folder}: {len(frames)} frames and {len(masks)} masks")
     return frames, masks
@@ -69,7 +71,9 @@ def main() -> None:
             for name, values in results[folder.name].items():
                 print(f"{folder.name:14} {name:16}", "  ".join(f"{key} {value:.4f}" for key, value in values.items()))
     mean = {
-        name: {key: float(np.mean([one[name][key] for one in results.values()])) for key in ("J", "F", "J&F", "J decay")}
+        name: {
+            key: float(np.mean([one[name][key] for one in results.values()])) for key in ("J", "F", "J&F", "J decay")
+        }
         for name in ("model", "first mask kept")
     }
     if arguments.json:
