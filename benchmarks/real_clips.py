@@ -2,8 +2,8 @@
 
     python benchmarks/real_clips.py ../shared/data/davis
 
-The folder holds sequences as `<sequence>/frames/*.jpg` and `<sequence>/masks/*.png` (0 and anything else, one object). The
-rules are those of DAVIS: the first and the last frame do not count.
+The folder holds sequences as `<sequence>/frames/*.jpg` and `<sequence>/masks/*.png` (0 and anything else, one object).
+The rules are those of DAVIS: the first and the last frame do not count.
 """
 
 from __future__ import annotations
