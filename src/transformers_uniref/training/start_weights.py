@@ -10,15 +10,15 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedConfig
 
+from ..bundled import model_location
+
 WORD_EMBEDDINGS = "language_encoder.text_encoder.embeddings.word_embeddings.weight"
 SHOWN = 4
 # Bookkeeping of layers that the model has in another form; nobody misses it.
 _UNUSED_WITHOUT_A_WORD = re.compile(r"num_batches_tracked$|(^|\.)pooler\.|position_ids$|^swin\.layernorm\.|\.running_")
 
 
-def load_initial_weights_(
-    model: Any, source: str, skip: Sequence[str], more_words: bool = False
-) -> list[str]:
+def load_initial_weights_(model: Any, source: str, skip: Sequence[str], more_words: bool = False) -> list[str]:
     """Copy the weights of the UniRef model `source` (folder or Hub id) into `model`, where both have them.
 
     Args:
@@ -37,6 +37,7 @@ def load_initial_weights_(
         ValueError: it is a model of another type, a tensor has another shape and is not skipped, or a pattern of `skip`
             is found in no name.
     """
+    source = model_location(source)
     values, _ = PreTrainedConfig.get_config_dict(source)
     if values.get("model_type") != model.config.model_type:
         raise ValueError(
