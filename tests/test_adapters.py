@@ -276,7 +276,7 @@ def test_merging_changes_no_output(folders: Path, tmp_path: Path, family: str, p
 def test_adapters_are_swapped_at_run_time_on_one_base(folders: Path, tmp_path: Path) -> None:
     base = AutoModel.from_pretrained(folders / "sam")
     plain = answer(base)
-    other = with_adapter(AutoModel.from_pretrained(folders / "sam"), "lora-light", seed=7)
+    other = with_adapter(AutoModel.from_pretrained(folders / "sam"), seed=7, r=3)
     other_answer = answer(other)
     save_adapter(other, tmp_path / "other")
     base.load_adapter(str(folders / "sam-adapter"), adapter_name="cat")
@@ -294,6 +294,18 @@ def test_adapters_are_swapped_at_run_time_on_one_base(folders: Path, tmp_path: P
     assert not torch.equal(cat["masks"], other_answer["masks"])
     base.delete_adapter("judo")
     assert list(base.peft_config) == ["cat"]
+
+
+def test_adapters_that_cannot_share_a_base_are_told_so(folders: Path, tmp_path: Path) -> None:
+    light = with_adapter(AutoModel.from_pretrained(folders / "sam"), "lora-light")
+    save_adapter(light, tmp_path / "light")
+    model = AutoModel.from_pretrained(folders / "sam-adapter")
+    expected = answer(model)
+    with pytest.raises(AdapterError, match="light cannot join default in one model: of fusion and"):
+        model.load_adapter(str(tmp_path / "light"), adapter_name="light")
+    assert_same(answer(model), expected)
+    with pytest.raises(AdapterError, match="cannot join default"):
+        light.load_adapter(str(folders / "sam-adapter"), adapter_name="heavy")
 
 
 def test_a_video_session_follows_objects_with_an_adapter(folders: Path) -> None:
@@ -463,7 +475,9 @@ def test_a_base_that_cannot_be_found_offline_is_named(folders: Path, tmp_path: P
     shutil.copytree(folders / "sam-adapter", tmp_path / "adapter")
     file = tmp_path / "adapter" / "adapter_config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"base_model_name_or_path": "nobody/no-such-model"}))
-    with pytest.raises(OSError, match="nobody/no-such-model"):
+    with pytest.raises(AdapterError, match="adapter is an adapter for nobody/no-such-model, which cannot be loaded"):
+        merge_adapter(tmp_path / "adapter")
+    with pytest.raises(OSError):  # Transformers' own words
         AutoModel.from_pretrained(tmp_path / "adapter")
 
 

@@ -71,6 +71,26 @@ def base_of(source: str | os.PathLike[str], **options: Any) -> str | None:
     return str(base)
 
 
+def require_base(source: str | os.PathLike[str], base: str) -> None:
+    """Refuse an adapter whose base is not at hand.
+
+    Args:
+        source: of the adapter, for the message.
+        base: what `base_of` says.
+
+    Raises:
+        AdapterError: names both.
+    """
+    from transformers import AutoConfig
+
+    try:
+        AutoConfig.from_pretrained(base)
+    except (OSError, ValueError) as error:
+        raise AdapterError(
+            f"{source} is an adapter for {base}, which cannot be loaded: {' '.join(str(error).split())[:300]}"
+        ) from error
+
+
 def require_safetensors(source: str | os.PathLike[str], allow_pickle: bool = False, **options: Any) -> str | None:
     """The path of the adapter's weights in safetensors.
 
@@ -127,6 +147,26 @@ def misfits(tensors: Mapping[str, tuple[int, ...]], shapes: Mapping[str, tuple[i
     return found
 
 
+def clashes(tensors: Mapping[str, tuple[int, ...]], model: nn.Module) -> list[str]:
+    """Where an adapter adds to a layer that one in the model keeps a copy of, or the other way round.
+
+    PEFT cannot have both in one model at a time.
+    """
+    names = list(model.state_dict())
+    copied = {name.split(".original_module.")[0] for name in names if ".original_module." in name}
+    added_to = {name.split(".base_layer.")[0] for name in names if ".base_layer." in name}
+    found = set()
+    for key in tensors:
+        name = key.removeprefix(_PREFIX)
+        marker = next((part for part in _LOW_RANK if part in name), None)
+        if marker is None:
+            found |= {layer for layer in added_to if name.startswith(f"{layer}.")}
+        else:
+            layer = name.split(marker)[0]
+            found |= {module for module in copied if f"{layer}.".startswith(f"{module}.")}
+    return sorted(found)
+
+
 def check_fits(source: str | os.PathLike[str], weights: str, model: Any, base: str | None = None) -> None:
     """Refuse an adapter that was made for a model of other sizes.
 
@@ -137,7 +177,7 @@ def check_fits(source: str | os.PathLike[str], weights: str, model: Any, base: s
         base: what the adapter says it is for.
 
     Raises:
-        AdapterError: names the adapter, the model, and what differs.
+        AdapterError: names the adapter, the model, and what differs; or an adapter in the model that it cannot join.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -152,6 +192,12 @@ def check_fits(source: str | os.PathLike[str], weights: str, model: Any, base: s
         into = model.name_or_path or f"this {type(model).__name__}"
         made_for = f", which was made for {base}," if base and base != into else ""
         raise AdapterError(f"the adapter {source}{made_for} does not fit {into}: {'; '.join(wrong[:SHOWN])}{more}")
+    both = clashes(tensors, model)
+    if both:
+        raise AdapterError(
+            f"the adapter {source} cannot join {', '.join(model.peft_config)} in one model: of {both[0]} and "
+            f"{len(both) - 1} more one adds to the layers and the other keeps a copy; adapters of one preset can"
+        )
 
 
 _DOWNLOAD_OPTIONS = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token")

@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from ..optional import require
-from .folders import AdapterError, base_of, check_fits, require_safetensors
+from .folders import AdapterError, base_of, check_fits, require_base, require_safetensors
 
 
 def merge_adapter(source: str | os.PathLike[str], base: Any = None, **options: Any) -> Any:
@@ -24,8 +24,7 @@ def merge_adapter(source: str | os.PathLike[str], base: Any = None, **options: A
         a `UniRefModel` or `UniRefSamModel`.
 
     Raises:
-        AdapterError: `source` is no adapter, is a pickle, or does not fit the base.
-        OSError: the base cannot be found.
+        AdapterError: `source` is no adapter, is a pickle, does not fit the base, or names one that cannot be found.
     """
     peft = require("peft", "train", "merging an adapter")
     from transformers import AutoModel
@@ -34,6 +33,8 @@ def merge_adapter(source: str | os.PathLike[str], base: Any = None, **options: A
     if name is None:
         raise AdapterError(f"source: {source} holds no adapter (adapter_config.json)")
     weights = require_safetensors(source)
+    if base is None:
+        require_base(source, name)
     model = AutoModel.from_pretrained(name, **options) if base is None else base
     assert weights is not None
     check_fits(source, weights, model, name)

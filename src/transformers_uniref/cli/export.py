@@ -60,7 +60,7 @@ def _merge(arguments: argparse.Namespace) -> int:
     from ..adapters.merging import merge_adapter
     from ..adapters.saving import replacing_folder
     from .errors import UserError
-    from .loading import check_base, processor_location
+    from .loading import processor_location
 
     target = arguments.output
     if target is None:
@@ -69,7 +69,6 @@ def _merge(arguments: argparse.Namespace) -> int:
         raise UserError(f"--output exists already: {target}; name another folder or give --overwrite")
     base = base_of(arguments.name)
     assert base is not None
-    check_base(arguments.name, base)
     model = merge_adapter(arguments.name)
     processor: Any = AutoProcessor.from_pretrained(processor_location(arguments.name, base))
     with replacing_folder(target) as partial:

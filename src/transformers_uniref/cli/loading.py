@@ -65,7 +65,8 @@ def load_model_and_processor(model: str | None, device: str | None = None) -> tu
     from transformers import AutoConfig, AutoModel, AutoProcessor
     from transformers.utils import logging
 
-    from ..adapters.folders import base_of
+    from ..adapters.folders import AdapterError, base_of, require_base
+    from ..optional import require
 
     place = choose_device(device)
     logging.set_verbosity_error()
@@ -73,7 +74,11 @@ def load_model_and_processor(model: str | None, device: str | None = None) -> tu
     location = checkpoint_location(model)
     base = base_of(location)
     if base is not None:
-        check_base(location, base)
+        require("peft", "train", "loading an adapter")
+        try:
+            require_base(location, base)
+        except AdapterError as error:
+            raise UserError(f"--model {error}") from error
     try:
         config = AutoConfig.from_pretrained(location if base is None else base)
         if config.model_type not in [family.model_type for family in MODEL_FAMILIES]:
@@ -92,21 +97,6 @@ def processor_location(location: str, base: str | None) -> str:
     from ..adapters.folders import find_file
 
     return location if base is None or find_file(location, "processor_config.json") is not None else base
-
-
-def check_base(adapter: str, base: str) -> None:
-    """Raises UserError when the model that an adapter is for is not at hand."""
-    from transformers import AutoConfig
-
-    from ..optional import require
-
-    require("peft", "train", "loading an adapter")
-    try:
-        AutoConfig.from_pretrained(base)
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"--model {adapter} is an adapter for {base}, which cannot be loaded: {describe(error)[:300]}"
-        ) from error
 
 
 def choose_device(given: str | None) -> Any:
