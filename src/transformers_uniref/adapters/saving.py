@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,24 +27,25 @@ def replacing_folder(folder: str | os.PathLike[str]) -> Iterator[Path]:
     if target.exists() and not target.is_dir():
         raise FileExistsError(f"`folder` must be a folder, got a file: {target}")
     target.parent.mkdir(parents=True, exist_ok=True)
-    workshop = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    workshop = target.with_name(f".{target.name}.saving")
+    new, old = workshop / "new", workshop / "old"
+    if old.is_dir() and not target.exists():
+        old.rename(target)  # a process was killed between the two renames below
+    shutil.rmtree(workshop, ignore_errors=True)
     try:
-        partial = workshop / "new"  # not the workshop itself, which only its owner may enter
-        partial.mkdir()
         try:
-            yield partial
+            new.mkdir(parents=True)
+            yield new
         except (OSError, SafetensorError) as error:
             raise _explained(error, target) from error
         if target.exists():
-            old = workshop / "old"
             target.rename(old)
-            try:
-                partial.rename(target)
-            except BaseException:
+        try:
+            new.rename(target)
+        except BaseException:
+            if old.exists():
                 old.rename(target)
-                raise
-        else:
-            partial.rename(target)
+            raise
     finally:
         shutil.rmtree(workshop, ignore_errors=True)
 

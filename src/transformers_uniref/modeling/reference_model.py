@@ -69,6 +69,15 @@ class ReferencePreTrainedModel(PreTrainedModel):
             check_adapter(source, self, allow_pickle=asked is False, **download)
         return super().load_adapter(peft_model_id, adapter_name, *args, **kwargs)
 
+    def enable_adapters(self) -> None:
+        """Use the adapters again after `disable_adapters`, their copies of modules too, which Transformers leaves off."""
+        super().enable_adapters()
+        from peft.utils import ModulesToSaveWrapper
+
+        for module in self.modules():
+            if isinstance(module, ModulesToSaveWrapper):
+                module.enable_adapters(True)
+
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         if isinstance(module, nn.Linear):
