@@ -70,7 +70,7 @@ class ReferencePreTrainedModel(PreTrainedModel):
         return super().load_adapter(peft_model_id, adapter_name, *args, **kwargs)
 
     def enable_adapters(self) -> None:
-        """Use the adapters again after `disable_adapters`, their copies of modules too, which Transformers leaves off."""
+        """Use the adapters again after `disable_adapters`; Transformers leaves their copies of modules off."""
         super().enable_adapters()
         from peft.utils import ModulesToSaveWrapper
 
