@@ -3,10 +3,14 @@
     python examples/finetune_clip.py --frames judo/frames --masks judo/masks --train-frames 00000 00005 \\
         --held-out 00008 00013 --output runs/judo
 
-Trains a LoRA adapter (recipe `clip-lora`) on pairs of the training frames and on pictures of them that are moved by
-chance. Then the masks of the training frames are given as prompts, where each object shows first, the clip is followed
-from the first frame to the last, and the objects are compared with the held-out masks, which were never seen. Prints
-the IoU of every object and frame before and after. Masks are label maps (0: background), named like their frames.
+Trains a LoRA adapter (recipe `clip-lora`) on pairs of the training frames that show the same object, where there are
+any, and on pictures of them that are moved by chance. Two things are measured on the held-out frames, before and after:
+
+- follow: the masks of the training frames are given, where each object shows first, and the clip is followed to the
+  held-out frames, where these objects are compared with the masks there. Nothing where no object is annotated in both.
+- moved: every object of a held-out frame is given in the upper left of the frame and found in the lower right of it.
+
+Masks are label maps (0: background), named like their frames.
 """
 
 from __future__ import annotations
@@ -51,9 +55,8 @@ def clip_row(names: list[str], frames: Frames, labels: Frames) -> dict[str, Any]
     return make_row("+".join(names), [frames[name] for name in names], instances, source="example", split="train")
 
 
-@torch.inference_mode()
-def measure(model: Any, processor: Any, frames: Frames, prompts: Frames, truth: Frames) -> Scores:
-    """IoU of every prompted object in the held-out frames in which it shows."""
+def propagate(model: Any, processor: Any, frames: Frames, prompts: Frames, truth: Frames) -> Scores:
+    """IoU of every prompted object in the frames of `truth` in which it shows."""
     session = processor.init_video_session(video=list(frames.values()), vos_score_threshold=None)
     names = list(frames)
     known: set[int] = set()
@@ -72,8 +75,27 @@ def measure(model: Any, processor: Any, frames: Frames, prompts: Frames, truth: 
             for number in sorted(known & set(numbers_in(truth[name]))):
                 mask = np.asarray(found[number]) if number in found else nothing
                 scores[f"{name} object {number}"] = float(iou(mask, truth[name] == number))
-    scores["mean"] = float(np.mean(list(scores.values())))
     return scores
+
+
+def corners(picture: np.ndarray) -> Frames:
+    """The upper left and the lower right of a picture, each with 7/8 of its height and width."""
+    height, width = (7 * side // 8 for side in picture.shape[:2])
+    return {"first": picture[:height, :width], "second": picture[-height:, -width:]}
+
+
+@torch.inference_mode()
+def measure(model: Any, processor: Any, frames: Frames, prompts: Frames, truth: Frames) -> Scores:
+    """All scores, and their mean."""
+    scores = {}
+    shared = {number for labels in prompts.values() for number in numbers_in(labels)}
+    if shared & {number for labels in truth.values() for number in numbers_in(labels)}:
+        scores |= {f"follow {key}": v for key, v in propagate(model, processor, frames, prompts, truth).items()}
+    for name, labels in truth.items():
+        pieces, masks = corners(frames[name]), corners(labels)
+        found = propagate(model, processor, pieces, {"first": masks["first"]}, {"second": masks["second"]})
+        scores |= {f"moved {key.replace('second', name)}": value for key, value in found.items()}
+    return {**scores, "mean": float(np.mean(list(scores.values())))}
 
 
 def main() -> int:
@@ -97,6 +119,9 @@ def main() -> int:
         save_rows([clip_row(trained, frames, labels)], arguments.output / "data" / "clip"),
         save_rows([clip_row([name], frames, labels) for name in trained], arguments.output / "data" / "stills"),
     ]
+    shown = [number for name in trained for number in numbers_in(labels[name])]
+    if len(set(shown)) == len(shown):  # no object is annotated twice: there are no pairs
+        arguments.override.append("datasets.0.weight=0")
     return run_example(
         arguments, "clip-lora", sources, lambda model, processor: measure(model, processor, frames, prompts, truth)
     )
