@@ -8,7 +8,7 @@ any, and on pictures of them that are moved by chance. Two things are measured o
 
 - follow: the masks of the training frames are given, where each object shows first, and the clip is followed to the
   held-out frames, where these objects are compared with the masks there. Nothing where no object is annotated in both.
-- moved: every object of a held-out frame is given in the upper left of the frame and found in the lower right of it.
+- moved: every object of a held-out frame is given there and found in the frame mirrored.
 
 Masks are label maps (0: background), named like their frames.
 """
@@ -78,10 +78,9 @@ def propagate(model: Any, processor: Any, frames: Frames, prompts: Frames, truth
     return scores
 
 
-def corners(picture: np.ndarray) -> Frames:
-    """The upper left and the lower right of a picture, each with 7/8 of its height and width."""
-    height, width = (7 * side // 8 for side in picture.shape[:2])
-    return {"first": picture[:height, :width], "second": picture[-height:, -width:]}
+def mirrored(picture: np.ndarray) -> Frames:
+    """A picture as it is and with left and right exchanged: everything that is not in the middle has moved."""
+    return {"first": picture, "second": np.ascontiguousarray(picture[:, ::-1])}
 
 
 @torch.inference_mode()
@@ -92,8 +91,8 @@ def measure(model: Any, processor: Any, frames: Frames, prompts: Frames, truth: 
     if shared & {number for labels in truth.values() for number in numbers_in(labels)}:
         scores |= {f"follow {key}": v for key, v in propagate(model, processor, frames, prompts, truth).items()}
     for name, labels in truth.items():
-        pieces, masks = corners(frames[name]), corners(labels)
-        found = propagate(model, processor, pieces, {"first": masks["first"]}, {"second": masks["second"]})
+        pictures, masks = mirrored(frames[name]), mirrored(labels)
+        found = propagate(model, processor, pictures, {"first": masks["first"]}, {"second": masks["second"]})
         scores |= {f"moved {key.replace('second', name)}": value for key, value in found.items()}
     return {**scores, "mean": float(np.mean(list(scores.values())))}
 
@@ -112,6 +111,8 @@ def main() -> int:
         name: read_labels(arguments.masks / f"{name}.png", (frames[name].shape[0], frames[name].shape[1]))
         for name in annotated
     }
+    if not any(numbers_in(labels[name]) for name in arguments.held_out):
+        return fail("--held-out: no object in the masks of these frames")
     trained = sorted(arguments.train_frames)
     prompts = {name: labels[name] for name in trained}
     truth = {name: labels[name] for name in arguments.held_out}
