@@ -40,7 +40,17 @@ def test_embedding_cache_benchmark_reports_times_and_equal_losses() -> None:
     assert report["largest_difference_of_losses"] == 0
 
 
-@pytest.mark.parametrize("script", ["video.py", "memory.py", "precision.py", "data_loading.py", "sam_cache.py"])
+def test_adapter_memory_benchmark_reports_peaks_beside_full_fine_tuning() -> None:
+    report = report_of("adapter_memory.py", "--families", "sam", "--presets", "lora-light", "--size", "64")
+    full, light = (row for row in report["rows"] if not row["checkpointing"])
+    assert (full["preset"], full["ratio"]) == ("full", 1.0) and light["preset"] == "lora-light"
+    assert light["standing"] < light["peak"] < full["peak"] and light["trained"] < full["trained"]
+    assert light["ratio"] == light["peak"] / full["peak"]
+
+
+@pytest.mark.parametrize(
+    "script", ["video.py", "memory.py", "precision.py", "data_loading.py", "sam_cache.py", "adapter_memory.py"]
+)
 def test_every_benchmark_explains_itself(script: str) -> None:
     done = subprocess.run([sys.executable, str(BENCHMARKS / script), "--help"], capture_output=True, text=True)
     assert done.returncode == 0 and "python benchmarks/" + script in done.stdout

@@ -11,6 +11,7 @@ from PIL import Image
 
 from cli_support import save_tiny_checkpoint
 from processor_support import disc, picture
+from transformers_uniref import bundled as bundled_models
 from transformers_uniref.cli import loading
 from transformers_uniref.cli.main import main
 from transformers_uniref.cli.segment import label_map
@@ -167,7 +168,7 @@ def test_folders_that_hold_no_usable_model_are_refused(
 @pytest.fixture
 def bundled(model: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Stands in for the bundled models: one, called tiny."""
-    monkeypatch.setattr(loading, "bundled_checkpoints", lambda: {"tiny": Path(model)})
+    monkeypatch.setattr(bundled_models, "bundled_checkpoints", lambda: {"tiny": Path(model)})
     return Path(model)
 
 
@@ -192,7 +193,7 @@ def test_export_replaces_only_when_asked(bundled: Path, files: Path, capsys: pyt
 
 def test_an_unknown_bundled_model_is_refused(bundled: Path, files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", "huge"]) == 2
-    assert "NAME must be a bundled model (tiny), got huge" in capsys.readouterr().err
+    assert "NAME must be a bundled model (tiny) or the folder of an adapter, got huge" in capsys.readouterr().err
     assert not (files / "huge").exists()
 
 

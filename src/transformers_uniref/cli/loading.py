@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from ..bundled import model_location
 from ..registration import DEFAULT_CHECKPOINT, MODEL_FAMILIES
 from .errors import UserError, describe
 
@@ -43,19 +44,9 @@ def output_folder(given: Path | None, name: str) -> Path:
     return folder
 
 
-def bundled_checkpoints() -> dict[str, Path]:
-    """The models that ship with the package, by name."""
-    parent = DEFAULT_CHECKPOINT.parent
-    return {folder.name: folder for folder in sorted(parent.glob("*")) if (folder / "config.json").is_file()}
-
-
 def checkpoint_location(given: str | None) -> str:
-    """Where a model lies: a folder that exists, else a bundled model of that name, else what was given (a Hub id)."""
-    if given is None:
-        return str(DEFAULT_CHECKPOINT)
-    if not Path(given).is_dir() and given in bundled_checkpoints():
-        return str(bundled_checkpoints()[given])
-    return given
+    """Where a model lies: the default, a folder, a bundled model by its name, or what was given (a Hub id)."""
+    return str(DEFAULT_CHECKPOINT) if given is None else model_location(given)
 
 
 def model_folder(model: str | None) -> Path:
@@ -76,28 +67,46 @@ def load_model_and_processor(model: str | None, device: str | None = None) -> tu
         device: see `choose_device`.
 
     Raises:
-        UserError: no such device; no such model, a damaged one, one of another type, or one that lacks weights.
+        UserError: no such device; no such model, a damaged one, one of another type, or one that lacks weights; an
+            adapter without its base, for another one, or in a pickle.
     """
     from huggingface_hub.errors import StrictDataclassError
     from safetensors import SafetensorError
     from transformers import AutoConfig, AutoModel, AutoProcessor
     from transformers.utils import logging
 
+    from ..adapters.folders import AdapterError, base_of, require_base
+    from ..optional import require
+
     place = choose_device(device)
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     location = checkpoint_location(model)
+    base = base_of(location)
+    if base is not None:
+        require("peft", "train", "loading an adapter")
+        try:
+            require_base(location, base)
+        except AdapterError as error:
+            raise UserError(f"--model {error}") from error
     try:
-        config = AutoConfig.from_pretrained(location)
+        config = AutoConfig.from_pretrained(location if base is None else base)
         if config.model_type not in [family.model_type for family in MODEL_FAMILIES]:
             raise UserError(f"--model must be a UniRef model, got one of type {config.model_type!r}: {location}")
         loaded, account = AutoModel.from_pretrained(location, config=config, output_loading_info=True)
-        processor = AutoProcessor.from_pretrained(location)
+        processor = AutoProcessor.from_pretrained(processor_location(location, base))
     except (OSError, ValueError, RuntimeError, SafetensorError, StrictDataclassError) as error:
         raise UserError(f"--model cannot be loaded from {location}: {describe(error)}") from error
     if missing := sorted(account["missing_keys"]):
         raise UserError(f"--model lacks {len(missing)} of its weights ({missing[0]}, ...): {location}")
     return loaded.to(place).eval(), processor
+
+
+def processor_location(location: str, base: str | None) -> str:
+    """Where a model's processor lies: beside it, or beside the base of an adapter that was saved without one."""
+    from ..adapters.folders import find_file
+
+    return location if base is None or find_file(location, "processor_config.json") is not None else base
 
 
 def choose_device(given: str | None) -> Any:

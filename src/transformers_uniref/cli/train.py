@@ -24,6 +24,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="change one option, such as steps=100 or optimizer.learning_rate=1e-3; may be repeated",
     )
     parser.add_argument(
+        "--peft",
+        metavar="NAME",
+        help="train an adapter of the model in initial_weights instead of the model: lora, dora or lora-light; final/ "
+        "then holds the adapter",
+    )
+    parser.add_argument(
+        "--peft-config",
+        type=Path,
+        metavar="FILE",
+        help="JSON or YAML: arguments of LoraConfig that change --peft NAME, or without that a whole PEFT "
+        "configuration with its peft_type, such as an adapter_config.json",
+    )
+    parser.add_argument(
         "--dry-run",
         action="store_true",
         help="build model and data, print what would be trained, the memory that takes, steps, data, and what still "
@@ -37,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train; 0 when the run is complete, 130 when it was interrupted and can be resumed."""
-    from ..training.config import load_config
+    from ..training.config import config_from_dict, load_config
 
     if arguments.list:
         from ..training.recipes import describe_recipes, recipe_table
@@ -48,6 +61,12 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.config is None:
         raise ValueError("config: missing; give a bundled name (--list shows them) or a YAML file")
     config = load_config(arguments.config, arguments.override)
+    if arguments.peft is not None or arguments.peft_config is not None:
+        from ..adapters.presets import read_config_values
+
+        values = {} if arguments.peft_config is None else read_config_values(arguments.peft_config)
+        peft = {"preset": arguments.peft or "", "config": values}
+        config = config_from_dict({**config.to_dict(), "peft": peft})
     if arguments.dry_run:
         from ..training.run_plan import build_plan, plan_text
 

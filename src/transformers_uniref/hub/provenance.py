@@ -57,6 +57,8 @@ def trained(config: TrainingConfig, steps: int) -> Provenance:
     if not config.datasets:
         tasks = sorted({task for batch in config.micro_batches for task in batch.scenes})
         data = [{"name": "procedural world", "task": ", ".join(tasks), "source": ""}]
+        if config.sampling.photo_share:
+            data.append({"name": "world of photographs", "task": ", ".join(tasks), "source": ""})
     starts = {"model": config.initial_weights, "backbone": config.backbone_weights, "text encoder": config.text_weights}
     started_from = {part: hub_id(name) for part, name in starts.items() if name}
     if config.initial_weights and not started_from["model"]:

@@ -45,6 +45,39 @@ class ReferencePreTrainedModel(SharedModel):
         """
         return False
 
+    def load_adapter(
+        self, peft_model_id: str | None = None, adapter_name: str | None = None, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Load an adapter into this model, as in Transformers; `from_pretrained` of an adapter folder comes here too.
+
+        Args:
+            peft_model_id: folder or Hub id of the adapter.
+            adapter_name: what to call it, for `set_adapter`; by default "default".
+            *args, **kwargs: see `PreTrainedModel.load_adapter`.
+
+        Raises:
+            AdapterError: its weights are a pickle (without `use_safetensors=False`), or it was made for a model of
+                other sizes; nothing has been changed then.
+        """
+        load_config = kwargs.get("load_config")
+        asked = kwargs.get("use_safetensors", getattr(load_config, "use_safetensors", None))
+        source = peft_model_id or getattr(load_config, "pretrained_model_name_or_path", None)
+        if source is not None:
+            from ..adapters.folders import check_adapter
+
+            download = {**(getattr(load_config, "download_kwargs", None) or {}), **(kwargs.get("adapter_kwargs") or {})}
+            check_adapter(source, self, allow_pickle=asked is False, **download)
+        return super().load_adapter(peft_model_id, adapter_name, *args, **kwargs)
+
+    def enable_adapters(self) -> None:
+        """Use the adapters again after `disable_adapters`; Transformers leaves their copies of modules off."""
+        super().enable_adapters()
+        from peft.utils import ModulesToSaveWrapper
+
+        for module in self.modules():
+            if isinstance(module, ModulesToSaveWrapper):
+                module.enable_adapters(True)
+
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         if isinstance(module, nn.Linear):

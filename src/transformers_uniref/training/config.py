@@ -15,6 +15,7 @@ import yaml
 from .config_data import DatasetConfig, MixtureConfig, check_datasets
 from .config_loop import (
     TRACKERS,
+    AdapterSection,
     CheckpointConfig,
     OptimizerConfig,
     PicturesConfig,
@@ -181,8 +182,11 @@ class TrainingConfig:
     """One training run. `model` holds arguments of the model's configuration; the rest is explained at each section.
 
     Attributes:
-        architecture: `uniref` (`model` holds arguments of `UniRefConfig`) or `uniref_sam` (of `UniRefSamConfig`, with
-            its `vision_config`; the section `backbone` is not used).
+        architecture: `uniref` (`model` holds arguments of `UniRefConfig`), `uniref_sam` (of `UniRefSamConfig`, with
+            its `vision_config`; the section `backbone` is not used), or `initial_weights`: the model, tokenizer and
+            processor of that folder as they are. Then `backbone` and `text` are not used, and `model` may only hold
+            what its configuration says too, or losses and dropouts. So it is with an adapter, whatever stands here.
+        peft: train an adapter instead of the model, see [`AdapterSection`].
         mixed_precision: `fp16` scales its losses; see `docs` of Accelerate for the devices that have it.
         gradient_checkpointing: compute activations again in the backward pass instead of keeping them.
         compile: backend of `torch.compile` (`inductor`); empty: not compiled.
@@ -191,9 +195,12 @@ class TrainingConfig:
         on_nonfinite: a loss or gradient that is not finite stops the run (`stop`) or skips the step (`skip`, counted);
             either way the sample ids are written to the run's folder.
         trackers: where Accelerate reports numbers to: tensorboard, wandb, trackio; `log.jsonl` is always written.
-        frozen: regular expressions; parameters whose name one is found in are not trained.
-        initial_weights: folder or Hub id of a UniRef model to start from, such as the previous stage's `final`. Modules
-            that it lacks keep their other start values.
+        freeze: `released` (what every released stage freezes: stem and first stage of a ResNet, nothing of a Swin,
+            image and prompt encoder of a SAM), `fusion` (all but UniFusion), `decoder` (all but the decoder, its
+            queries and the heads) or `full` (nothing is frozen).
+        frozen: regular expressions; parameters whose name one is found in are not trained either.
+        initial_weights: folder, Hub id or bundled name of a UniRef model to start from, such as the previous stage's
+            `final`. Modules that it lacks keep their other start values.
         initial_weights_skip: regular expressions; tensors whose name one is found in are not taken from it.
         extend_vocabulary: add the words of the data that the tokenizer of `initial_weights` does not know. Its own
             tokens keep their numbers and embeddings. Otherwise unknown words are read letter by letter.
@@ -212,7 +219,7 @@ class TrainingConfig:
 
     name: str
     steps: int
-    architecture: Literal["uniref", "uniref_sam"] = "uniref"
+    architecture: Literal["uniref", "uniref_sam", "initial_weights"] = "uniref"
     seed: int = 0
     mixed_precision: Literal["no", "bf16", "fp16"] = "bf16"
     gradient_checkpointing: bool = False
@@ -220,7 +227,9 @@ class TrainingConfig:
     accumulation: int = 1
     on_nonfinite: Literal["stop", "skip"] = "stop"
     trackers: list[str] = field(default_factory=list)
+    freeze: Literal["released", "fusion", "decoder", "full"] = "full"
     frozen: list[str] = field(default_factory=list)
+    peft: AdapterSection = field(default_factory=AdapterSection)
     threads: int = 0
     channels_last: bool = False
     attention: Literal["eager", "sdpa"] = "eager"
@@ -270,6 +279,7 @@ class TrainingConfig:
         check_patterns("initial_weights_skip", self.initial_weights_skip)
         if self.extend_vocabulary and (self.text_weights or not self.initial_weights and not self.starts_from):
             raise ValueError("extend_vocabulary: there is nothing to extend without the tokenizer of `initial_weights`")
+        self._check_initial_model()
         if self.datasets and self.micro_batches:
             raise ValueError("datasets: given together with micro_batches; a run takes its data from one of them")
         if not self.datasets and not self.micro_batches:
@@ -312,6 +322,21 @@ class TrainingConfig:
             share = getattr(self.sampling, option)
             if not 0 <= share <= 1:
                 raise ValueError(f"sampling.{option}: got {share}; accepted: 0 to 1")
+
+    @property
+    def takes_initial_model(self) -> bool:
+        """Whether the model is that of `initial_weights`, its configuration included."""
+        return self.architecture == "initial_weights" or bool(self.peft)
+
+    def _check_initial_model(self) -> None:
+        if not self.takes_initial_model:
+            return
+        reason = "an adapter is for a model as it is" if self.peft else "architecture is initial_weights"
+        for option in ("backbone_weights", "text_weights", "initial_weights_skip", "extend_vocabulary"):
+            if getattr(self, option):
+                raise ValueError(f"{option}: got {getattr(self, option)!r}, but {reason}; leave it out")
+        if self.peft and self.freeze != "full":
+            raise ValueError(f"freeze: got {self.freeze!r} with an adapter, beside which everything is frozen already")
 
     def _check_global_batch(self) -> None:
         if self.global_batch < 0 or self.micro_batch < 0:

@@ -26,6 +26,27 @@ def check_patterns(where: str, patterns: Iterable[str]) -> None:
 
 
 @dataclass
+class AdapterSection:
+    """Parameter-efficient fine-tuning: an adapter is trained and saved, the model it is in is not.
+
+    Attributes:
+        preset: a name of `transformers_uniref.adapters.adapter_presets`; empty: `config` says all.
+        config: arguments of a PEFT configuration: with a preset those that change it, without one all of them, with
+            their `peft_type`. Both empty: no adapter.
+    """
+
+    preset: Literal["", "lora", "dora", "lora-light"] = ""
+    config: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.config and not self.preset and "peft_type" not in self.config:
+            raise ValueError("peft.config: needs a `peft_type`, such as LORA or IA3, or a preset that it changes")
+
+    def __bool__(self) -> bool:
+        return bool(self.preset or self.config)
+
+
+@dataclass
 class ParameterGroupConfig:
     """A learning rate of its own for the parameters whose name `pattern` (a regular expression) is found in.
 

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 
 class ExponentialMovingAverage:
-    """Average of the weights: after update t (0-based) the decay is min(decay, (1 + t) / (10 + t)).
+    """Average of the trained weights: after update t (0-based) the decay is min(decay, (1 + t) / (10 + t)).
 
-    The early, smaller decay forgets the random start. Buffers and integers are copied, not averaged.
+    The early, smaller decay forgets the random start. Frozen parameters and buffers are not averaged.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
@@ -20,7 +20,9 @@ class ExponentialMovingAverage:
             raise ValueError(f"decay: got {decay}; accepted: 0 <= decay < 1")
         self.decay = decay
         self.updates = 0
-        self.parameters = {name: value.detach().clone() for name, value in model.named_parameters()}
+        self.parameters = {
+            name: value.detach().clone() for name, value in model.named_parameters() if value.requires_grad
+        }
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
@@ -34,13 +36,14 @@ class ExponentialMovingAverage:
     def applied(self, model: nn.Module) -> Iterator[None]:
         """Inside the block `model` carries the averaged weights; afterwards its own come back."""
         own: dict[str, Tensor] = {}
-        for name, value in model.named_parameters():
+        averaged = {name: value for name, value in model.named_parameters() if name in self.parameters}
+        for name, value in averaged.items():
             own[name] = value.data
             value.data = self.parameters[name]
         try:
             yield
         finally:
-            for name, value in model.named_parameters():
+            for name, value in averaged.items():
                 value.data = own[name]
 
     def state_dict(self) -> dict:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from ..adapters.saving import replacing_folder
+from ..bundled import model_location
 from ..hub.provenance import trained, write_provenance
 from .checkpointing import sync_folder
 from .config import TrainingConfig
@@ -18,27 +19,50 @@ def export_model(folder: Path, model: Any, tokenizer: Any, config: TrainingConfi
 
     All or nothing is written, over what was in `folder`.
 
+    Of a model with an adapter, the adapter and the name of its base are written instead of weights and configuration.
+
     `config.save_dtype` is how the weights are stored. The model's configuration keeps the dtype of training, so a model
     that was stored in half precision to save space is loaded and run in float32 unless the caller asks for something
     else.
-    """
-    from ..processors.processing_uniref import UniRefProcessor
 
-    partial = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    Raises:
+        OSError: the system refused, such as on a full disk; what was in `folder` before is whole then.
+    """
     dtype = getattr(torch, config.save_dtype)
     state = {
         name: (value.to(dtype) if value.is_floating_point() else value).contiguous().cpu()
         for name, value in model.state_dict().items()
     }
-    model.save_pretrained(partial, state_dict=state, save_original_format=False)
-    image_processor = build_image_processor(config)
-    UniRefProcessor(image_processor, tokenizer, model.config.text_length).save_pretrained(partial)
-    write_provenance(partial, trained(config, steps))
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+    processor = build_processor(config, tokenizer, model.config.text_length)
+    with replacing_folder(folder) as partial:
+        if config.peft:
+            model.save_pretrained(partial, state_dict=state)
+        else:
+            model.save_pretrained(partial, state_dict=state, save_original_format=False)
+        processor.save_pretrained(partial)
+        write_provenance(partial, trained(config, steps))
     sync_folder(folder.parent)
     return folder
+
+
+def build_processor(config: TrainingConfig, tokenizer: Any, text_length: int) -> Any:
+    """The processor of the run's model: that of `initial_weights` where the model is from there, else a new one.
+
+    `config.image_processor` changes the image processor of either.
+    """
+    from ..processors.processing_uniref import UniRefProcessor
+
+    if not config.takes_initial_model:
+        return UniRefProcessor(build_image_processor(config), tokenizer, text_length)
+    try:
+        processor: Any = UniRefProcessor.from_pretrained(model_location(config.initial_weights))
+    except OSError as error:
+        raise ValueError(
+            f"initial_weights: no processor in {config.initial_weights} ({str(error).splitlines()[0]})"
+        ) from error
+    if config.image_processor:
+        processor.image_processor = build_image_processor(config)
+    return processor
 
 
 def build_image_processor(config: TrainingConfig) -> Any:

@@ -33,6 +33,7 @@ from .distributed import any_process, average_gradients, from_main, gathered
 from .ema import ExponentialMovingAverage
 from .export import export_model
 from .faults import MicroBatchRecord, NonFiniteError, write_nonfinite
+from .initial_model import base_fingerprint, changing_state, keep_frozen_statistics, restore_changing_state_
 from .measures import batch_measures
 from .metrics_log import MetricsLog, RunningMeans, forget_after, memory_in_use
 from .model_factory import build_model, choose_tokenizer
@@ -78,7 +79,7 @@ class TrainingRun:
         self.start_report: list[str] = []
         self.model = build_model(config, len(self.tokenizer), self.start_report).to(self.device)
         self.collator = Collator(
-            self.tokenizer, int(config.model.get("text_length", 77)), getattr(self.model.config, "image_size", 0)
+            self.tokenizer, int(self.model.config.text_length), getattr(self.model.config, "image_size", 0)
         )
         if config.channels_last:
             self.model.to(memory_format=torch.channels_last)
@@ -88,6 +89,8 @@ class TrainingRun:
         self.scheduler = build_scheduler(config.optimizer, self.optimizer, config.steps)
         self.ema = ExponentialMovingAverage(self.model, config.ema_decay)
         self.validation = Validation(validation_parts(config, self.collator), self.collator)
+        # The base of an adapter is in no checkpoint; this tells whether it is still the same.
+        self.base = base_fingerprint(self.model) if config.peft else ""
         self.step = 0
         self.skipped = 0
         self.overflows = 0
@@ -113,7 +116,8 @@ class TrainingRun:
         return {
             "step": self.step,
             "config": self.config.to_dict(),
-            "model": self.model.state_dict(),
+            "model": changing_state(self.model) if self.config.peft else self.model.state_dict(),
+            "base": self.base,
             "auxiliary": self.auxiliary.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
@@ -150,8 +154,10 @@ class TrainingRun:
                 f"resume: the configuration changed: {'; '.join(changes)}. Resume with the same configuration and "
                 "overrides, start in another output folder, or accept the change with --force"
             )
+        if state.get("base", "") != self.base:
+            raise ValueError(f"resume: the base model {self.config.initial_weights} has changed since the checkpoint")
         try:
-            self.model.load_state_dict(state["model"])
+            self._load_model(state)
             self.auxiliary.load_state_dict(state["auxiliary"])
         except RuntimeError as error:
             raise ValueError(
@@ -168,6 +174,12 @@ class TrainingRun:
         self.validated_step = int(state["validated_step"])
         self.best = state["best"] if state["best"].get("measure") == self.config.checkpoint.best else {}
         return changes
+
+    def _load_model(self, state: dict[str, Any]) -> None:
+        if self.config.peft:
+            restore_changing_state_(self.model, state["model"])
+        else:
+            self.model.load_state_dict(state["model"])
 
     def save_checkpoint(self) -> None:
         """Write a checkpoint; every process must call, the main one writes."""
@@ -208,6 +220,8 @@ class TrainingRun:
             NonFiniteError: the loss or gradient is not finite and `config.on_nonfinite` is `stop`.
         """
         self.model.train()
+        if self.config.peft:
+            keep_frozen_statistics(self.model)
         self.optimizer.zero_grad(set_to_none=True)
         # A batch norm that has seen a NaN never forgets it.
         buffers = [b.clone() for b in self.model.buffers()] if self.config.on_nonfinite == "skip" else []
@@ -427,14 +441,17 @@ class TrainingRun:
                 signal.signal(signal_number, handler)
 
     def export(self) -> Path:
-        """Write averaged weights, configuration, processor and tokenizer as a Transformers folder, `output/final`."""
+        """Write averaged weights, configuration, processor and tokenizer as a Transformers folder, `output/final`.
+
+        A run with an adapter writes that instead of weights and configuration.
+        """
         with self.ema.applied(self.model):
             return export_model(self.output / "final", self.model, self.tokenizer, self.config, self.step)
 
     def export_best(self) -> Path:
         """Write the best checkpoint's averaged weights as `output/best`. The run's own weights are lost by it."""
         state = load_checkpoint(checkpoint_path(self.output / "checkpoints", self.best["step"]))
-        self.model.load_state_dict(state["model"])
+        self._load_model(state)
         ema = ExponentialMovingAverage(self.model, self.config.ema_decay)
         ema.load_state_dict(state["ema"])
         with ema.applied(self.model):

@@ -9,15 +9,19 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoTokenizer, BertConfig, ResNetConfig
 
+from ..bundled import model_location
 from .config import TrainingConfig
+from .freezing import freeze_model_, trained_share
+from .initial_model import initial_config, load_initial_model, put_adapter_in
 from .initialisation import calm_controller_, identity_fusion_
-from .optimisation import freeze_
 from .start_weights import WORD_EMBEDDINGS, load_backbone_weights_, load_initial_weights_, load_text_weights_
 from .tokenizer import build_tokenizer, extend_tokenizer
 
 
 def choose_tokenizer(config: TrainingConfig, words: Sequence[str]) -> Any:
     """The tokenizer of `text_weights`, or else that of `initial_weights`, or else one over `words`.
+
+    A run that takes the whole model of `initial_weights` takes its tokenizer.
 
     Args:
         config: the run.
@@ -29,6 +33,11 @@ def choose_tokenizer(config: TrainingConfig, words: Sequence[str]) -> Any:
     Raises:
         ValueError: the model reads sentences and there is no tokenizer.
     """
+    if config.takes_initial_model:
+        known = initial_config(config)
+        if known.use_language_references:
+            return _load_tokenizer(config.initial_weights, "initial_weights", known.text_length)
+        return build_tokenizer(words, known.text_length)
     text_length = int(config.model.get("text_length", 77))
     if config.text_weights:
         return _load_tokenizer(config.text_weights, "text_weights", text_length)
@@ -61,7 +70,7 @@ def _takes_word_embeddings(config: TrainingConfig) -> bool:
 
 def _load_tokenizer(source: str, option: str, text_length: int) -> Any:
     try:
-        return AutoTokenizer.from_pretrained(source, model_max_length=text_length)
+        return AutoTokenizer.from_pretrained(model_location(source), model_max_length=text_length)
     except (OSError, ValueError) as error:
         raise ValueError(f"{option}: no tokenizer in {source} ({str(error).splitlines()[0]})") from error
 
@@ -137,10 +146,35 @@ def build_model(config: TrainingConfig, vocabulary_size: int, report: list[str] 
     Returns:
         a `UniRefModel`, or a `UniRefSamModel` where `config.architecture` says so.
     """
+    torch.manual_seed(config.seed)
+    lines: list[str] = []
+    if config.takes_initial_model:
+        model = load_initial_model(config)
+        lines.append(f"the model is that of {config.initial_weights}, its configuration included")
+    else:
+        model = _new_model(config, vocabulary_size, lines)
+    frozen = freeze_model_(model, config.freeze, config.frozen)
+    if frozen:
+        asked = [*([] if config.freeze == "full" else [config.freeze]), *config.frozen]
+        lines.append(f"frozen: {len(frozen)} tensors ({', '.join(asked)})")
+    if config.peft:
+        put_adapter_in(model, config)
+    if frozen or config.peft:
+        trained, own = trained_share(model)
+        kind = f"adapter {config.peft.preset or config.peft.config['peft_type']}: " if config.peft else ""
+        lines.append(f"{kind}{trained:,} of {own:,} parameters are trained ({100 * trained / own:.2f} %)")
+    if config.gradient_checkpointing:
+        model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
+    if report is not None:
+        report += lines
+    return model
+
+
+def _new_model(config: TrainingConfig, vocabulary_size: int, lines: list[str]) -> Any:
+    """A model of the configured sizes, with its start weights; `lines` get what is said about them."""
     from ..modeling.modeling_uniref import UniRefModel
     from ..modeling.modeling_uniref_sam import UniRefSamModel
 
-    torch.manual_seed(config.seed)
     model_config = build_model_config(config, vocabulary_size)
     model_config._attn_implementation = config.attention
     model: Any = (UniRefSamModel if config.architecture == "uniref_sam" else UniRefModel)(model_config)
@@ -149,7 +183,6 @@ def build_model(config: TrainingConfig, vocabulary_size: int, report: list[str] 
         identity_fusion_(model.fusion, model_config.fusion_heads, start.noise, start.gate)
     if hasattr(model, "mask_head"):
         calm_controller_(model.mask_head.controller, start.controller_scale)
-    lines: list[str] = []
     if config.backbone_weights:
         lines += load_backbone_weights_(model, config.backbone_weights)
     if config.text_weights and model_config.use_language_references:
@@ -158,11 +191,4 @@ def build_model(config: TrainingConfig, vocabulary_size: int, report: list[str] 
         lines += load_initial_weights_(
             model, config.initial_weights, config.initial_weights_skip, config.extend_vocabulary
         )
-    frozen = freeze_(model, config.frozen)
-    if frozen:
-        lines.append(f"frozen: {len(frozen)} tensors ({', '.join(config.frozen)})")
-    if config.gradient_checkpointing:
-        model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
-    if report is not None:
-        report += lines
     return model

@@ -71,6 +71,9 @@ def unset_options(config: TrainingConfig) -> list[str]:
         missing.append(
             "sampling.photo_folder: sequences with masks, see data/photoworld.py (or sampling.photo_share=0)"
         )
+    if config.takes_initial_model and not config.initial_weights and not config.starts_from:
+        kind = "that the adapter is for" if config.peft else "to be trained"
+        missing.append(f"initial_weights: folder, Hub id or bundled name of the model {kind}")
     if config.starts_from and not config.initial_weights and not config.backbone_weights:
         if config.starts_from in bundled_configs():
             folder = f"the folder `final` of a run of {config.starts_from}"

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from transformers import AutoConfig, PreTrainedConfig
 
+from ..bundled import model_location
 from .auxiliary_head import AuxiliaryMaskHead
 from .config import TrainingConfig
 from .data_feed import build_feed
@@ -56,6 +57,8 @@ def build_plan(config: TrainingConfig, processes: int = 1) -> dict[str, Any]:
         data, words = feed.summary, feed.vocabulary()
     reached, unreachable = _without_unreachable(config)
     missing += unreachable
+    if reached.takes_initial_model and not reached.initial_weights:
+        raise ValueError(f"there is no plan without the model that is to be trained: {'; '.join(missing)}")
     start: list[str] = []
     # Without start weights nothing is computed from the values: sizes are known without holding them.
     values = any(getattr(reached, option) for option in WEIGHTS)
@@ -74,7 +77,7 @@ def build_plan(config: TrainingConfig, processes: int = 1) -> dict[str, Any]:
         "parameters": held + buffers,
         "gradients": trained,
         "optimizer": 2 * trained,
-        "average": held,
+        "average": sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad),
     }
     memory["total"] = sum(memory.values())
     memory["activations"] = ACTIVATIONS
@@ -108,7 +111,7 @@ def build_plan(config: TrainingConfig, processes: int = 1) -> dict[str, Any]:
             "gradient_clip": optimizer.gradient_clip,
         },
         "memory": memory,
-        "checkpoint_bytes": 2 * held + 2 * trained,
+        "checkpoint_bytes": (trained if config.peft else held) + memory["average"] + 2 * trained,
     }
 
 
@@ -131,7 +134,7 @@ def _without_unreachable(config: TrainingConfig) -> tuple[TrainingConfig, list[s
         if not source:
             continue
         try:
-            PreTrainedConfig.get_config_dict(source)
+            PreTrainedConfig.get_config_dict(model_location(source))
         except OSError:
             lines.append(f"{option}: {source} is no folder here and cannot be had from the Hub at present")
             absent: Any = {option: ""}

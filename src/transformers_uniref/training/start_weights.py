@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedConfig
 
+from ..bundled import model_location
+
 WORD_EMBEDDINGS = "language_encoder.text_encoder.embeddings.word_embeddings.weight"
 SHOWN = 4
 # Bookkeeping of layers that the model has in another form; nobody misses it.
@@ -35,6 +37,7 @@ def load_initial_weights_(model: Any, source: str, skip: Sequence[str], more_wor
         ValueError: it is a model of another type, a tensor has another shape and is not skipped, or a pattern of `skip`
             is found in no name.
     """
+    source = model_location(source)
     values, _ = PreTrainedConfig.get_config_dict(source)
     if values.get("model_type") != model.config.model_type:
         raise ValueError(

@@ -1,0 +1,132 @@
+"""Adapt a model to one clip from a few of its frames, and follow its objects to frames that were held back.
+
+    python examples/finetune_clip.py --frames judo/frames --masks judo/masks --train-frames 00000 00005 \\
+        --held-out 00008 00013 --output runs/judo
+
+Trains a LoRA adapter (recipe `clip-lora`) on pairs of the training frames that show the same object, where there are
+any, and on pictures of them that are moved by chance. Two things are measured on the held-out frames, before and after:
+
+- follow: the masks of the training frames are given, where each object shows first, and the clip is followed to the
+  held-out frames, where these objects are compared with the masks there. Nothing where no object is annotated in both.
+- moved: every object of a held-out frame is given there and found in the frame mirrored.
+
+Masks are label maps (0: background), named like their frames.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from finetuning import Scores, add_run_options, fail, read_labels, read_picture, run_example, save_rows
+from transformers_uniref.data.schema import make_instance, make_row
+from transformers_uniref.metrics.region import iou
+
+Frames = dict[str, np.ndarray]
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--frames", type=Path, required=True, help="folder of the clip's frames, in order of names")
+    parser.add_argument("--masks", type=Path, required=True, help="folder of label maps (PNG) of some of the frames")
+    parser.add_argument("--train-frames", nargs="+", required=True, help="names of annotated frames to train on")
+    parser.add_argument("--held-out", nargs="+", required=True, help="names of annotated frames to measure on")
+    add_run_options(parser)
+    return parser.parse_args()
+
+
+def numbers_in(labels: np.ndarray) -> list[int]:
+    """The objects of a label map."""
+    return [int(number) for number in np.unique(labels) if number]
+
+
+def clip_row(names: list[str], frames: Frames, labels: Frames) -> dict[str, Any]:
+    """The named frames as one clip of the schema."""
+    objects = sorted({number for name in names for number in numbers_in(labels[name])})
+    instances = [
+        make_instance(number, masks={time: labels[name] == number for time, name in enumerate(names)})
+        for number in objects
+    ]
+    return make_row("+".join(names), [frames[name] for name in names], instances, source="example", split="train")
+
+
+def propagate(model: Any, processor: Any, frames: Frames, prompts: Frames, truth: Frames) -> Scores:
+    """IoU of every prompted object in the frames of `truth` in which it shows."""
+    session = processor.init_video_session(video=list(frames.values()), vos_score_threshold=None)
+    names = list(frames)
+    known: set[int] = set()
+    for name, labels in prompts.items():
+        new = [number for number in numbers_in(labels) if number not in known]
+        if new:
+            masks = [labels == number for number in new]
+            processor.add_mask_prompt(session, frame_idx=names.index(name), obj_ids=new, masks=masks)
+            known.update(new)
+    scores = {}
+    for output in model.propagate_in_video_iterator(session):
+        name = names[output.frame_idx]
+        if name in truth:
+            found = processor.post_process_video_masks(output, session)
+            nothing = np.zeros(truth[name].shape, dtype=bool)
+            for number in sorted(known & set(numbers_in(truth[name]))):
+                mask = np.asarray(found[number]) if number in found else nothing
+                scores[f"{name} object {number}"] = float(iou(mask, truth[name] == number))
+    return scores
+
+
+def mirrored(picture: np.ndarray) -> Frames:
+    """A picture as it is and with left and right exchanged: everything that is not in the middle has moved."""
+    return {"first": picture, "second": np.ascontiguousarray(picture[:, ::-1])}
+
+
+@torch.inference_mode()
+def measure(model: Any, processor: Any, frames: Frames, prompts: Frames, truth: Frames) -> Scores:
+    """All scores, and their mean."""
+    scores = {}
+    shared = {number for labels in prompts.values() for number in numbers_in(labels)}
+    if shared & {number for labels in truth.values() for number in numbers_in(labels)}:
+        scores |= {f"follow {key}": v for key, v in propagate(model, processor, frames, prompts, truth).items()}
+    for name, labels in truth.items():
+        pictures, masks = mirrored(frames[name]), mirrored(labels)
+        found = propagate(model, processor, pictures, {"first": masks["first"]}, {"second": masks["second"]})
+        scores |= {f"moved {key.replace('second', name)}": value for key, value in found.items()}
+    return {**scores, "mean": float(np.mean(list(scores.values())))}
+
+
+def main() -> int:
+    arguments = parse_arguments()
+    files = sorted(file for file in arguments.frames.iterdir() if file.suffix.lower() in (".jpg", ".jpeg", ".png"))
+    frames = {file.stem: read_picture(file) for file in files}
+    annotated = [*arguments.train_frames, *arguments.held_out]
+    missing = [name for name in annotated if name not in frames or not (arguments.masks / f"{name}.png").is_file()]
+    if missing or set(arguments.train_frames) & set(arguments.held_out):
+        return fail(
+            f"--train-frames, --held-out: without frame or mask: {', '.join(missing) or 'none'}; no name in both"
+        )
+    labels = {
+        name: read_labels(arguments.masks / f"{name}.png", (frames[name].shape[0], frames[name].shape[1]))
+        for name in annotated
+    }
+    if not any(numbers_in(labels[name]) for name in arguments.held_out):
+        return fail("--held-out: no object in the masks of these frames")
+    trained = sorted(arguments.train_frames)
+    prompts = {name: labels[name] for name in trained}
+    truth = {name: labels[name] for name in arguments.held_out}
+    sources = [
+        save_rows([clip_row(trained, frames, labels)], arguments.output / "data" / "clip"),
+        save_rows([clip_row([name], frames, labels) for name in trained], arguments.output / "data" / "stills"),
+    ]
+    shown = [number for name in trained for number in numbers_in(labels[name])]
+    if len(set(shown)) == len(shown):  # no object is annotated twice: there are no pairs
+        arguments.override.append("datasets.0.weight=0")
+    return run_example(
+        arguments, "clip-lora", sources, lambda model, processor: measure(model, processor, frames, prompts, truth)
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
