@@ -27,7 +27,9 @@ class ClipMetadata:
             for video in self._videos.values():
                 _objects(video)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f'`meta` must be JSON with "videos" and their "objects", got another file: {path}') from error
+            raise ValueError(
+                f'`meta` must be JSON with "videos" and their "objects", got another file: {path}'
+            ) from error
 
     def lives(self, sequence: str, frames: Sequence[str]) -> dict[int, list[str]]:
         """For each object with a frame range (LVOS), the annotated frames in it: its start, but not its end.
@@ -47,7 +49,7 @@ class ClipMetadata:
         }
 
     def named_by(self, entries: Collection[str]) -> set[str]:
-        """"CLIP/OBJECT" of every object whose category is among the entries."""
+        """ "CLIP/OBJECT" of every object whose category is among the entries."""
         return {
             f"{sequence}/{number}"
             for sequence, video in self._videos.items()
@@ -59,7 +61,10 @@ class ClipMetadata:
 def _objects(video: dict[str, Any]) -> dict[str, dict[str, Any]]:
     objects = video.get("objects", {})
     # MOSEv2 lists ids alone.
-    return {str(key): (objects[key] if isinstance(objects, dict) and isinstance(objects[key], dict) else {}) for key in objects}
+    return {
+        str(key): (objects[key] if isinstance(objects, dict) and isinstance(objects[key], dict) else {})
+        for key in objects
+    }
 
 
 def read_names(path: str | os.PathLike[str], name: str) -> list[str]:

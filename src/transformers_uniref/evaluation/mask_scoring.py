@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -16,8 +16,7 @@ from ..metrics.video_protocols import MAX_PROPOSALS, VOID, VideoProtocol, judged
 from ..metrics.video_scores import VideoScores
 from .clip_metadata import ClipMetadata
 from .mask_sources import MaskFolder, MaskSource, open_masks
-
-_SHOWN = 5
+from .wording import some
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ def score_masks(
     """Scores masks of any method, `<sequence>/<frame>.png`.
 
     Args:
-        predictions: folder or zip file of label maps. For Ref-DAVIS17 a folder with one such folder for each of the four
+        predictions: folder or zip file of label maps. For Ref-DAVIS17 a folder with one such folder for each of four
             annotators.
         annotations: folder of label maps.
         protocol: a name of `PROTOCOLS`.
@@ -190,7 +189,7 @@ def _size(labels: np.ndarray) -> str:
     return f"{labels.shape[1]} x {labels.shape[0]}"
 
 
-# -------------------------------------------------------------------------------------------------------- files and names
+# ------------------------------------------------------------------------------------------------------ files and names
 def _chosen_sequences(job: ScoringJob, wanted: Sequence[str] | None) -> list[str]:
     annotated = MaskFolder(job.annotations, "annotations").sequences()
     predicted = open_masks(job.predictions, "predictions").sequences()
@@ -198,15 +197,17 @@ def _chosen_sequences(job: ScoringJob, wanted: Sequence[str] | None) -> list[str
         if not wanted:
             raise ValueError("`sequences` must name at least one, got none")
         if unknown := sorted(set(wanted) - set(annotated)):
-            raise ValueError(f"`sequences` must be in the annotations, which hold {_some(annotated)}; got {_some(unknown)}")
+            raise ValueError(
+                f"`sequences` must be in the annotations, which hold {some(annotated)}; got {some(unknown)}"
+            )
         annotated = list(dict.fromkeys(wanted))
     elif surplus := sorted(set(predicted) - set(annotated)):
         raise ValueError(
-            f"`predictions` must hold the annotations' sequences, {_some(annotated)}, got others: {_some(surplus)}"
+            f"`predictions` must hold the annotations' sequences, {some(annotated)}, got others: {some(surplus)}"
         )
     if missing := sorted(set(annotated) - set(predicted)):
         raise FileNotFoundError(
-            f"`predictions` must hold all {len(annotated)} sequences, {len(missing)} are missing: {_some(missing)}"
+            f"`predictions` must hold all {len(annotated)} sequences, {len(missing)} are missing: {some(missing)}"
         )
     return annotated
 
@@ -218,19 +219,14 @@ def _check_frames(
     if missing := [frame for frame in needed if frame not in set(predicted)]:
         raise FileNotFoundError(
             f"`predictions` must hold a mask for each judged frame of sequence {sequence}, {len(missing)} are missing: "
-            f"{_some(missing)}; it holds {_some(predicted)}"
+            f"{some(missing)}; it holds {some(predicted)}"
         )
     annotated = set(annotations.frames(sequence))
     if rules.dense and (surplus := [frame for frame in predicted if frame not in annotated]):
         raise FileNotFoundError(
             f"`annotations` must hold a mask for each predicted frame of sequence {sequence}, {len(surplus)} are "
-            f"missing: {_some(surplus)}"
+            f"missing: {some(surplus)}"
         )
-
-
-def _some(names: Iterable[str]) -> str:
-    names = list(names)
-    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
 
 
 # ----------------------------------------------------------------------------------------------------------- annotators
@@ -240,7 +236,7 @@ def _annotators(predictions: str | os.PathLike[str]) -> dict[str, str]:
         raise FileNotFoundError(f"`predictions` must be a folder with one folder for each of four annotators: {folder}")
     found = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     if len(found) != 4:
-        names = _some(entry.name for entry in found) or "none"
+        names = some(entry.name for entry in found) or "none"
         raise ValueError(f"`predictions` must hold one folder for each of four annotators, got {names}: {folder}")
     return {entry.name: str(entry) for entry in found}
 
@@ -250,10 +246,16 @@ def _mean_of_annotators(results: dict[str, dict[str, Any]]) -> dict[str, Any]:
     first = members[0]
 
     def means(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        return {name: float(np.mean([part[name] for part in parts])) for name in parts[0] if isinstance(parts[0][name], float)}
+        return {
+            name: float(np.mean([part[name] for part in parts]))
+            for name in parts[0]
+            if isinstance(parts[0][name], float)
+        }
 
     result = means(members)
     result |= {"objects": sum(member["objects"] for member in members), "frames": sum(m["frames"] for m in members)}
     result["annotators"] = {name: means([member]) for name, member in results.items()}
-    result["sequences"] = {name: means([member["sequences"][name] for member in members]) for name in first["sequences"]}
+    result["sequences"] = {
+        name: means([member["sequences"][name] for member in members]) for name in first["sequences"]
+    }
     return result

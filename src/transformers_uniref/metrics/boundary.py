@@ -42,7 +42,7 @@ def adaptive_radius(target: np.ndarray, tolerance: float = AREA_TOLERANCE) -> fl
     """How far apart outlines may be in MOSEv2: min(ceil(`tolerance` * sqrt(area)), 0.008 * diagonal) pixels.
 
     The second bound, of large objects and of frames without the object, is not rounded: the disk is then a little
-    smaller than that of DAVIS and off-centre, see `outlines.disk_rows`. Small objects get a smaller radius than in DAVIS.
+    smaller than that of DAVIS and off-centre, see `outlines.disk_rows`. Small objects get less than in DAVIS.
 
     Args:
         target: bool (H, W), the true mask.

@@ -99,9 +99,9 @@ class Outline:
 def disk_rows(radius: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The pixels to which a disk widens one pixel, as one interval for each row.
 
-    With a whole number, all pixels at most that far. Otherwise the disk is cut as scikit-image and OpenCV do it: sampled
-    at -radius, -radius + 1, ... along both axes and anchored at its middle cell, so that it lies off-centre by a
-    fraction of a pixel. MOSEv2 measures with such disks.
+    With a whole number, all pixels at most that far. Otherwise the disk is cut as scikit-image and OpenCV do it:
+    sampled at -radius, -radius + 1, ... along both axes and anchored at its middle cell, so that it lies off-centre by
+    a fraction of a pixel. MOSEv2 measures with such disks.
 
     Args:
         radius: in pixels, at least 0.

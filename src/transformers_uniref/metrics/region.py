@@ -12,9 +12,7 @@ import numpy as np
 PRECISION_THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
 
 
-def check_masks(
-    predicted: np.ndarray, target: np.ndarray, names: tuple[str, str] = ("predicted", "target")
-) -> None:
+def check_masks(predicted: np.ndarray, target: np.ndarray, names: tuple[str, str] = ("predicted", "target")) -> None:
     """Raises TypeError unless both are bool arrays, ValueError unless their pictures have one size."""
     for name, mask in zip(names, (predicted, target), strict=True):
         if not isinstance(mask, np.ndarray) or mask.dtype != bool:
@@ -45,9 +43,7 @@ def intersection_and_union(predicted: np.ndarray, target: np.ndarray) -> tuple[n
     return (predicted & target).sum((-2, -1)), (predicted | target).sum((-2, -1))
 
 
-def iou(
-    predicted: np.ndarray, target: np.ndarray, *, void: np.ndarray | None = None, smoothing: int = 0
-) -> np.ndarray:
+def iou(predicted: np.ndarray, target: np.ndarray, *, void: np.ndarray | None = None, smoothing: int = 0) -> np.ndarray:
     """Intersection over union, which DAVIS calls region similarity J.
 
     Args:

@@ -86,9 +86,7 @@ _ALL = (
         groups=True,
         dense=False,
     ),
-    VideoProtocol(
-        "lvos-v1", "LVOS, first toolkit", objects="anywhere", frames="life", groups=True, stability=True
-    ),
+    VideoProtocol("lvos-v1", "LVOS, first toolkit", objects="anywhere", frames="life", groups=True, stability=True),
     VideoProtocol(
         "lvos-v2", "LVOS, second toolkit", objects="anywhere", frames="inner-life", groups=True, stability=True
     ),
@@ -112,10 +110,8 @@ def video_protocol(name: str) -> VideoProtocol:
     raise ValueError(f"`protocol` must be one of {', '.join(PROTOCOLS)}, got {name!r}{hint}")
 
 
-def known_objects(
-    protocol: VideoProtocol, frames: Sequence[str], ids: Mapping[str, Collection[int]]
-) -> list[int]:
-    """The ids that a prediction may hold without matching; those of `judged_objects` and, but for DAVIS, any later ones.
+def known_objects(protocol: VideoProtocol, frames: Sequence[str], ids: Mapping[str, Collection[int]]) -> list[int]:
+    """The ids that a prediction may hold without matching: those of the annotation, with DAVIS of its first frame.
 
     Args:
         protocol: the rules.
@@ -148,15 +144,14 @@ def judged_frames(
     Raises:
         ValueError: too few frames, or no object.
     """
-    if protocol.objects == "first-frame":
-        objects = sorted(ids[frames[0]])
-    else:
-        objects = known_objects(protocol, frames, ids)
+    objects = sorted(ids[frames[0]]) if protocol.objects == "first-frame" else known_objects(protocol, frames, ids)
     if not objects:
         where = "any frame" if protocol.objects == "anywhere" else "the first frame"
         raise ValueError(f"the annotation must hold an object with an id of 1..254 in {where}, got none")
     if protocol.frames == "inner" and len(frames) < 3:
-        raise ValueError(f"at least 3 annotated frames are needed, for the first and the last do not count; got {len(frames)}")
+        raise ValueError(
+            f"at least 3 annotated frames are needed, for the first and the last do not count; got {len(frames)}"
+        )
     judged = {number: _frames_of(protocol, number, frames, ids, lives or {}) for number in objects}
     return {number: chosen for number, chosen in judged.items() if chosen}
 

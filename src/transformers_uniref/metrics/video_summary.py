@@ -19,8 +19,8 @@ def summarise(protocol: VideoProtocol, clips: Clips, unseen: Collection[str] | N
 
     Every object counts alike, however long its clip is: `J`, `F` and `J&F` are means over objects of their means over
     frames, `J-recall`, `J-decay`, `F-recall` and `F-decay` those of the statistics of DAVIS. Protocols with groups
-    report, where `unseen` is given, `J_seen`, `J_unseen`, `F_seen`, `F_unseen`, and means of both groups as `J`, `F` and
-    `J&F`, the last also as `G`. LVOS adds `V`. MOSEv2 adds `F-dot`, `J&F-dot`, `J&F-dot_disappearance` and
+    report, where `unseen` is given, `J_seen`, `J_unseen`, `F_seen`, `F_unseen`, and means of both groups as `J`, `F`
+    and `J&F`, the last also as `G`. LVOS adds `V`. MOSEv2 adds `F-dot`, `J&F-dot`, `J&F-dot_disappearance` and
     `J&F-dot_reappearance`, None where no object disappears or returns.
 
     Args:
@@ -35,7 +35,9 @@ def summarise(protocol: VideoProtocol, clips: Clips, unseen: Collection[str] | N
     Raises:
         ValueError: `unseen` for a protocol without groups, or naming nothing or everything that was measured.
     """
-    measured = {(name, number): _measures(protocol, series) for name, of in clips.items() for number, series in of.items()}
+    measured = {
+        (name, number): _measures(protocol, series) for name, of in clips.items() for number, series in of.items()
+    }
     result = _means(list(measured.values()))
     if unseen is not None:
         result |= _grouped(protocol, measured, set(unseen))
@@ -125,7 +127,7 @@ def _grouped(
             listed = ", ".join(sorted(unseen)[:5]) or "nothing"
             clips = ", ".join(sorted({name for name, _ in measured})[:5])
             raise ValueError(
-                f"`unseen` must leave objects on both sides, got no {group} one: it names {listed}; measured were {clips}"
+                f"`unseen` must leave objects on both sides, got no {group} one: it names {listed}; measured: {clips}"
             )
     names = ("J", "F", "V") if protocol.stability else ("J", "F")
     means = {group: _means(members) for group, members in groups.items()}

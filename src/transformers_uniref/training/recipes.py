@@ -62,7 +62,9 @@ def unset_options(config: TrainingConfig) -> list[str]:
             "datasets.N.weight=0"
         )
     if config.sampling.photo_share and not config.sampling.photo_folder:
-        missing.append("sampling.photo_folder: sequences with masks, see data/photoworld.py (or sampling.photo_share=0)")
+        missing.append(
+            "sampling.photo_folder: sequences with masks, see data/photoworld.py (or sampling.photo_share=0)"
+        )
     if config.starts_from and not config.initial_weights and not config.backbone_weights:
         if config.starts_from in bundled_configs():
             folder = f"the folder `final` of a run of {config.starts_from}"

@@ -16,9 +16,7 @@ SHOWN = 4
 _UNUSED_WITHOUT_A_WORD = re.compile(r"num_batches_tracked$|(^|\.)pooler\.|position_ids$|^swin\.layernorm\.|\.running_")
 
 
-def load_initial_weights_(
-    model: Any, source: str, skip: Sequence[str], more_words: bool = False
-) -> list[str]:
+def load_initial_weights_(model: Any, source: str, skip: Sequence[str], more_words: bool = False) -> list[str]:
     """Copy the weights of the UniRef model `source` (folder or Hub id) into `model`, where both have them.
 
     Args:
