@@ -42,7 +42,7 @@ def adaptive_radius(target: np.ndarray, tolerance: float = AREA_TOLERANCE) -> fl
     """How far apart outlines may be in MOSEv2: min(ceil(`tolerance` * sqrt(area)), 0.008 * diagonal) pixels.
 
     The second bound, of large objects and of frames without the object, is not rounded: the disk is then a little
-    smaller than that of DAVIS and off-centre, see `outlines.disk_rows`. Small objects get less than in DAVIS.
+    smaller than that of DAVIS and off-centre, see `outlines.disk_offsets`. Small objects get less than in DAVIS.
 
     Args:
         target: bool (H, W), the true mask.
@@ -54,7 +54,7 @@ def adaptive_radius(target: np.ndarray, tolerance: float = AREA_TOLERANCE) -> fl
 
 
 def outline_measure(predicted: Outline, target: Outline, radius: float) -> float:
-    """F of two outlines, see `boundary_measure`. Outlines that are compared more than once are widened only once."""
+    """F of two outlines, see `boundary_measure`. An outline may be compared many times."""
     if not len(predicted) or not len(target):
         return float(len(predicted) == len(target))
     precision = predicted.count_near(target, radius) / len(predicted)

@@ -1,7 +1,7 @@
 """What few-shot segmentation reports: IoU by class, by picture, and of foreground and background.
 
 Two measures are called mIoU. The field's standard (Shaban et al., "One-Shot Learning for Semantic Segmentation", BMVC
-2017) is the mean over classes, `class_mean_iou`; for FSS-1000 the released UniRef++ code reports the mean over pictures,
+2017) is the mean over classes, `class_mean_iou`; for FSS-1000 the released UniRef++ code reports that over pictures,
 `image_mean_iou`.
 """
 

@@ -6,8 +6,11 @@ from functools import lru_cache
 
 import numpy as np
 
-_PIXELS_AT_A_TIME = 1 << 16
+_LOOK_UPS_AT_A_TIME = 1 << 20
 """Bounds the memory that noise takes, whose outline is most of the picture."""
+
+_GROUPS = (1, 5, 13, 37, 97, 197)
+"""Where the pixels of a disk, sorted by distance, are cut into groups that are looked up together."""
 
 
 def boundary_map(mask: np.ndarray) -> np.ndarray:
@@ -30,74 +33,75 @@ def boundary_map(mask: np.ndarray) -> np.ndarray:
 
 
 class Outline:
-    """The outline of a mask. Everything but its box is skipped, so that small objects cost little.
+    """The outline of a mask. Everything outside its box is skipped, so that small objects cost little.
 
     Args:
         mask: bool (H, W).
 
     Attributes:
         rows, columns: int (n,), the places of the outline's pixels in the picture.
-        shape: (H, W) of the picture.
     """
 
     def __init__(self, mask: np.ndarray) -> None:
-        self.shape = mask.shape
-        self._reach: dict[float, tuple[np.ndarray, int, int]] = {}
+        self._map, self._top, self._left = np.zeros((0, 0), dtype=bool), 0, 0
+        self._padded: dict[int, np.ndarray] = {}
+        self.rows = self.columns = np.zeros(0, dtype=np.intp)
         filled = np.flatnonzero(mask.any(1))
         if not len(filled):
-            self.rows = self.columns = np.zeros(0, dtype=np.intp)
             return
-        top, bottom = max(filled[0] - 1, 0), filled[-1] + 2
-        filled = np.flatnonzero(mask[top:bottom].any(0))
-        left, right = max(filled[0] - 1, 0), filled[-1] + 2
         # One more row and column on each side: the outline lies above and left, and ends where nothing changes.
-        rows, columns = np.nonzero(boundary_map(mask[top:bottom, left:right]))
-        self.rows, self.columns = rows + top, columns + left
+        self._top, bottom = max(int(filled[0]) - 1, 0), filled[-1] + 2
+        filled = np.flatnonzero(mask[self._top : bottom].any(0))
+        self._left, right = max(int(filled[0]) - 1, 0), filled[-1] + 2
+        self._map = boundary_map(mask[self._top : bottom, self._left : right])
+        rows, columns = np.divmod(np.flatnonzero(self._map), self._map.shape[1])
+        self.rows, self.columns = rows + self._top, columns + self._left
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def count_near(self, other: Outline, radius: float) -> int:
-        """How many of this outline's pixels lie in the other one, widened by a disk.
+        """How many of this outline's pixels have one of the other's under a disk around them.
 
         Args:
             other: another outline of the same picture.
-            radius: of the disk in pixels, see `disk_rows`.
+            radius: of the disk in pixels, see `disk_offsets`.
         """
         if not len(self) or not len(other):
             return 0
-        reach, top, left = other._widened(radius)
-        rows, columns = self.rows - top, self.columns - left
-        inside = (rows >= 0) & (rows < reach.shape[0]) & (columns >= 0) & (columns < reach.shape[1])
-        return int(np.count_nonzero(reach[rows[inside], columns[inside]]))
+        rows, columns = disk_offsets(radius)
+        reach = int(max(np.abs(rows).max(), np.abs(columns).max()))
+        around = other._with_margin(2 * reach)
+        height, width = around.shape
+        row, column = self.rows - other._top + 2 * reach, self.columns - other._left + 2 * reach
+        close = (row >= reach) & (row < height - reach) & (column >= reach) & (column < width - reach)
+        waiting = row[close] * width + column[close]
+        steps = rows * width + columns
+        # From the middle of the disk outwards: most pixels are found soon and need no further look.
+        near = len(waiting)
+        for start, end in zip((0, *_GROUPS), (*_GROUPS, len(steps)), strict=True):
+            group = steps[start:end]
+            if len(group) and len(waiting):
+                waiting = waiting[~_found(around.ravel(), waiting, group)]
+        return near - len(waiting)
 
-    def _widened(self, radius: float) -> tuple[np.ndarray, int, int]:
-        """The outline widened by a disk: bool (h, w), and the row and column of its corner. Kept for the next call."""
-        if radius not in self._reach:
-            self._reach[radius] = self._widen(radius)
-        return self._reach[radius]
+    def _with_margin(self, margin: int) -> np.ndarray:
+        """The outline's box with empty rows and columns around it."""
+        if margin not in self._padded:
+            self._padded[margin] = np.pad(self._map, margin)
+        return self._padded[margin]
 
-    def _widen(self, radius: float) -> tuple[np.ndarray, int, int]:
-        shifts, firsts, lasts = disk_rows(radius)
-        margin = int(max(np.abs(shifts).max(), np.abs(firsts).max(), np.abs(lasts).max()))
-        top, left = int(self.rows.min()) - margin, int(self.columns.min()) - margin
-        height = int(self.rows.max()) + margin + 1 - top
-        width = int(self.columns.max()) + margin + 2 - left
-        # Each pixel covers an interval in each row of the disk: +1 where intervals begin, -1 behind their ends; the
-        # running sum, which is 0 again at the end of every row, is positive where something covers.
-        places = ((self.rows - top) * width + self.columns - left)[:, None]
-        size = height * width
-        changes = np.zeros(size, dtype=np.intp)
-        for start in range(0, len(places), _PIXELS_AT_A_TIME):
-            chunk = places[start : start + _PIXELS_AT_A_TIME]
-            changes += np.bincount((chunk + (shifts * width + firsts)).ravel(), minlength=size)
-            changes -= np.bincount((chunk + (shifts * width + lasts + 1)).ravel(), minlength=size)
-        return (np.cumsum(changes) > 0).reshape(height, width), top, left
+
+def _found(outline: np.ndarray, places: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """Whether the outline (flat) has a pixel at any of the steps from each place: bool (n,)."""
+    at_a_time = max(1, _LOOK_UPS_AT_A_TIME // len(steps))
+    chunks = [places[start : start + at_a_time] for start in range(0, len(places), at_a_time)]
+    return np.concatenate([outline[chunk + steps[:, None]].any(0) for chunk in chunks])
 
 
 @lru_cache(maxsize=64)
-def disk_rows(radius: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The pixels to which a disk widens one pixel, as one interval for each row.
+def disk_offsets(radius: float) -> tuple[np.ndarray, np.ndarray]:
+    """The pixels of a disk around a pixel, the nearest first.
 
     With a whole number, all pixels at most that far. Otherwise the disk is cut as scikit-image and OpenCV do it:
     sampled at -radius, -radius + 1, ... along both axes and anchored at its middle cell, so that it lies off-centre by
@@ -107,12 +111,10 @@ def disk_rows(radius: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         radius: in pixels, at least 0.
 
     Returns:
-        Integer (k,) arrays: row, first column and last column of each interval, relative to the pixel.
+        Integer (k,) arrays: rows and columns relative to the pixel.
     """
     samples = np.arange(-radius, radius + 1)
-    disk = samples[:, None] ** 2 + samples[None, :] ** 2 <= radius**2
-    anchor = len(samples) // 2
-    used = np.flatnonzero(disk.any(1))
-    first, last = disk[used].argmax(1) - anchor, len(samples) - 1 - disk[used, ::-1].argmax(1) - anchor
-    # A widened pixel is one that finds the outline under its disk, so the disk is mirrored around the outline's pixels.
-    return anchor - used, -last, -first
+    rows, columns = np.nonzero(samples[:, None] ** 2 + samples[None, :] ** 2 <= radius**2)
+    rows, columns = rows - len(samples) // 2, columns - len(samples) // 2
+    order = np.argsort(rows**2 + columns**2, kind="stable")
+    return rows[order], columns[order]

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
 
 from .accumulator import Accumulator
-from .assignment import Series, assign_by_id, assign_by_overlap
+from .assignment import Series, assign_by_id, assign_by_overlap, frame_order
 from .boundary import TOLERANCE, adaptive_radius, diagonal_radius, outline_measure
 from .outlines import Outline
-from .video_protocols import VOID, VideoProtocol, video_protocol
+from .video_protocols import VOID, VideoProtocol, judged_frames, video_protocol
 from .video_summary import summarise
 
 NOTHING = 0
@@ -74,6 +74,25 @@ class VideoScores(Accumulator):
                     found = predicted == candidate if candidate != NOTHING else np.zeros(target.shape, dtype=bool)
                     outlines[candidate] = found, Outline(found)
                 self._judge(sequence, frame, number, candidate, *outlines[candidate], mask, outline, radius)
+        return self
+
+    def update_clip(self, sequence: str, clip: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> VideoScores:
+        """Measures a whole clip that fits in memory; which objects count in which frames is the protocol's choice.
+
+        Args:
+            sequence: the clip's name.
+            clip: for each annotated frame the predicted and the true label map, see `update`.
+
+        Raises:
+            TypeError, ValueError: see `update` and `judged_frames`.
+        """
+        frames = sorted(clip, key=frame_order)
+        ids = {frame: {int(value) for value in np.unique(clip[frame][1])} - {0, VOID} for frame in frames}
+        judged = judged_frames(self.protocol, frames, ids)
+        for frame in frames:
+            objects = [number for number, chosen in judged.items() if frame in chosen]
+            if objects:
+                self.update(sequence, frame, *clip[frame], objects)
         return self
 
     def compute(self, unseen: Collection[str] | None = None) -> dict[str, Any]:
