@@ -40,7 +40,16 @@ def test_embedding_cache_benchmark_reports_times_and_equal_losses() -> None:
     assert report["largest_difference_of_losses"] == 0
 
 
-@pytest.mark.parametrize("script", ["video.py", "memory.py", "precision.py", "data_loading.py", "sam_cache.py"])
+@pytest.mark.parametrize("reference", ["dilation", "distance"])
+def test_boundary_benchmark_reports_times_and_equal_values(reference: str) -> None:
+    report = report_of("boundary.py", "--count", "2", "--repeats", "1", "--size", "60", "90", "--reference", reference)
+    assert set(report["seconds"]) == {"plain", "ours"} and report["ratio"] > 0
+    assert report["largest_difference"] == 0
+
+
+@pytest.mark.parametrize(
+    "script", ["video.py", "memory.py", "precision.py", "data_loading.py", "sam_cache.py", "boundary.py"]
+)
 def test_every_benchmark_explains_itself(script: str) -> None:
     done = subprocess.run([sys.executable, str(BENCHMARKS / script), "--help"], capture_output=True, text=True)
     assert done.returncode == 0 and "python benchmarks/" + script in done.stdout
