@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -11,7 +11,7 @@ from PIL import Image, UnidentifiedImageError
 _LABEL_MODES = {"P", "L", "1"}
 
 
-def read_label_png(file: str | Path | BinaryIO, described: str) -> tuple[np.ndarray, Image.Image]:
+def read_label_png(file: str | Path | IO[bytes], described: str) -> tuple[np.ndarray, Image.Image]:
     """Reads the stored values of a PNG whose pixels are ids.
 
     Unlike `palette.load_label_map` it interprets nothing: 255 stays 255, and colours are refused even where they are

@@ -115,6 +115,9 @@ def disk_offsets(radius: float) -> tuple[np.ndarray, np.ndarray]:
     """
     samples = np.arange(-radius, radius + 1)
     rows, columns = np.nonzero(samples[:, None] ** 2 + samples[None, :] ** 2 <= radius**2)
+    if not len(rows):
+        # So small a radius occurs in pictures of a few pixels alone; an outline then only agrees with itself.
+        return np.zeros(1, dtype=np.intp), np.zeros(1, dtype=np.intp)
     rows, columns = rows - len(samples) // 2, columns - len(samples) // 2
     order = np.argsort(rows**2 + columns**2, kind="stable")
     return rows[order], columns[order]
