@@ -48,8 +48,25 @@ def test_adapter_memory_benchmark_reports_peaks_beside_full_fine_tuning() -> Non
     assert light["ratio"] == light["peak"] / full["peak"]
 
 
+@pytest.mark.parametrize("reference", ["dilation", "distance"])
+def test_boundary_benchmark_reports_times_and_equal_values(reference: str) -> None:
+    report = report_of("boundary.py", "--count", "2", "--repeats", "1", "--size", "60", "90", "--reference", reference)
+    assert set(report["seconds"]) == {"plain", "ours"} and report["ratio"] > 0
+    assert report["largest_difference"] == 0
+
+
 @pytest.mark.parametrize(
-    "script", ["video.py", "memory.py", "precision.py", "data_loading.py", "sam_cache.py", "adapter_memory.py"]
+    "script",
+    [
+        "video.py",
+        "memory.py",
+        "precision.py",
+        "data_loading.py",
+        "sam_cache.py",
+        "adapter_memory.py",
+        "boundary.py",
+        "real_clips.py",
+    ],
 )
 def test_every_benchmark_explains_itself(script: str) -> None:
     done = subprocess.run([sys.executable, str(BENCHMARKS / script), "--help"], capture_output=True, text=True)

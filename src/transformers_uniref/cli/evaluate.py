@@ -1,4 +1,4 @@
-"""`uniref evaluate`: how well a model does all four tasks, in numbers."""
+"""`uniref evaluate`: how well a model does all four tasks, or any method's masks follow the truth, in numbers."""
 
 from __future__ import annotations
 
@@ -9,9 +9,15 @@ import time
 
 from ..evaluation.definitions import CLIP_FRAMES, TEST_SEED, describe_measures
 from ..registration import DEFAULT_CHECKPOINT
+from .evaluate_masks import add_mask_arguments, run_check, run_scoring
 from .loading import add_model_arguments
 
-HELP = "measure a model on all four tasks, on scenes that it was not trained on"
+HELP = "measure a model on scenes that it was not trained on, score masks of any method, or check a submission"
+
+
+_SCORING = {"predictions", "annotations", "protocol", "binary", "sequences", "unseen", "meta"}
+_CHECKING = {"server", "reference"}
+_MODEL = {"model"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,11 +54,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "processor)",
     )
     add_model_arguments(parser)
+    add_mask_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print the result as JSON on standard output")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints a table to standard output; with `--json` the result there, and the table to standard error."""
+    if arguments.check is not None:
+        _refuse(arguments, "--check", _SCORING | _MODEL)
+        return run_check(arguments)
+    _refuse(arguments, "--check", _CHECKING, needs=True)
+    if any(getattr(arguments, option) for option in _SCORING):
+        _refuse(arguments, "--predictions", _MODEL)
+        return run_scoring(arguments)
+    return _run_world(arguments)
+
+
+def _refuse(arguments: argparse.Namespace, option: str, others: set[str], needs: bool = False) -> None:
+    """Raises UserError for an option that would be ignored."""
+    from .errors import UserError
+
+    for other in sorted(others):
+        if getattr(arguments, other):
+            verb = "needs" if needs else "does not go with"
+            raise UserError(f"--{other} {verb} {option}")
+
+
+def _run_world(arguments: argparse.Namespace) -> int:
     from ..evaluation.answers import ModelAnswers
     from ..evaluation.world import evaluate_world
     from ..hub.provenance import weights_fingerprint

@@ -1,7 +1,13 @@
-"""Measures of masks: plain functions over numpy arrays, without torch and without models."""
+"""Measures of masks over numpy arrays, without torch and without models: plain functions and streaming accumulators.
 
-from .boundary import boundary_map, boundary_measure
-from .few_shot import class_mean_iou, foreground_background_iou
+`docs/protocols.md` says which benchmark uses which.
+"""
+
+from .accumulator import Accumulator
+from .boundary import adaptive_radius, boundary_map, boundary_measure, diagonal_radius
+from .few_shot import class_mean_iou, foreground_background_iou, image_mean_iou
+from .generalized import generalized_measures
+from .image_scores import FewShotScores, GeneralizedReferringScores, ReferringScores
 from .region import intersection_and_union, iou, mean_iou, most_overlapping, overall_iou, precision_at
 from .video import (
     FRAME_RULES,
@@ -12,23 +18,38 @@ from .video import (
     score_sequence,
     sequence_statistics,
 )
+from .video_protocols import PROTOCOLS, VideoProtocol, judged_frames, video_protocol
+from .video_scores import VideoScores
 
 __all__ = [
     "FRAME_RULES",
+    "PROTOCOLS",
+    "Accumulator",
+    "FewShotScores",
+    "GeneralizedReferringScores",
+    "ReferringScores",
     "SequenceScores",
     "Statistics",
+    "VideoProtocol",
+    "VideoScores",
+    "adaptive_radius",
     "boundary_map",
     "boundary_measure",
     "class_mean_iou",
+    "diagonal_radius",
     "evaluated_frames",
     "foreground_background_iou",
     "frame_scores",
+    "generalized_measures",
+    "image_mean_iou",
     "intersection_and_union",
     "iou",
+    "judged_frames",
     "mean_iou",
     "most_overlapping",
     "overall_iou",
     "precision_at",
     "score_sequence",
     "sequence_statistics",
+    "video_protocol",
 ]

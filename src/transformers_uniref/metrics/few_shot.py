@@ -1,6 +1,8 @@
-"""What few-shot segmentation reports: IoU by class, and of foreground and background.
+"""What few-shot segmentation reports: IoU by class, by picture, and of foreground and background.
 
-The mean over *pictures* of each picture's IoU, which is also called mIoU, is `region.mean_iou`.
+Two measures are called mIoU. The field's standard (Shaban et al., "One-Shot Learning for Semantic Segmentation", BMVC
+2017) is the mean over classes, `class_mean_iou`; for FSS-1000 the released UniRef++ code reports that over pictures,
+`image_mean_iou`.
 """
 
 from __future__ import annotations
@@ -40,6 +42,22 @@ def class_mean_iou(
     if not by_class:
         raise ValueError("`unions` must hold a pixel, got none in any of them")
     return float(np.mean(list(by_class.values()))), by_class
+
+
+def image_mean_iou(intersections: Sequence[int], unions: Sequence[int]) -> float:
+    """mIoU by picture: the mean over query pictures of each one's IoU, classes disregarded.
+
+    Args:
+        intersections: (n,) pixels, one for each query picture.
+        unions: (n,) pixels; a picture without a pixel in its union has IoU 1.
+
+    Raises:
+        ValueError: different lengths, or no picture.
+    """
+    inside, outside = np.asarray(intersections, dtype=np.int64), np.asarray(unions, dtype=np.int64)
+    if inside.ndim != 1 or inside.shape != outside.shape or not len(inside):
+        raise ValueError(f"`intersections` and `unions` must be equally many, got {inside.shape} and {outside.shape}")
+    return float(np.where(outside > 0, inside / np.maximum(outside, 1), 1.0).mean())
 
 
 def foreground_background_iou(

@@ -12,16 +12,16 @@ import numpy as np
 PRECISION_THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
 
 
-def check_masks(predicted: np.ndarray, target: np.ndarray) -> None:
+def check_masks(predicted: np.ndarray, target: np.ndarray, names: tuple[str, str] = ("predicted", "target")) -> None:
     """Raises TypeError unless both are bool arrays, ValueError unless their pictures have one size."""
-    for name, mask in (("predicted", predicted), ("target", target)):
+    for name, mask in zip(names, (predicted, target), strict=True):
         if not isinstance(mask, np.ndarray) or mask.dtype != bool:
             raise TypeError(f"`{name}` must be a bool array, got {getattr(mask, 'dtype', type(mask).__name__)}")
         if mask.ndim < 2:
             raise ValueError(f"`{name}` must have shape (..., height, width), got {mask.shape}")
     if predicted.shape[-2:] != target.shape[-2:]:
         raise ValueError(
-            f"`predicted` and `target` must have one size, got {predicted.shape[-2:]} and {target.shape[-2:]}"
+            f"`{names[0]}` and `{names[1]}` must have one size, got {predicted.shape[-2:]} and {target.shape[-2:]}"
         )
 
 
@@ -43,12 +43,14 @@ def intersection_and_union(predicted: np.ndarray, target: np.ndarray) -> tuple[n
     return (predicted & target).sum((-2, -1)), (predicted | target).sum((-2, -1))
 
 
-def iou(predicted: np.ndarray, target: np.ndarray) -> np.ndarray:
+def iou(predicted: np.ndarray, target: np.ndarray, *, void: np.ndarray | None = None, smoothing: int = 0) -> np.ndarray:
     """Intersection over union, which DAVIS calls region similarity J.
 
     Args:
         predicted: bool (..., H, W).
         target: bool (..., H, W); leading axes broadcast.
+        void: bool (..., H, W), pixels that count as background in both masks.
+        smoothing: added to the intersection and to the union; MOSEv2 adds 1.
 
     Returns:
         float (...) in 0..1; 1 where both are empty (the rule of DAVIS: finding nothing where there is nothing).
@@ -56,8 +58,11 @@ def iou(predicted: np.ndarray, target: np.ndarray) -> np.ndarray:
     Raises:
         TypeError, ValueError: see `intersection_and_union`.
     """
+    if void is not None:
+        check_masks(void, target, ("void", "target"))
+        predicted, target = predicted & ~void, target & ~void
     intersection, union = intersection_and_union(predicted, target)
-    return np.where(union > 0, intersection / np.maximum(union, 1), 1.0)
+    return np.where(union > 0, (intersection + smoothing) / np.maximum(union + smoothing, 1), 1.0)
 
 
 def mean_iou(ious: Sequence[float] | np.ndarray) -> float:
@@ -88,15 +93,22 @@ def overall_iou(intersections: Sequence[int] | np.ndarray, unions: Sequence[int]
 
 
 def precision_at(
-    ious: Sequence[float] | np.ndarray, thresholds: Sequence[float] = PRECISION_THRESHOLDS
+    ious: Sequence[float] | np.ndarray, thresholds: Sequence[float] = PRECISION_THRESHOLDS, *, inclusive: bool = False
 ) -> dict[float, float]:
-    """P@K: for each threshold, the share of sentences whose IoU is above it (strictly, as released).
+    """P@K: for each threshold, the share of sentences whose IoU is above it.
+
+    Args:
+        ious: (n,) of each sentence.
+        thresholds: in 0..1.
+        inclusive: count an IoU that equals the threshold. The released UniRef++ code does not (`>`), those of LAVT and
+            of ReLA do (`>=`).
 
     Raises:
         ValueError: no IoU at all.
     """
     values = _some(ious, "ious")
-    return {threshold: float((values > threshold).mean()) for threshold in thresholds}
+    above = np.greater_equal if inclusive else np.greater
+    return {threshold: float(above(values, threshold).mean()) for threshold in thresholds}
 
 
 def most_overlapping(predicted: np.ndarray, masks: np.ndarray) -> int | None:

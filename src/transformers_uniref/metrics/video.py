@@ -89,7 +89,8 @@ def sequence_statistics(values: np.ndarray) -> Statistics:
     """Mean, recall and decay of one measure.
 
     Decay compares quarters as the official code cuts them: the n frames, numbered from 1, are cut at the rounded
-    points of five equally spaced ones from 1 to n, and neighbouring quarters share the frame of their cut.
+    points of five equally spaced ones from 1 to n, and neighbouring quarters share the frame of their cut. (It also
+    counts frames in 8 bits, which no clip of DAVIS is long enough to show; that is not repeated here.)
 
     Args:
         values: (n,) at least one, in 0..1.

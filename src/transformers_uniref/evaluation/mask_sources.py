@@ -1,0 +1,150 @@
+"""Folders and zip files of masks, `<sequence>/<frame>.png`."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections import defaultdict
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+import numpy as np
+
+from ..media.label_files import read_label_png
+from ..metrics.assignment import frame_order
+
+
+class MaskSource(Protocol):
+    """Label maps of sequences."""
+
+    name: str
+    """Of the argument that named it, for messages."""
+
+    def sequences(self) -> list[str]:
+        """Names, in order."""
+
+    def frames(self, sequence: str) -> list[str]:
+        """Names of a sequence's frames without suffix, in the order of their numbers."""
+
+    def read(self, sequence: str, frame: str) -> np.ndarray:
+        """uint8 (H, W). Raises ValueError for a file that holds no ids."""
+
+
+class MaskFolder:
+    """A folder with a folder for each sequence. Other files are left alone.
+
+    Args:
+        path: the folder.
+        name: the argument's name, for messages.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+        ValueError: it holds no sequences.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], name: str) -> None:
+        self.name, self.path = name, Path(path)
+        if not self.path.is_dir():
+            raise FileNotFoundError(f"`{name}` must be a folder of sequences, found none: {path}")
+        self._frames: dict[str, list[str]] = {}
+        folders = sorted(entry for entry in self.path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+        for folder in folders:
+            stems = [file.stem for file in folder.iterdir() if _is_mask(file.name)]
+            if stems:
+                self._frames[folder.name] = sorted(stems, key=frame_order)
+        if not self._frames:
+            raise ValueError(f"`{name}` must hold <sequence>/<frame>.png, {self._found_instead(folders)}: {path}")
+
+    def _found_instead(self, folders: list[Path]) -> str:
+        if any(_is_mask(entry.name) for entry in self.path.iterdir()):
+            return "got PNG files that lie in no sequence's folder"
+        for folder in folders:
+            if any(_is_mask(file.name) for inner in folder.iterdir() if inner.is_dir() for file in inner.iterdir()):
+                return f"got one folder more (did you mean {folder}?)"
+        return "got no PNG file"
+
+    def sequences(self) -> list[str]:
+        """See `MaskSource`."""
+        return list(self._frames)
+
+    def frames(self, sequence: str) -> list[str]:
+        """See `MaskSource`."""
+        return self._frames[sequence]
+
+    def read(self, sequence: str, frame: str) -> np.ndarray:
+        """See `MaskSource`."""
+        path = self.path / sequence / f"{frame}.png"
+        return read_label_png(path, f"`{self.name}`: {path}")[0]
+
+
+class MaskZip:
+    """A zip file with a folder for each sequence, at its root or in `Annotations`.
+
+    Args:
+        path: the file.
+        name: the argument's name, for messages.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no zip file, is cut off, or holds no sequences.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], name: str) -> None:
+        self.name, self.path = name, Path(path)
+        self._archive = open_zip(path, name)
+        self._members: dict[str, dict[str, str]] = defaultdict(dict)
+        for member in self._archive.namelist():
+            parts = PurePosixPath(member).parts
+            parts = parts[1:] if parts and parts[0] == "Annotations" else parts
+            if len(parts) == 2 and _is_mask(parts[1]) and not parts[0].startswith((".", "__MACOSX")):
+                self._members[parts[0]][PurePosixPath(member).stem] = member
+        if not self._members:
+            raise ValueError(f"`{name}` must hold <sequence>/<frame>.png, got no such file: {path}")
+
+    def sequences(self) -> list[str]:
+        """See `MaskSource`."""
+        return sorted(self._members)
+
+    def frames(self, sequence: str) -> list[str]:
+        """See `MaskSource`."""
+        return sorted(self._members[sequence], key=frame_order)
+
+    def read(self, sequence: str, frame: str) -> np.ndarray:
+        """See `MaskSource`."""
+        member = self._members[sequence][frame]
+        try:
+            with self._archive.open(member) as file:
+                return read_label_png(file, f"`{self.name}`: {member} in {self.path}")[0]
+        except zipfile.BadZipFile as error:
+            raise ValueError(f"`{self.name}`: {member} in {self.path} is damaged ({error})") from error
+
+
+def open_zip(path: str | os.PathLike[str], name: str) -> zipfile.ZipFile:
+    """Opens a zip file for reading.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no zip file, or is cut off.
+    """
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"`{name}` names a file that does not exist: {path}")
+    try:
+        return zipfile.ZipFile(path)
+    except zipfile.BadZipFile as error:
+        with open(path, "rb") as file:
+            begins_well = file.read(2) == b"PK"
+        kind = "is cut off or damaged: its end is missing" if begins_well else "is no zip file"
+        raise ValueError(f"`{name}` {kind}: {path}") from error
+
+
+def open_masks(path: str | os.PathLike[str], name: str) -> MaskSource:
+    """A folder or a zip file of masks.
+
+    Raises:
+        FileNotFoundError, ValueError: see `MaskFolder` and `MaskZip`.
+    """
+    return MaskZip(path, name) if os.path.isfile(path) else MaskFolder(path, name)
+
+
+def _is_mask(name: str) -> bool:
+    return name.lower().endswith(".png") and not name.startswith(".")

@@ -1,0 +1,293 @@
+"""Checking a zip file for an evaluation server before it is uploaded."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from ..media.label_files import read_label_png
+from ..media.palette import davis_palette
+from ..metrics.assignment import frame_order
+from .mask_sources import open_zip
+from .submission_servers import ANNOTATIONS, SERVERS, Requirements, Server, read_requirements, server_named
+from .wording import some
+
+_MACOS = "__MACOSX"
+
+Place = tuple[str, str, str]
+"""Video, expression ("" for servers without) and frame."""
+
+
+@dataclass
+class SubmissionReport:
+    """What was found.
+
+    Attributes:
+        path: the file.
+        server: the server that it was checked for.
+        videos, masks: how many it holds.
+        problems: what the server would refuse or score wrongly, as sentences.
+        warnings: what is unusual.
+    """
+
+    path: str
+    server: Server
+    videos: int = 0
+    masks: int = 0
+    problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def valid(self) -> bool:
+        """Whether there is no problem."""
+        return not self.problems
+
+    def to_dict(self) -> dict[str, Any]:
+        """For machines."""
+        return {"valid": self.valid, "server": self.server.name, "path": self.path} | {
+            name: getattr(self, name) for name in ("videos", "masks", "problems", "warnings")
+        }
+
+    def text(self, most: int = 20) -> str:
+        """For people; of many problems the first ones."""
+        lines = [
+            f"{self.path}: {self.videos} videos, {self.masks} masks, for {self.server.title} ({self.server.layout})"
+        ]
+        for kind, found in (("problem", self.problems), ("warning", self.warnings)):
+            lines += [f"{kind}: {sentence}" for sentence in found[:most]]
+            lines += [f"and {len(found) - most} more {kind}s"] * (len(found) > most)
+        return "\n".join([*lines, "valid" if self.valid else "not valid"])
+
+
+def check_submission(
+    path: str | os.PathLike[str],
+    server: str | None = None,
+    reference: str | os.PathLike[str] | None = None,
+    progress: bool = False,
+) -> SubmissionReport:
+    """Checks layout, names, sizes, palettes and ids, all without a network.
+
+    Args:
+        path: the zip file.
+        server: a name of `SERVERS`; default: the one whose layout it has.
+        reference: the benchmark's folder of the split, or its JSON file, which say what must be there. Without, a
+            submission can only be compared with itself.
+        progress: show a bar on standard error, where it is a terminal.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no zip file or is cut off; an unknown server; an unreadable reference.
+    """
+    with open_zip(path, "check") as archive:
+        files = [info for info in archive.infolist() if not info.is_dir()]
+        chosen = server_named(server) if server is not None else _recognised(files)
+        report = SubmissionReport(os.fspath(path), chosen)
+        requirements = read_requirements(reference, chosen) if reference is not None else None
+        places = _place_files(files, chosen, report)
+        report.videos, report.masks = len({place[0] for place in places}), len(places)
+        if not places:
+            report.problems.append(f"no mask lies where the server looks for {chosen.layout}")
+            return report
+        _check_names(places, chosen, report)
+        if requirements is None:
+            _check_regularity(places, report)
+        else:
+            _check_completeness(places, requirements, report)
+        _check_masks(archive, places, chosen, requirements or Requirements(), report, progress)
+    return report
+
+
+# --------------------------------------------------------------------------------------------------------------- layout
+def _mask_parts(files: list[zipfile.ZipInfo]) -> list[tuple[str, ...]]:
+    named = (PurePosixPath(info.filename) for info in files)
+    return [name.parts for name in named if name.suffix.lower() == ".png" and not _is_junk(name)]
+
+
+def _is_junk(name: PurePosixPath) -> bool:
+    return name.parts[0] == _MACOS or name.name.startswith(".")
+
+
+def _recognised(files: list[zipfile.ZipInfo]) -> Server:
+    parts = _mask_parts(files)
+    in_annotations = any(ANNOTATIONS in part[:-1] for part in parts)
+    # A folder around everything changes the depth; it is found as a problem later.
+    depths = Counter(len(part) - (part.index(ANNOTATIONS) + 1 if ANNOTATIONS in part else 0) for part in parts)
+    by_expression = bool(depths) and depths.most_common(1)[0][0] >= 3
+    fitting = [s for s in SERVERS.values() if (s.in_annotations, s.by_expression) == (in_annotations, by_expression)]
+    digits = Counter(len(PurePosixPath(part[-1]).stem) for part in parts)
+    matching = [server for server in fitting if digits and server.digits == digits.most_common(1)[0][0]]
+    return (matching or fitting)[0]
+
+
+def _place_files(
+    files: list[zipfile.ZipInfo], server: Server, report: SubmissionReport
+) -> dict[Place, zipfile.ZipInfo]:
+    """Which mask is whose. A folder too many or too few is a problem, and looked through nevertheless."""
+    prefix = _prefix(files, server, report)
+    depth = 3 if server.by_expression else 2
+    places: dict[Place, zipfile.ZipInfo] = {}
+    junk, stray, doubled = [], [], []
+    for info in files:
+        name = PurePosixPath(info.filename)
+        if name.is_absolute() or ".." in name.parts:
+            report.problems.append(f"{info.filename}: names must not lead out of the zip file")
+        elif _is_junk(name):
+            junk.append(info.filename)
+        elif info.flag_bits & 1:
+            report.problems.append(f"{info.filename}: is encrypted")
+        elif name.parts[: len(prefix)] != prefix or len(name.parts) != len(prefix) + depth or name.suffix != ".png":
+            stray.append(info.filename)
+        else:
+            video, *expression, _ = name.parts[len(prefix) :]
+            place = (video, expression[0] if expression else "", name.stem)
+            if place in places:
+                doubled.append(info.filename)
+            places[place] = info
+    if junk:
+        report.warnings.append(f"{len(junk)} files of an operating system, of no use to the server: {some(junk)}")
+    if stray:
+        report.problems.append(f"{len(stray)} files do not lie in {server.layout}: {some(stray)}")
+    if doubled:
+        report.problems.append(f"{len(doubled)} names occur twice: {some(doubled)}")
+    return places
+
+
+def _prefix(files: list[zipfile.ZipInfo], server: Server, report: SubmissionReport) -> tuple[str, ...]:
+    """The folders in which the videos lie."""
+    expected = (ANNOTATIONS,) if server.in_annotations else ()
+    parts = _mask_parts(files)
+    depth = 3 if server.by_expression else 2
+    found = Counter(part[:-depth] for part in parts if len(part) >= depth)
+    if not found or found.most_common(1)[0][0] == expected:
+        return expected
+    prefix = found.most_common(1)[0][0]
+    have = f"in the folder {'/'.join(prefix)}" if prefix else "at the root"
+    want = f"in the folder {ANNOTATIONS}" if expected else "at the root of the zip file"
+    report.problems.append(f"the videos lie {have}, they have to lie {want}: {server.layout}")
+    return prefix
+
+
+# ---------------------------------------------------------------------------------------------------------------- names
+def _by_video(places: dict[Place, zipfile.ZipInfo]) -> dict[str, dict[str, list[str]]]:
+    grouped: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for video, expression, frame in sorted(places, key=lambda place: (*place[:2], frame_order(place[2]))):
+        grouped[video][expression].append(frame)
+    return grouped
+
+
+def _check_names(places: dict[Place, zipfile.ZipInfo], server: Server, report: SubmissionReport) -> None:
+    odd = [
+        info.filename
+        for (_, _, frame), info in places.items()
+        if not (frame.isdecimal() and len(frame) == server.digits)
+    ]
+    if odd:
+        report.problems.append(f"{len(odd)} frames are not named with {server.digits} digits: {some(odd)}")
+
+
+def _check_regularity(places: dict[Place, zipfile.ZipInfo], report: SubmissionReport) -> None:
+    """Without knowing which frames there are: equal steps, and the same frames for each expression of a video."""
+    report.warnings.append("without --reference nobody knows which videos, frames, sizes and ids are required")
+    for video, of_video in _by_video(places).items():
+        longest = max(of_video.values(), key=len)
+        for expression, frames in of_video.items():
+            if missing := sorted(set(longest) - set(frames), key=frame_order):
+                report.problems.append(
+                    f"{video}/{expression}: {len(missing)} frames of other expressions are missing: {some(missing)}"
+                )
+        numbers = np.array([int(frame) for frame in longest if frame.isdecimal()])
+        steps = np.diff(numbers)
+        if len(steps) and (gaps := np.flatnonzero(steps != steps.min())).size:
+            after = [longest[index] for index in gaps]
+            report.warnings.append(f"{video}: frames may be missing after {some(after)}")
+
+
+def _check_completeness(places: dict[Place, zipfile.ZipInfo], wanted: Requirements, report: SubmissionReport) -> None:
+    found = _by_video(places)
+    if missing := sorted(set(wanted.frames) - set(found)):
+        report.problems.append(f"{len(missing)} of {len(wanted.frames)} videos are missing: {some(missing)}")
+    if foreign := sorted(set(found) - set(wanted.frames)):
+        report.problems.append(f"{len(foreign)} videos are not in the reference: {some(foreign)}")
+    for video in sorted(set(found) & set(wanted.frames)):
+        expected = wanted.frames[video]
+        if missing := sorted(set(expected) - set(found[video]), key=frame_order):
+            report.problems.append(
+                f"{video}: {len(missing)} of {len(expected)} expressions are missing: {some(missing)}"
+            )
+        if foreign := sorted(set(found[video]) - set(expected), key=frame_order):
+            report.problems.append(f"{video}: {len(foreign)} expressions are not in the reference: {some(foreign)}")
+        for expression in sorted(set(expected) & set(found[video]), key=frame_order):
+            where = f"{video}/{expression}".rstrip("/")
+            frames, have = expected[expression], found[video][expression]
+            if missing := [frame for frame in frames if frame not in set(have)]:
+                report.problems.append(f"{where}: {len(missing)} of {len(frames)} frames are missing: {some(missing)}")
+            if foreign := [frame for frame in have if frame not in set(frames)]:
+                report.warnings.append(f"{where}: {len(foreign)} frames are not asked for: {some(foreign)}")
+
+
+# ---------------------------------------------------------------------------------------------------------------- masks
+def _check_masks(
+    archive: zipfile.ZipFile,
+    places: dict[Place, zipfile.ZipInfo],
+    server: Server,
+    wanted: Requirements,
+    report: SubmissionReport,
+    progress: bool,
+) -> None:
+    from tqdm import tqdm
+
+    sizes = dict(wanted.sizes)
+    grey, odd_palettes, low, filled = [], [], [], 0
+    known = davis_palette()
+    for (video, _, _), info in tqdm(places.items(), "masks", unit="", disable=None if progress else True, leave=False):
+        try:
+            with archive.open(info) as file:
+                labels, image = read_label_png(file, info.filename)
+        except (ValueError, zipfile.BadZipFile, EOFError) as error:
+            report.problems.append(str(error) if info.filename in str(error) else f"{info.filename}: {error}")
+            continue
+        size = sizes.setdefault(video, labels.shape)
+        if labels.shape != size:
+            wide = f"{labels.shape[1]} x {labels.shape[0]}"
+            report.problems.append(f"{info.filename}: is {wide} pixels, the video is {size[1]} x {size[0]}")
+        values = set(np.flatnonzero(np.bincount(labels.ravel())).tolist()) - {0}
+        filled += bool(values)
+        if server.by_expression:
+            _check_binary(info.filename, values, report)
+            low += [info.filename] * (values == {1} and image.mode != "1")
+            continue
+        foreign = sorted(values - wanted.ids.get(video, set(range(1, 255))))
+        if foreign:
+            listed = ", ".join(map(str, sorted(wanted.ids[video]))) if video in wanted.ids else "1..254"
+            report.problems.append(f"{info.filename}: holds the ids {some(foreign)}, the video has {listed}")
+        if image.mode != "P":
+            grey.append(info.filename)
+        elif values and not _same_palette(image.getpalette() or [], known, values):
+            odd_palettes.append(info.filename)
+    if grey:
+        report.problems.append(f"{len(grey)} masks are grey, not palette PNGs: {some(grey)}")
+    if odd_palettes:
+        report.warnings.append(
+            f"{len(odd_palettes)} masks have other colours than DAVIS gives ids: {some(odd_palettes)}"
+        )
+    if low:
+        report.warnings.append(f"{len(low)} masks hold 0 and 1, usual are 0 and 255: {some(low)}")
+    if not filled:
+        report.warnings.append("all masks are empty")
+
+
+def _check_binary(name: str, values: set[int], report: SubmissionReport) -> None:
+    if len(values) > 1:
+        found = some(sorted(values))
+        report.problems.append(f"{name}: holds the values {found}; the mask of an expression has 0 and 255 alone")
+
+
+def _same_palette(palette: list[int], known: np.ndarray, values: set[int]) -> bool:
+    """Whether the ids that occur have the colours that DAVIS gives them."""
+    return all(palette[3 * value : 3 * value + 3] == known[value].tolist() for value in values)
