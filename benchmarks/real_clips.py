@@ -3,7 +3,8 @@
     python benchmarks/real_clips.py ../shared/data/davis
 
 The folder holds sequences as `<sequence>/frames/*.jpg` and `<sequence>/masks/*.png` (0 and anything else, one object).
-The rules are those of DAVIS: the first and the last frame do not count.
+A further folder of a sequence holds what another method predicted and is scored beside the model. The rules are
+those of DAVIS: the first and the last frame do not count.
 """
 
 from __future__ import annotations
@@ -20,13 +21,19 @@ from PIL import Image
 
 from transformers_uniref.metrics.video import SequenceScores, score_sequence
 
+MEASURES = ("J", "F", "J&F", "J decay")
+
+
+def read_masks(folder: Path) -> np.ndarray:
+    """(T, H, W) bool: whatever is not 0."""
+    paths = sorted(folder.glob("*.png"))
+    return np.stack([np.asarray(Image.open(path)) > 0 for path in paths])
+
 
 def read_sequence(folder: Path) -> tuple[list[Image.Image], np.ndarray]:
     """The frames, and the object's masks (T, H, W) bool."""
     frames = [Image.open(path).convert("RGB") for path in sorted((folder / "frames").glob("*.jpg"))]
-    masks = np.stack(
-        [np.asarray(Image.open(path).convert("L")) > 0 for path in sorted((folder / "masks").glob("*.png"))]
-    )
+    masks = read_masks(folder / "masks")
     if len(frames) != len(masks):
         raise SystemExit(f"{folder}: {len(frames)} frames and {len(masks)} masks")
     return frames, masks
@@ -40,7 +47,12 @@ def follow(pipe: Any, frames: Sequence[Image.Image], first: np.ndarray, threshol
 
 
 def as_numbers(scores: SequenceScores) -> dict[str, float]:
-    return {"J": scores.j.mean, "F": scores.f.mean, "J&F": scores.jf, "J decay": scores.j.decay}
+    return dict(zip(MEASURES, (scores.j.mean, scores.f.mean, scores.jf, scores.j.decay), strict=True))
+
+
+def show(sequence: str, scores: dict[str, dict[str, float]]) -> None:
+    for name, values in scores.items():
+        print(f"{sequence:14} {name:16}", "  ".join(f"{key} {value:.4f}" for key, value in values.items()))
 
 
 def main() -> None:
@@ -61,26 +73,24 @@ def main() -> None:
     results: dict[str, dict[str, dict[str, float]]] = {}
     for folder in sorted(path for path in arguments.folder.iterdir() if (path / "frames").is_dir()):
         frames, masks = read_sequence(folder)
-        found = follow(pipe, frames, masks[0], arguments.threshold)
-        kept = np.repeat(masks[:1], len(masks), axis=0)
-        results[folder.name] = {
-            "model": as_numbers(score_sequence(found, masks)),
-            "first mask kept": as_numbers(score_sequence(kept, masks)),
+        predicted = {
+            "model": follow(pipe, frames, masks[0], arguments.threshold),
+            "first mask kept": np.repeat(masks[:1], len(masks), axis=0),
         }
+        others = (path for path in folder.iterdir() if path.is_dir() and path.name not in ("frames", "masks"))
+        predicted |= {path.name: read_masks(path) for path in sorted(others)}
+        results[folder.name] = {name: as_numbers(score_sequence(found, masks)) for name, found in predicted.items()}
         if not arguments.json:
-            for name, values in results[folder.name].items():
-                print(f"{folder.name:14} {name:16}", "  ".join(f"{key} {value:.4f}" for key, value in values.items()))
+            show(folder.name, results[folder.name])
+    methods = [name for name in next(iter(results.values())) if all(name in one for one in results.values())]
     mean = {
-        name: {
-            key: float(np.mean([one[name][key] for one in results.values()])) for key in ("J", "F", "J&F", "J decay")
-        }
-        for name in ("model", "first mask kept")
+        name: {key: float(np.mean([one[name][key] for one in results.values()])) for key in MEASURES}
+        for name in methods
     }
     if arguments.json:
         print(json.dumps({"sequences": results, "mean": mean}, indent=2))
     else:
-        for name, values in mean.items():
-            print(f"{'mean':14} {name:16}", "  ".join(f"{key} {value:.4f}" for key, value in values.items()))
+        show("mean", mean)
 
 
 if __name__ == "__main__":

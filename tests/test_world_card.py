@@ -48,6 +48,21 @@ def test_the_card_names_what_falls_short():
     assert "{{" not in card
 
 
+def test_a_model_that_saw_photographs_says_what_it_reaches_on_real_clips():
+    scores = {"J": 0.5, "F": 0.25, "J&F": 0.375, "J decay": 0.1}
+    clips = {
+        "sequences": {"duck": {"model": scores, "first mask kept": scores}},
+        "mean": {"model": scores, "first mask kept": scores},
+    }
+    numbers = dict.fromkeys(("parameters", "text_length", "vocabulary", "seed", "images", "clips"), 1)
+    without = render_world_card("uniref-pp", evaluation(met=True), training="", **numbers)
+    card = render_world_card("uniref-pp", evaluation(met=True), training="", **numbers, real_clips=clips)
+    row = "| 0.500 / 0.250 / 0.375 | 0.500 / 0.250 / 0.375 |"
+    assert f"| duck {row}" in card and f"| mean {row}" in card and "PhotoWorld" in card
+    assert "never\nseen a photograph" not in card and "not usable" not in card
+    assert "never seen a photograph" in without and "not usable" in without and "PhotoWorld" not in without
+
+
 def test_the_code_in_the_card_runs_as_pasted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

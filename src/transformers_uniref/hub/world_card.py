@@ -42,6 +42,19 @@ def measured_table(evaluation: dict[str, Any]) -> tuple[str, list[str]]:
     return "\n".join(lines), short
 
 
+def real_clips_table(scores: dict[str, Any]) -> str:
+    """A Markdown table of the JSON of `benchmarks/real_clips.py`: J, F and J&F of each clip by each method."""
+    methods = list(scores["mean"])
+    lines = [
+        "| clip | " + " | ".join(f"{method}: J / F / J&F" for method in methods) + " |",
+        "|---" * (len(methods) + 1) + "|",
+    ]
+    for clip, of_clip in {**scores["sequences"], "mean": scores["mean"]}.items():
+        cells = [" / ".join(f"{of_clip[method][key]:.3f}" for key in ("J", "F", "J&F")) for method in methods]
+        lines.append(f"| {clip} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def render_world_card(
     name: str,
     evaluation: dict[str, Any],
@@ -53,6 +66,7 @@ def render_world_card(
     seed: int,
     images: int,
     clips: int,
+    real_clips: dict[str, Any] | None = None,
 ) -> str:
     """The model card as Markdown.
 
@@ -66,6 +80,7 @@ def render_world_card(
         seed: of the evaluation.
         images: number of images evaluated.
         clips: number of clips evaluated.
+        real_clips: the JSON of `benchmarks/real_clips.py`, for a model that was also trained on photographs.
     """
     table, short = measured_table(evaluation)
     settings = {"dataset": "world", "split": "test", "seed": seed, "images": images, "clips": clips}
@@ -87,5 +102,6 @@ def render_world_card(
         images=images,
         clips=clips,
         code=WORLD_CODE,
+        real_clips=real_clips_table(real_clips) if real_clips else "",
     )
     return f"{str(card).rstrip()}\n"
