@@ -135,7 +135,7 @@ _ALL = (
         splits=("val",),
         server_splits=("test_dev", "test_challenge"),
     ),
-    _masks("davis-like", "clips in folders, judged as DAVIS is", "davis-semi-supervised", 0.3, splits=("all",)),
+    _masks("davis-like", "Clips in folders, by the rules of DAVIS", "davis-semi-supervised", 0.3, splits=("all",)),
     _masks(
         "youtube-vos-2018",
         "YouTube-VOS 2018",

@@ -194,17 +194,20 @@ class Judge:
         annotated = [frames[index] for index, known in enumerate(record.annotated) if known]
         if not annotated:
             raise ValueError(f"`dataset` has no annotated frame in clip {name}")
+        self._wanted: dict[str, list[int]] = {}
+        if objects is not None:
+            # Also where a sentence means nothing: then an empty mask is right.
+            self._wanted = {frame: [1] for frame in annotated}
+            return
         ids: dict[str, set[int]] = {frame: set() for frame in annotated}
         for number, instance in record.instances.items():
-            if objects is None or number in objects:
-                for index in instance.frame_indices:
-                    ids.setdefault(frames[index], set()).add(number if objects is None else 1)
+            for index in instance.frame_indices:
+                ids.setdefault(frames[index], set()).add(number)
         lives = {} if meta is None else meta.lives(name, annotated)
         try:
             judged = judged_frames(protocol, annotated, ids, lives)
         except ValueError as error:
             raise ValueError(f"`dataset`: clip {name}: {error}") from error
-        self._wanted: dict[str, list[int]] = {}
         for number, chosen in judged.items():
             for frame in chosen:
                 self._wanted.setdefault(frame, []).append(number)

@@ -118,6 +118,7 @@ def evaluate_dataset(
     model.eval()
     if processes.device is not None and model.device.type == "cuda":
         model.to(processes.device)
+    digest = weights if weights is not None else digest_of_weights(model)
     identity = {
         "dataset": chosen.name,
         "split": named_split,
@@ -125,7 +126,7 @@ def evaluate_dataset(
         "count": count,
         "settings": settings.to_dict(),
         "meta": None if meta is None else hashlib.sha256(Path(meta).read_bytes()).hexdigest(),
-        "weights": weights if weights is not None else digest_of_weights(model),
+        "weights": digest,
         "version": __version__,
     }
     with _folder(output, processes) as folder:
@@ -142,7 +143,9 @@ def evaluate_dataset(
             result: dict[str, Any] = {}
             if processes.is_main:
                 content = [store.read(number) for number in range(len(job.blocks))]
-                results = Results(chosen, named_split, job.scored, settings, identity["weights"], model_name)
+                results = Results(
+                    chosen, named_split, job.scored, settings, digest, model_name, count, len(rows.sample_ids)
+                )
                 result = gather_results(
                     results, content, rows, folder, unseen=unseen, keeps=output is not None, progress=progress
                 )

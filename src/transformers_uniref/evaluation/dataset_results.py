@@ -34,6 +34,8 @@ class Results:
         scored: whether answers are public.
         weights: their digest.
         model_name: None where it is not known.
+        samples: how many were asked about.
+        of_samples: how many the split has.
     """
 
     benchmark: Benchmark
@@ -42,6 +44,8 @@ class Results:
     settings: QuestionSettings
     weights: str
     model_name: str | None
+    samples: int
+    of_samples: int
 
     def heading(self) -> dict[str, Any]:
         """The fields of a summary that say what was done."""
@@ -53,7 +57,8 @@ class Results:
             "task": self.benchmark.family,
             "protocol": self.benchmark.protocols[0] if self.benchmark.protocols else self.benchmark.family,
             "settings": self.settings.to_dict()
-            | {"model": self.model_name, "weights": self.weights, "version": __version__},
+            | {"model": self.model_name, "weights": self.weights, "version": __version__}
+            | {"samples": self.samples, "of_samples": self.of_samples},
         }
 
 
@@ -84,6 +89,8 @@ def gather_results(
     merge = _merge_clips if of.benchmark.is_video else _merge_pictures
     merged, samples = merge(of, blocks, unseen)
     summary = of.heading() | merged
+    if of.samples < of.of_samples:
+        summary["notes"].append(f"the first {of.samples} of {of.of_samples} samples alone: no result of the split")
     if not keeps:
         return summary
     if not of.scored and of.benchmark.server is not None:

@@ -101,7 +101,11 @@ def eval_results(evaluation: dict[str, Any]) -> list[EvalResult]:
 
 def _dataset_results(evaluation: dict[str, Any]) -> list[EvalResult]:
     settings = evaluation["settings"]
-    arguments = {name: settings[name] for name in ("preset", "gate", "shots", "propagate_text") if name in settings}
+    arguments = {
+        name: settings[name]
+        for name in ("preset", "gate", "shots", "propagate_text", "samples", "of_samples")
+        if name in settings
+    }
     return [
         EvalResult(
             task_type="image-segmentation",
