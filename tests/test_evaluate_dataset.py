@@ -27,9 +27,9 @@ from transformers_uniref import UniRefModel, UniRefProcessor  # noqa: E402
 from transformers_uniref.cli.main import main  # noqa: E402
 from transformers_uniref.data.mask_codes import decode_rle  # noqa: E402
 from transformers_uniref.data.schema import make_instance, make_row  # noqa: E402
+from transformers_uniref.evaluation import evaluate_dataset  # noqa: E402
 from transformers_uniref.evaluation.answers import ModelAnswers  # noqa: E402
 from transformers_uniref.evaluation.benchmarks import BENCHMARKS, find_benchmark  # noqa: E402
-from transformers_uniref.evaluation.dataset_evaluation import evaluate_dataset  # noqa: E402
 from transformers_uniref.evaluation.evaluated_rows import open_rows  # noqa: E402
 from transformers_uniref.evaluation.image_blocks import PictureQuestions  # noqa: E402
 from transformers_uniref.evaluation.mask_scoring import score_masks  # noqa: E402
