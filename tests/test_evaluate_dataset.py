@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import zipfile
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -257,8 +258,8 @@ def test_a_killed_run_goes_on_and_two_processes_find_what_one_finds(checkpoint, 
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    launcher = ["accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1"]
-    launcher += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", port]
+    configuration = str(resources.files("transformers_uniref") / "training" / "accelerate" / "cpu.yaml")
+    launcher = ["accelerate.commands.launch", "--config_file", configuration, "--main_process_port", port]
     done = subprocess.run(
         [sys.executable, "-m", *launcher, "-m", "transformers_uniref", *options],
         capture_output=True,
@@ -266,6 +267,7 @@ def test_a_killed_run_goes_on_and_two_processes_find_what_one_finds(checkpoint, 
         env=environment(),
     )
     assert done.returncode == 0, done.stderr[-3000:]
+    assert "on 2 processes" in done.stderr
     assert without_places(json.loads(done.stdout)) == without_places(whole)
     assert (blocks / "000000.json").stat().st_mtime_ns == kept
     assert sorted(os.listdir(tmp_path / "killed" / "masks")) == ["camel", "goat", "swan"]

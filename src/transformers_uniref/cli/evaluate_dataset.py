@@ -82,7 +82,8 @@ def run_dataset(arguments: argparse.Namespace) -> int:
     )
     if processes.is_main:
         print(result_table(summary), file=sys.stderr if arguments.json else sys.stdout)
-        print(f"measured in {time.perf_counter() - started:.0f} seconds", file=sys.stderr)
+        many = f" on {processes.count} processes" if processes.count > 1 else ""
+        print(f"measured in {time.perf_counter() - started:.0f} seconds{many}", file=sys.stderr)
         if arguments.output is not None:
             print(f"results are in {arguments.output}", file=sys.stderr)
         if arguments.json:
