@@ -88,7 +88,7 @@ def score_masks(
     heading = {"protocol": protocol, "binary": binary}
     if rules.annotators == 1:
         return heading | results[""]
-    return heading | _mean_of_annotators(results)
+    return heading | mean_of_annotators(results)
 
 
 def _score(job: ScoringJob, sequences: Sequence[str] | None, workers: int, progress: bool) -> VideoScores:
@@ -241,7 +241,12 @@ def _annotators(predictions: str | os.PathLike[str]) -> dict[str, str]:
     return {entry.name: str(entry) for entry in found}
 
 
-def _mean_of_annotators(results: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def mean_of_annotators(results: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """What Ref-DAVIS17 reports: means over annotators, and the measures of each under `annotators`.
+
+    Args:
+        results: for each annotator what `VideoScores.compute` returns.
+    """
     members = list(results.values())
     first = members[0]
 

@@ -70,6 +70,7 @@ def check_submission(
     server: str | None = None,
     reference: str | os.PathLike[str] | None = None,
     progress: bool = False,
+    requirements: Requirements | None = None,
 ) -> SubmissionReport:
     """Checks layout, names, sizes, palettes and ids, all without a network.
 
@@ -79,6 +80,7 @@ def check_submission(
         reference: the benchmark's folder of the split, or its JSON file, which say what must be there. Without, a
             submission can only be compared with itself.
         progress: show a bar on standard error, where it is a terminal.
+        requirements: what must be there, where that is known without a reference.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -88,7 +90,8 @@ def check_submission(
         files = [info for info in archive.infolist() if not info.is_dir()]
         chosen = server_named(server) if server is not None else _recognised(files)
         report = SubmissionReport(os.fspath(path), chosen)
-        requirements = read_requirements(reference, chosen) if reference is not None else None
+        if reference is not None:
+            requirements = read_requirements(reference, chosen)
         places = _place_files(files, chosen, report)
         report.videos, report.masks = len({place[0] for place in places}), len(places)
         if not places:

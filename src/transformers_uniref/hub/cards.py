@@ -12,7 +12,7 @@ from .architecture import describe_architecture
 from .card_code import code_blocks
 from .folder import ModelFolder
 from .provenance import Provenance
-from .results import eval_results, results_table
+from .results import eval_results, is_of_dataset, results_table
 
 MARK = "Rendered by transformers_uniref"
 """A card with these words in it was made here, and is made anew when its model is pushed again."""
@@ -202,6 +202,13 @@ def _results(folder: ModelFolder) -> str:
     if folder.evaluation is None:
         return "None were measured with this package on these weights, so none are claimed."
     settings = folder.evaluation["settings"]
+    if is_of_dataset(folder.evaluation):
+        asked = "as the released code" if settings["preset"] == "paper" else "with this model's own settings"
+        return (
+            f"Measured with `uniref evaluate --dataset {folder.evaluation['dataset']}` on these very weights: "
+            f"{folder.evaluation['title']}, split {folder.evaluation['split']}, {asked}.\n\n"
+            f"{results_table(folder.evaluation)}"
+        )
     return (
         "Measured with `uniref evaluate` on these very weights: "
         f"{settings['dataset']}, split {settings['split']}, seed {settings['seed']}, {settings['images']} images and "

@@ -21,12 +21,14 @@ FILE_NAME = "evaluation.json"
 
 TASKS = {
     "ris": "referring segmentation",
+    "gris": "generalised referring segmentation",
     "fss": "few-shot segmentation",
     "vos": "video object segmentation",
     "rvos": "referring video segmentation",
     "sanity": "sanity checks",
 }
 _METRICS = {"miou": "mean_iou", "oiou": "overall_iou", "jf": "j_and_f"}
+_DATASET_METRICS = {"mIoU": "mean_iou", "mIoU_class": "mean_iou", "oIoU": "overall_iou", "J&F": "j_and_f"}
 
 
 def read_results(folder: Path) -> dict[str, Any] | None:
@@ -56,6 +58,11 @@ def read_results(folder: Path) -> dict[str, Any] | None:
 
 def measures(evaluation: dict[str, Any]) -> Iterator[tuple[tuple[str, str], float]]:
     """(section, measure) and value of everything that was measured, in the order of the definitions."""
+    if is_of_dataset(evaluation):
+        for name, value in evaluation["measures"].items():
+            if value is not None:
+                yield (evaluation["dataset"], name), float(value)
+        return
     for section, names in DEFINITIONS.items():
         for name in names:
             value = evaluation.get(section, {}).get(name)
@@ -63,8 +70,15 @@ def measures(evaluation: dict[str, Any]) -> Iterator[tuple[tuple[str, str], floa
                 yield (section, name), float(value)
 
 
+def is_of_dataset(evaluation: dict[str, Any]) -> bool:
+    """Whether this was measured on a data set (`uniref evaluate --dataset NAME`), not in the procedural world."""
+    return evaluation.get("kind") == "dataset"
+
+
 def eval_results(evaluation: dict[str, Any]) -> list[EvalResult]:
     """The entries of a card's `model-index`."""
+    if is_of_dataset(evaluation):
+        return _dataset_results(evaluation)
     settings = evaluation.get("settings", {})
     arguments = {name: settings[name] for name in ("seed", "images", "clips", "size") if name in settings}
     return [
@@ -82,6 +96,29 @@ def eval_results(evaluation: dict[str, Any]) -> list[EvalResult]:
         )
         for (section, name), value in measures(evaluation)
         if section != "sanity"
+    ]
+
+
+def _dataset_results(evaluation: dict[str, Any]) -> list[EvalResult]:
+    settings = evaluation["settings"]
+    arguments = {
+        name: settings[name]
+        for name in ("preset", "gate", "shots", "propagate_text", "samples", "of_samples")
+        if name in settings
+    }
+    return [
+        EvalResult(
+            task_type="image-segmentation",
+            task_name=TASKS[evaluation["task"]],
+            dataset_type=evaluation["dataset"],
+            dataset_name=evaluation["title"],
+            dataset_split=evaluation["split"],
+            dataset_args=arguments,
+            metric_type=_DATASET_METRICS.get(name, name.lower().replace("&", "_and_").replace("@", "_at_")),
+            metric_name=name,
+            metric_value=round(value, 4),
+        )
+        for (_, name), value in measures(evaluation)
     ]
 
 

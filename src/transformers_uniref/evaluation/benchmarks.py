@@ -1,0 +1,199 @@
+"""The benchmarks that a model can be measured on: their tasks, whose rules hold, and how the released code asks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, Literal
+
+from ..metrics.video_protocols import VideoProtocol, video_protocol
+
+Family = Literal["ris", "gris", "fss", "vos", "rvos"]
+
+RELEASED_SIZES = {
+    "size": {"shortest_edge": 800, "longest_edge": 1333},
+    "few_shot_size": {"shortest_edge": 480, "longest_edge": 768},
+    "video_size": {"shortest_edge": 480, "longest_edge": 1333},
+}
+"""Options of the image processor at test time, as the released code has them (not those of the SAM variant)."""
+
+PRESETS = ("paper",)
+
+EXPRESSIONS = VideoProtocol(
+    "mevis", "MeViS: J and F of every sentence over all frames", objects="anywhere", frames="all", dense=False
+)
+"""MeViS is judged by no protocol of the others; each sentence counts like an object."""
+
+
+@dataclass(frozen=True)
+class Released:
+    """How the released code asks its model.
+
+    Attributes:
+        gate: the score below which an answer counts as empty; None for no gate.
+        propagate_text: whether what a sentence has found becomes a reference in later frames.
+        references: which annotated frames a session keeps.
+        shots: examples of a few-shot question.
+    """
+
+    gate: float | None = None
+    propagate_text: bool = True
+    references: str = "both"
+    shots: int = 1
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A data set with its rules.
+
+    Attributes:
+        name: as for `uniref evaluate --dataset` and `uniref data build`.
+        title: for people.
+        family: "ris": sentences about pictures; "gris": such that may mean several objects or none; "fss": annotated
+            examples; "vos": objects given by masks in a clip; "rvos": by sentences.
+        splits: those with public answers, the default first.
+        server_splits: those whose answers only a server knows.
+        server: a name of `submission_servers.SERVERS`.
+        protocols: rules for clips, names of `PROTOCOLS` or `EXPRESSIONS.name`; the first gives the measures.
+        by_sentence: each sentence has masks of its own; else the objects of a clip share out its pixels.
+        released: None where the paper does not measure it.
+    """
+
+    name: str
+    title: str
+    family: Family
+    splits: tuple[str, ...] = ()
+    server_splits: tuple[str, ...] = ()
+    server: str | None = None
+    protocols: tuple[str, ...] = ()
+    by_sentence: bool = False
+    released: Released | None = None
+
+    @property
+    def task(self) -> str:
+        """The task of `data.schema.TASK_COLUMNS` whose columns are needed."""
+        return "ris" if self.family == "gris" else self.family
+
+    @property
+    def asks_with_sentences(self) -> bool:
+        """Whether the model has to read sentences; otherwise it has to read masks."""
+        return self.family in ("ris", "gris", "rvos")
+
+    @property
+    def is_video(self) -> bool:
+        """Whether its samples are clips."""
+        return self.family in ("vos", "rvos")
+
+    def rules(self, protocol: str) -> VideoProtocol:
+        """The rules of one of `protocols`."""
+        return EXPRESSIONS if protocol == EXPRESSIONS.name else video_protocol(protocol)
+
+    def checked_split(self, split: str | None) -> str:
+        """The split, or the default one.
+
+        Raises:
+            ValueError: there is no such split; the message lists them.
+        """
+        known = (*self.splits, *self.server_splits)
+        if split is None:
+            return known[0]
+        if split not in known:
+            raise ValueError(f"`split` must be one of {', '.join(known)} for {self.name}, got {split!r}")
+        return split
+
+
+def _refer(name: str, title: str, splits: Sequence[str], released: Released | None = None) -> Benchmark:
+    return Benchmark(name, title, "ris", tuple(splits), released=released)
+
+
+def _masks(
+    name: str,
+    title: str,
+    protocol: str,
+    gate: float | None = None,
+    **options: Any,
+) -> Benchmark:
+    released = None if gate is None else Released(gate=gate)
+    return Benchmark(name, title, "vos", protocols=(protocol,), released=released, **options)
+
+
+_ALL = (
+    _refer("refcoco", "RefCOCO (UNC)", ("val", "testA", "testB"), Released()),
+    _refer("refcoco+", "RefCOCO+ (UNC)", ("val", "testA", "testB"), Released()),
+    _refer("refcocog", "RefCOCOg (UMD)", ("val", "test"), Released()),
+    _refer("refcoco-google", "RefCOCO (Google)", ("val", "test")),
+    _refer("refcocog-google", "RefCOCOg (Google)", ("val",)),
+    Benchmark("grefcoco", "gRefCOCO", "gris", ("val", "testA", "testB")),
+    Benchmark("fss-1000", "FSS-1000", "fss", ("test", "val"), released=Released()),
+    _masks("davis-2016", "DAVIS 2016", "davis-semi-supervised", splits=("val",)),
+    _masks(
+        "davis-2017",
+        "DAVIS 2017",
+        "davis-semi-supervised",
+        0.3,
+        splits=("val",),
+        server_splits=("test_dev", "test_challenge"),
+    ),
+    _masks("davis-like", "Clips in folders, by the rules of DAVIS", "davis-semi-supervised", 0.3, splits=("all",)),
+    _masks(
+        "youtube-vos-2018",
+        "YouTube-VOS 2018",
+        "youtube-vos",
+        0.4,
+        server_splits=("valid", "test"),
+        server="youtube-vos",
+    ),
+    _masks(
+        "youtube-vos-2019",
+        "YouTube-VOS 2019",
+        "youtube-vos",
+        0.4,
+        server_splits=("valid", "test"),
+        server="youtube-vos",
+    ),
+    _masks("lvos-v1", "LVOS v1", "lvos-v1", 0.5, splits=("val",), server_splits=("test",), server="lvos"),
+    _masks("lvos-v2", "LVOS v2", "lvos-v2", splits=("val",), server_splits=("test",), server="lvos"),
+    _masks("mose", "MOSE", "mose-v1", 0.4, server_splits=("valid",), server="mose"),
+    Benchmark(
+        "ref-youtube-vos",
+        "Refer-YouTube-VOS",
+        "rvos",
+        server_splits=("valid", "test"),
+        server="ref-youtube-vos",
+        by_sentence=True,
+        released=Released(gate=0.3),
+    ),
+    Benchmark(
+        "ref-davis-2017",
+        "Ref-DAVIS17",
+        "rvos",
+        splits=("val",),
+        protocols=("ref-davis17", "ref-davis17-by-id"),
+        released=Released(propagate_text=False),
+    ),
+    Benchmark(
+        "mevis",
+        "MeViS",
+        "rvos",
+        splits=("valid_u",),
+        server_splits=("valid", "test"),
+        server="mevis",
+        protocols=(EXPRESSIONS.name,),
+        by_sentence=True,
+    ),
+)
+BENCHMARKS: dict[str, Benchmark] = {benchmark.name: benchmark for benchmark in _ALL}
+
+
+def find_benchmark(name: str) -> Benchmark:
+    """The benchmark of a name.
+
+    Raises:
+        ValueError: there is none; the message lists the names.
+    """
+    if name in BENCHMARKS:
+        return BENCHMARKS[name]
+    near = get_close_matches(name, BENCHMARKS, n=1)
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    raise ValueError(f"`benchmark` must be one of {', '.join(BENCHMARKS)}, got {name!r}{hint}")

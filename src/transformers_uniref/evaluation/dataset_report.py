@@ -1,0 +1,100 @@
+"""The results of a run in words: a table for a terminal, a page of Markdown, and metadata for a model's card."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+MOST_SEQUENCES = 200
+"""Clips that are listed one by one."""
+
+
+def result_table(summary: Mapping[str, Any]) -> str:
+    """The measures as text, in percent, with what was measured above and notes below.
+
+    Args:
+        summary: see `evaluate_dataset`.
+    """
+    counts = ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in summary["counts"].items())
+    lines = [f"{summary['title']} {summary['split']}, {_asked(summary)}: {counts}"]
+    width = max([len(name) for name in summary["measures"]] or [0])
+    lines += [f"{name:<{width}} {_percent(value):>6}" for name, value in summary["measures"].items()]
+    for protocol, measures in summary["further"].items():
+        lines += [f"{protocol}: " + ", ".join(f"{name} {_percent(value)}" for name, value in measures.items())]
+    if "submission" in summary:
+        found = summary["submission"]
+        state = "the check found nothing wrong" if found["valid"] else "PROBLEMS: " + "; ".join(found["problems"][:5])
+        lines.append(
+            f"{found['path']} for {found['server']}: {found['videos']} videos, {found['masks']} masks; {state}"
+        )
+    return "\n".join([*lines, *(f"note: {note}" for note in summary["notes"])])
+
+
+def markdown_report(summary: Mapping[str, Any]) -> str:
+    """A page of Markdown: measures, settings, and each clip or class."""
+    settings = summary["settings"]
+    lines = [
+        f"# {summary['title']}, {summary['split']}",
+        "",
+        f"Model: {settings['model'] or 'not named'}, weights `{settings['weights'][:16]}`, transformers_uniref "
+        f"{settings['version']}. Settings: {_asked(summary)}.",
+        "",
+        *_table(("measure", "value in percent"), [(n, _percent(v)) for n, v in summary["measures"].items()]),
+    ]
+    for protocol, measures in summary["further"].items():
+        lines += ["", f"By the protocol `{protocol}`:", ""]
+        lines += _table(("measure", "value in percent"), [(n, _percent(v)) for n, v in measures.items()])
+    lines += ["", *_table(("counted", "number"), [(n.replace("_", " "), str(v)) for n, v in summary["counts"].items()])]
+    details = summary["details"]
+    sequences = details.get("sequences", {})
+    if 0 < len(sequences) <= MOST_SEQUENCES:
+        names = [name for name in ("J&F", "J", "F") if name in next(iter(sequences.values()))]
+        found = [(clip, *(_percent(of[name]) for name in names)) for clip, of in sequences.items()]
+        lines += ["", *_table(("clip", *names), found)]
+    if classes := details.get("classes", {}):
+        lines += ["", *_table(("class", "IoU"), [(name, _percent(value)) for name, value in classes.items()])]
+    if "submission" in summary:
+        submission = summary["submission"]
+        lines += ["", f"`{submission['path']}` for the server {submission['server']}:", ""]
+        lines += [f"- {kind}: {text}" for kind in ("problems", "warnings") for text in submission[kind]] or ["- valid"]
+    lines += [line for note in summary["notes"] for line in ("", f"Note: {note}.")]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def model_index(summary: Mapping[str, Any]) -> str:
+    """The metadata of a model's card that says these results, as YAML."""
+    from huggingface_hub import ModelCardData
+
+    from ..hub.results import eval_results
+
+    name = str(summary["settings"]["model"] or "model").rstrip("/").rsplit("/", 1)[-1]
+    return ModelCardData(model_name=name, eval_results=eval_results(dict(summary))).to_yaml() + "\n"
+
+
+def _asked(summary: Mapping[str, Any]) -> str:
+    settings = summary["settings"]
+    parts = ["as the released code" if settings["preset"] == "paper" else "as the model's own processor"]
+    if summary["task"] == "fss":
+        parts.append(f"{settings['shots']} shot{'s' * (settings['shots'] > 1)}, seed {settings['seed']}")
+    parts.append("no score gate" if settings["gate"] is None else f"score gate {settings['gate']:g}")
+    if summary["task"] in ("vos", "rvos"):
+        parts.append(f"references {settings['references']}")
+    if summary["task"] == "rvos":
+        parts.append("masks followed" if settings["propagate_text"] else "sentences alone")
+    size = settings["sizes"][
+        {"fss": "few_shot_size"}.get(summary["task"], "video_size" if "vos" in summary["task"] else "size")
+    ]
+    parts.append("size " + " ".join(f"{key.replace('_', ' ')} {value}" for key, value in size.items()))
+    return ", ".join(parts)
+
+
+def _table(heading: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+    if not rows:
+        return []
+    cells = [tuple(cell.replace("|", r"\|") for cell in row) for row in (heading, *rows)]
+    lines = ["| " + " | ".join(row) + " |" for row in cells]
+    return [lines[0], "|" + "---|" * len(heading), *lines[1:]]
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.2f}"

@@ -1,0 +1,164 @@
+"""The rows of a data set to be measured on, one at a time: from Parquet files, from an open dataset, from folders."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from ..data.schema import Row, check_columns
+from ..optional import require
+from .benchmarks import BENCHMARKS, Benchmark
+from .sequence_folders import SequenceRows
+from .wording import some
+
+_SHARD = re.compile(r"(?P<split>.+?)-(?P<number>\d{5})-of-(?P<count>\d{5})\.parquet")
+_KEPT_GROUPS = 4
+
+
+class Rows(Protocol):
+    """Rows by number."""
+
+    sample_ids: list[str]
+
+    def row(self, index: int) -> Row:
+        """A row of the schema; pictures may be encoded."""
+
+    def categories(self) -> list[str]:
+        """The category of each row's first object, "" without one, read without pictures."""
+
+
+def open_rows(benchmark: Benchmark, dataset: Any, split: str) -> Rows:
+    """The rows of a split.
+
+    Args:
+        benchmark: whose columns are needed.
+        dataset: folder that `uniref data build` wrote, `datasets.Dataset` of one split, or list of rows; for
+            `davis-like` a folder of sequences.
+        split: of the folder.
+
+    Raises:
+        FileNotFoundError: no such folder.
+        ValueError: no such split there, a column is missing, an id comes twice, or it is another data set.
+    """
+    rows: Rows
+    if not isinstance(dataset, (str, os.PathLike)):
+        rows = GivenRows(dataset, benchmark)
+    elif benchmark.name == "davis-like":
+        rows = SequenceRows(Path(dataset))
+    else:
+        rows = ParquetRows(Path(dataset), split, benchmark)
+    if not rows.sample_ids:
+        raise ValueError(f"`dataset` must hold at least one sample of the split {split}, got none")
+    seen: set[str] = set()
+    doubled = [name for name in rows.sample_ids if name in seen or seen.add(name)]  # type: ignore[func-returns-value]
+    if doubled:
+        raise ValueError(f"`dataset` must have unique sample ids, these come again: {some(doubled)}")
+    _check_source(benchmark, rows)
+    return rows
+
+
+def _check_source(benchmark: Benchmark, rows: Rows) -> None:
+    source = str(rows.row(0).get("source") or "")
+    if source != benchmark.name and source in BENCHMARKS:
+        raise ValueError(f"`dataset` must hold {benchmark.name}, got rows of {source}")
+
+
+class ParquetRows:
+    """The shards of a split, `data/SPLIT-*.parquet`. Row groups are read when they are needed, a few are kept."""
+
+    def __init__(self, folder: Path, split: str, benchmark: Benchmark) -> None:
+        pq = require("pyarrow.parquet", "data", "reading Parquet files")
+        if not folder.is_dir():
+            raise FileNotFoundError(f"`dataset` must be a folder of `uniref data build`, found none: {folder}")
+        self._files = [pq.ParquetFile(path) for path in _shards(folder, split)]
+        for file in self._files:
+            check_columns(file.schema_arrow.names, benchmark.task, benchmark.name)
+            if "sample_id" not in file.schema_arrow.names:
+                raise ValueError(f"`dataset` lacks the column sample_id; it has {', '.join(file.schema_arrow.names)}")
+        self.sample_ids: list[str] = []
+        self._places: list[tuple[int, int, int]] = []
+        for number, file in enumerate(self._files):
+            self.sample_ids += file.read(columns=["sample_id"])["sample_id"].to_pylist()
+            for group in range(file.num_row_groups):
+                count = file.metadata.row_group(group).num_rows
+                self._places += [(number, group, offset) for offset in range(count)]
+        self._groups: OrderedDict[tuple[int, int], Any] = OrderedDict()
+
+    def row(self, index: int) -> Row:
+        """See `Rows`."""
+        number, group, offset = self._places[index]
+        if (number, group) not in self._groups:
+            self._groups[number, group] = self._files[number].read_row_group(group)
+            while len(self._groups) > _KEPT_GROUPS:
+                self._groups.popitem(last=False)
+        self._groups.move_to_end((number, group))
+        row: Row = self._groups[number, group].slice(offset, 1).to_pylist()[0]
+        return row
+
+    def categories(self) -> list[str]:
+        """See `Rows`."""
+        found: list[str] = []
+        for file in self._files:
+            paths = [file.schema.column(index).path for index in range(len(file.schema))]
+            wanted = [path for path in paths if path.startswith("instances.") and path.endswith(".category")]
+            found += [_category(row) for row in file.read(columns=wanted)["instances"].to_pylist()]
+        return found
+
+
+def _category(instances: Sequence[Any]) -> str:
+    return str(instances[0].get("category") or "") if instances else ""
+
+
+def _shards(folder: Path, split: str) -> list[Path]:
+    """The files of a split, all of them or an error."""
+    home = folder / "data" if (folder / "data").is_dir() else folder
+    by_split: dict[str, dict[int, Path]] = {}
+    counts: dict[str, int] = {}
+    for path in sorted(home.glob("*.parquet")):
+        if match := _SHARD.fullmatch(path.name):
+            by_split.setdefault(match["split"], {})[int(match["number"])] = path
+            counts[match["split"]] = int(match["count"])
+    if not by_split:
+        raise ValueError(
+            f"`dataset` must hold data/SPLIT-00000-of-00001.parquet, as `uniref data build` writes: {folder}"
+        )
+    if split not in by_split:
+        raise ValueError(f"`split` {split!r} is not in {folder}, which has {', '.join(by_split)}")
+    if missing := sorted(set(range(counts[split])) - set(by_split[split])):
+        raise ValueError(
+            f"`dataset` lacks {len(missing)} of {counts[split]} files of {split}; finish its build: {folder}"
+        )
+    return [by_split[split][number] for number in sorted(by_split[split])]
+
+
+class GivenRows:
+    """Rows that are there already: a `datasets.Dataset` or a list."""
+
+    def __init__(self, dataset: Any, benchmark: Benchmark) -> None:
+        if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__") or hasattr(dataset, "keys"):
+            kind = type(dataset).__name__
+            raise TypeError(
+                f"`dataset` must be a folder, a datasets.Dataset of one split or a list of rows, got {kind}"
+            )
+        self._rows = dataset
+        columns = getattr(dataset, "column_names", None) or (list(dataset[0]) if len(dataset) else None)
+        check_columns(columns, benchmark.task, benchmark.name)
+        if columns is not None and "sample_id" not in columns:
+            raise ValueError(f"`dataset` lacks the column sample_id; it has {', '.join(columns)}")
+        ids = dataset["sample_id"] if hasattr(dataset, "column_names") else [row["sample_id"] for row in dataset]
+        self.sample_ids = [str(name) for name in ids]
+
+    def row(self, index: int) -> Row:
+        """See `Rows`."""
+        row: Row = self._rows[index]
+        return row
+
+    def categories(self) -> list[str]:
+        """See `Rows`."""
+        if hasattr(self._rows, "select_columns"):
+            return [_category(row["instances"]) for row in self._rows.select_columns(["instances"])]
+        return [_category(row["instances"]) for row in self._rows]

@@ -1,0 +1,149 @@
+"""Asking about pictures of a data set, and what of the answers is kept."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..data.mask_codes import encode_rle
+from ..data.schema import Record, Sentence
+from ..metrics import FewShotScores, GeneralizedReferringScores, ReferringScores
+from ..metrics.accumulator import Accumulator
+from .answers import Answer, ModelAnswers
+from .benchmarks import Benchmark
+from .evaluated_rows import Rows
+from .question_settings import QuestionSettings
+
+BLOCK_ROWS = 32
+"""Pictures that are measured, and kept, together."""
+
+SENTENCES_AT_ONCE = 16
+
+
+def image_scores(benchmark: Benchmark) -> Accumulator:
+    """An empty accumulator of the benchmark's measures."""
+    kinds: dict[str, type[Accumulator]] = {
+        "ris": ReferringScores,
+        "gris": GeneralizedReferringScores,
+        "fss": FewShotScores,
+    }
+    return kinds[benchmark.family]()
+
+
+class PictureQuestions:
+    """The questions of a data set of pictures.
+
+    Args:
+        benchmark: of pictures.
+        rows: all of the split; examples are drawn from them.
+        answers: who is asked.
+        settings: how.
+    """
+
+    def __init__(self, benchmark: Benchmark, rows: Rows, answers: ModelAnswers, settings: QuestionSettings) -> None:
+        self.benchmark, self.rows, self.answers, self.settings = benchmark, rows, answers, settings
+        self._by_category: dict[str, list[int]] = {}
+        if benchmark.family == "fss":
+            self._categories = rows.categories()
+            for index, category in enumerate(self._categories):
+                self._by_category.setdefault(category, []).append(index)
+
+    def measure(self, indices: Sequence[int]) -> dict[str, Any]:
+        """Asks about some rows.
+
+        Returns:
+            As plain JSON values, `samples` (one for each answer) and the accumulator's `state`.
+
+        Raises:
+            ValueError: a row that cannot be asked about; it is named.
+        """
+        scores = image_scores(self.benchmark)
+        samples: list[dict[str, Any]] = []
+        for index in indices:
+            ask = self._ask_example if self.benchmark.family == "fss" else self._ask_sentences
+            samples += ask(index, scores)
+        return {"samples": samples, "state": scores.state_dict()}
+
+    def _gated(self, answer: Answer) -> np.ndarray:
+        gate = self.settings.gate
+        return answer.mask if gate is None or answer.score > gate else np.zeros_like(answer.mask)
+
+    # -------------------------------------------------------------------------------------------------------- sentences
+    def _ask_sentences(self, index: int, scores: Any) -> list[dict[str, Any]]:
+        record = Record(self.rows.row(index))
+        sentences = [(place, sentence) for place, sentence in enumerate(record.sentences) if sentence.labelled]
+        image = record.image()
+        samples = []
+        for start in range(0, len(sentences), SENTENCES_AT_ONCE):
+            asked = sentences[start : start + SENTENCES_AT_ONCE]
+            (found,) = self.answers.to_sentences([image], [[sentence.text for _, sentence in asked]])
+            for (place, sentence), answer in zip(asked, found, strict=True):
+                target = self._target(record, sentence, image.shape[:2])
+                name = f"{record.sample_id}#{place}"
+                predicted = self._gated(answer)
+                scores.update(predicted, target, sample_id=name)
+                samples.append(
+                    _sample(name, index, predicted, target, answer.score)
+                    | {"sentence": sentence.text, "sentence_id": sentence.source_id}
+                )
+        return samples
+
+    def _target(self, record: Record, sentence: Sentence, size: tuple[int, int]) -> np.ndarray:
+        if not sentence.object_ids and self.benchmark.family == "ris":
+            raise ValueError(
+                f"`dataset` has a sentence that means nothing, {sentence.text!r} of {record.sample_id}, which "
+                f"{self.benchmark.name} has not (grefcoco has)"
+            )
+        return record.union(sentence.object_ids, 0, size)
+
+    # --------------------------------------------------------------------------------------------------------- examples
+    def examples_of(self, index: int) -> list[int]:
+        """The rows that are shown as examples for one: of its category, never itself, drawn by seed and sample id.
+
+        Raises:
+            ValueError: the category has too few.
+        """
+        category, name = self._categories[index], self.rows.sample_ids[index]
+        others = [other for other in self._by_category[category] if other != index]
+        if len(others) < self.settings.shots:
+            raise ValueError(
+                f"`shots` must be at most {len(others)} for {name}, whose class {category!r} has no more pictures, got "
+                f"{self.settings.shots}"
+            )
+        return random.Random(f"{self.settings.seed}/{name}").sample(others, self.settings.shots)
+
+    def _ask_example(self, index: int, scores: Any) -> list[dict[str, Any]]:
+        query = Record(self.rows.row(index))
+        chosen = self.examples_of(index)
+        shown = [Record(self.rows.row(other)) for other in chosen]
+        pictures = [record.image() for record in shown]
+        category = self._categories[index]
+        masks = [_of_category(record, category, p.shape[:2]) for record, p in zip(shown, pictures, strict=True)]
+        image = query.image()
+        (answer,) = self.answers.to_examples([image], [pictures], [masks])  # type: ignore[list-item]
+        target = _of_category(query, category, image.shape[:2])
+        predicted = self._gated(answer)
+        scores.update(predicted, target, category, sample_id=query.sample_id)
+        examples = [self.rows.sample_ids[other] for other in chosen]
+        sample = _sample(query.sample_id, index, predicted, target, answer.score)
+        return [sample | {"category": category, "examples": examples}]
+
+
+def _of_category(record: Record, category: str, size: tuple[int, int]) -> np.ndarray:
+    return record.union([n for n, instance in record.instances.items() if instance.category == category], 0, size)
+
+
+def _sample(name: str, row: int, predicted: np.ndarray, target: np.ndarray, score: float) -> dict[str, Any]:
+    intersection, union = int((predicted & target).sum()), int((predicted | target).sum())
+    return {
+        "sample": name,
+        "row": row,
+        "intersection": intersection,
+        "union": union,
+        "iou": intersection / union if union else 1.0,
+        "score": float(score),
+        "prediction": encode_rle(predicted),
+    }

@@ -1,0 +1,120 @@
+"""How a model is asked on a benchmark: its own way, or that of the released code."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from .benchmarks import BENCHMARKS, PRESETS, RELEASED_SIZES, Benchmark
+
+
+@dataclass(frozen=True)
+class QuestionSettings:
+    """All that changes answers, beside the model and the data.
+
+    Attributes:
+        preset: "paper", or None for the model's own settings.
+        gate: an answer whose score is not above it counts as empty; None for no gate.
+        propagate_text: whether what a sentence has found becomes a reference in later frames.
+        references: which annotated frames a session keeps: "both", "first" or "previous".
+        shots: examples of a few-shot question.
+        seed: draws the examples.
+        sizes: size rules of the image processor.
+    """
+
+    preset: str | None
+    gate: float | None
+    propagate_text: bool
+    references: str
+    shots: int
+    seed: int
+    sizes: Mapping[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For files."""
+        return asdict(self)
+
+
+def settings_for(
+    benchmark: Benchmark,
+    model: Any,
+    processor: Any,
+    preset: str | None = None,
+    threshold: float | None = None,
+    shots: int | None = None,
+    seed: int = 0,
+) -> QuestionSettings:
+    """The settings of a run.
+
+    Args:
+        benchmark: see `BENCHMARKS`.
+        model, processor: who is asked.
+        preset: "paper" asks as the released code does (sizes, score gate, references); None as the model itself does.
+        threshold: replaces the score gate; 0 for none.
+        shots: replaces the number of examples.
+        seed: draws the examples.
+
+    Raises:
+        ValueError: an unknown preset, one that the benchmark does not have, a number out of its range, or a model that
+            cannot be asked in this way.
+    """
+    _check_model(benchmark, model, processor)
+    if preset not in (None, *PRESETS):
+        raise ValueError(f"`preset` must be one of {', '.join(PRESETS)}, or left out, got {preset!r}")
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise ValueError(f"`threshold` must be between 0 and 1, got {threshold}")
+    if shots is not None and (shots < 1 or benchmark.family != "fss"):
+        wanted = "at least 1" if benchmark.family == "fss" else f"left out for {benchmark.name}, which has no examples"
+        raise ValueError(f"`shots` must be {wanted}, got {shots}")
+    sizes = {name: dict_of(getattr(processor.image_processor, name)) for name in RELEASED_SIZES}
+    gate: float | None = {
+        "gris": processor.score_threshold,
+        "vos": processor.vos_score_threshold,
+        "rvos": processor.rvos_score_threshold,
+    }.get(benchmark.family)
+    released = benchmark.released
+    is_sam = model.config.model_type == "uniref_sam"
+    if preset == "paper":
+        if released is None:
+            known = ", ".join(name for name, other in BENCHMARKS.items() if other.released is not None)
+            raise ValueError(f"`preset` paper knows {known}; not {benchmark.name}, which was not measured there")
+        gate = released.gate
+        # The SAM variant keeps its square of 1024 pixels.
+        sizes = sizes if is_sam else {name: dict(rule) for name, rule in RELEASED_SIZES.items()}
+    # As released, only the SAM variant follows the masks of sentences in Ref-DAVIS.
+    follows = is_sam or preset is None or released is None or released.propagate_text
+    return QuestionSettings(
+        preset,
+        gate if threshold is None else threshold,
+        follows,
+        "both" if released is None else released.references,
+        shots or (1 if released is None else released.shots),
+        seed,
+        sizes,
+    )
+
+
+def processor_with(processor: Any, settings: QuestionSettings) -> Any:
+    """A copy of the processor that resizes as the settings say; the one given stays as it is."""
+    changed = copy.copy(processor)
+    changed.image_processor = copy.copy(processor.image_processor)
+    for name, rule in settings.sizes.items():
+        setattr(changed.image_processor, name, changed.image_processor.as_size(dict(rule), name))
+    return changed
+
+
+def dict_of(rule: Any) -> dict[str, int]:
+    """A size rule without what it leaves open."""
+    return {key: value for key, value in dict(rule).items() if value is not None}
+
+
+def _check_model(benchmark: Benchmark, model: Any, processor: Any) -> None:
+    kind = getattr(getattr(model, "config", None), "model_type", type(model).__name__)
+    if kind not in ("uniref", "uniref_sam"):
+        raise ValueError(f"`model` must be a UniRef model, got one of type {kind!r}")
+    if benchmark.asks_with_sentences and (processor.tokenizer is None or not model.config.use_language_references):
+        raise ValueError(f"`model` must read sentences for {benchmark.name}, this one does not")
+    if not benchmark.asks_with_sentences and not model.config.use_mask_references:
+        raise ValueError(f"`model` must read annotated examples for {benchmark.name}, this one does not")

@@ -1,0 +1,94 @@
+"""Clips in the simplest layout, `<sequence>/frames/*.jpg` and `<sequence>/masks/*.png`, as rows of the schema."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ..data.mask_codes import encode_png
+from ..data.schema import Row, make_encoded_instance, make_row, tight_box
+from ..media.label_files import read_label_png
+from ..metrics.assignment import frame_order
+from ..metrics.video_protocols import VOID
+from .wording import some
+
+FRAMES, MASKS = "frames", "masks"
+
+
+class SequenceRows:
+    """See `evaluated_rows.Rows`. Masks of 0 and 255 are one object, otherwise values are ids and 255 is nobody's.
+
+    Args:
+        folder: with a folder for each sequence.
+
+    Raises:
+        FileNotFoundError: no such folder.
+        ValueError: no sequence in it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        if not folder.is_dir():
+            raise FileNotFoundError(f"`dataset` must be a folder of sequences, found none: {folder}")
+        found = sorted(path for path in folder.iterdir() if (path / FRAMES).is_dir() and (path / MASKS).is_dir())
+        if not found:
+            raise ValueError(f"`dataset` must hold <sequence>/{FRAMES} and <sequence>/{MASKS}, got none: {folder}")
+        self._folders = found
+        self.sample_ids = [path.name for path in found]
+
+    def row(self, index: int) -> Row:
+        """A sequence.
+
+        Raises:
+            ValueError: it has no frames, a mask without a frame or of another size, or no mask.
+        """
+        folder = self._folders[index]
+        pictures = {path.stem: path for path in (folder / FRAMES).iterdir() if path.suffix.lower() in (".jpg", ".png")}
+        files = {path.stem: path for path in (folder / MASKS).glob("*.png")}
+        names = sorted(pictures, key=frame_order)
+        if not names or not files:
+            raise ValueError(f"`dataset` has a sequence without {FRAMES if not names else MASKS}: {folder}")
+        if foreign := sorted(set(files) - set(names)):
+            raise ValueError(f"`dataset` has masks without a frame: {some(foreign)} in {folder}")
+        with Image.open(pictures[names[0]]) as picture:
+            size = (picture.height, picture.width)
+        instances = _instances(names, files, size)
+        frames = [{"bytes": pictures[name].read_bytes(), "path": pictures[name].name} for name in names]
+        return make_row(
+            folder.name,
+            frames,
+            instances,
+            source="davis-like",
+            split="all",
+            image_id=f"davis-like:{folder.name}",
+            size=size,
+            frame_names=names,
+            annotated=[name in files for name in names],
+        )
+
+    def categories(self) -> list[str]:
+        """None are known."""
+        return ["" for _ in self._folders]
+
+
+def _instances(names: list[str], files: dict[str, Path], size: tuple[int, int]) -> list[dict[str, Any]]:
+    labels = {name: read_label_png(file, f"`dataset`: {file}")[0] for name, file in files.items()}
+    for name, values in labels.items():
+        if values.shape != size:
+            raise ValueError(
+                f"`dataset` must have masks of the size of their frames, {size[1]} x {size[0]}, got "
+                f"{values.shape[1]} x {values.shape[0]}: {files[name]}"
+            )
+    ids = set().union(*(set(np.unique(values).tolist()) for values in labels.values())) - {0}
+    if ids == {VOID}:
+        labels = {name: (values > 0).astype(np.uint8) for name, values in labels.items()}
+        ids = {1}
+    instances = []
+    for number in sorted(ids - {VOID}):
+        masks = {index: labels[name] == number for index, name in enumerate(names) if name in labels}
+        shown = {index: mask for index, mask in masks.items() if mask.any()}
+        codes = [{"png": encode_png(mask), "rle": None} for mask in shown.values()]
+        instances.append(make_encoded_instance(number, list(shown), [tight_box(m) for m in shown.values()], codes))
+    return instances

@@ -1,0 +1,43 @@
+"""Packing masks for an evaluation server."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..media.atomic import replacing
+from .submission_check import SubmissionReport, check_submission
+from .submission_servers import ANNOTATIONS, Requirements, server_named
+
+
+def pack_submission(
+    masks: Path, path: Path, server: str, clips: Sequence[Mapping[str, Any]], progress: bool = False
+) -> SubmissionReport:
+    """Writes the zip file, whole or not at all, and checks it.
+
+    Args:
+        masks: folder with `<clip>/<frame>.png` or `<clip>/<sentence>/<frame>.png`.
+        path: of the zip file.
+        server: a name of `SERVERS`.
+        clips: what `ClipQuestions.measure` returned for each clip: which masks there must be.
+        progress: show a bar on standard error, where it is a terminal.
+    """
+    chosen = server_named(server)
+    prefix = f"{ANNOTATIONS}/" if chosen.in_annotations else ""
+    # Masks are compressed already.
+    with replacing(path) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
+        for clip in clips:
+            for file in sorted((masks / clip["clip"]).rglob("*.png")):
+                archive.write(file, f"{prefix}{file.relative_to(masks).as_posix()}")
+    return check_submission(path, server, progress=progress, requirements=requirements_of(clips))
+
+
+def requirements_of(clips: Sequence[Mapping[str, Any]]) -> Requirements:
+    """What a submission about these clips must hold, see `ClipQuestions.measure`."""
+    return Requirements(
+        frames={clip["clip"]: {key: list(frames) for key, frames in clip["frames"].items()} for clip in clips},
+        sizes={clip["clip"]: (clip["size"][0], clip["size"][1]) for clip in clips},
+        ids={clip["clip"]: set(clip["ids"]) for clip in clips},
+    )
