@@ -80,8 +80,8 @@ of transformers_uniref {__version__}. Nobody has checked them. Pictures and sent
 Columns are those of `transformers_uniref/data/schema.py`; masks are COCO run lengths, boxes of `instances` enclose
 their masks. {pictures}
 
-`predictions` holds an entry for each sentence (or one for the examples): `text`, `score` (0 to 1), `box` (x0, y0, x1, y1
-in pixels, as the model predicts it) and `object_id`, 0 where the mask is empty.
+`predictions` holds an entry for each sentence (or one for the examples): `text`, `score` (0 to 1), `box` (x0, y0, x1,
+y1 in pixels, as the model predicts it) and `object_id`, 0 where the mask is empty.
 
 ## Skipped
 

@@ -167,7 +167,8 @@ def choose_columns(features: Mapping[str, Any], settings: AnnotationSettings) ->
             raise ValueError(f"--image-column: not given, and columns of pictures are {which}; the dataset has {found}")
         image = candidates[0]
     sample_id = settings.id_column or next((name for name in ID_COLUMNS if name in features), None)
-    kept = [name for name in (sample_id, *settings.keep_columns) if name and name not in ("sample_id", "image_id")]
+    own = () if sample_id is None else (sample_id,)
+    kept = [name for name in (*own, *settings.keep_columns) if name not in ("sample_id", "image_id")]
     _check_free(kept)
     return Columns(image, settings.text_column, sample_id, tuple(dict.fromkeys(kept)), "image_id" in features)
 
