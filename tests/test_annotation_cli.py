@@ -60,7 +60,7 @@ def test_the_bundled_model_finds_what_the_sentences_say(one_process, world_folde
     assert np.mean(ious) > 0.6
 
 
-def test_two_processes_write_what_one_writes(one_process, world_folder, tmp_path):
+def test_two_processes_write_what_one_writes(one_process, world_folder, tmp_path, capsys):
     pytest.importorskip("accelerate")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -77,6 +77,25 @@ def test_two_processes_write_what_one_writes(one_process, world_folder, tmp_path
     one, two = output_rows(one_process), output_rows(tmp_path / "two")
     assert [row["sample_id"] for row in two] == [f"scene-{number}" for number in range(ROWS)]
     assert one == two
+    # What either process wrote is recognised by any number of processes.
+    again = ["annotate", str(world_folder[0]), "--text-column", "caption", "--output", str(tmp_path / "two")]
+    assert main([*again, "--shard-size", "2", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["shards_found_finished"] == 3
+
+
+def test_the_output_is_uploaded_with_its_card(tmp_path, monkeypatch, capsys):
+    sent = []
+
+    def push(folder, hub_id, **options):
+        sent.append((sorted(path.name for path in folder.iterdir()), hub_id, options["private"]))
+        return f"https://huggingface.co/datasets/{hub_id}"
+
+    monkeypatch.setattr("transformers_uniref.data.push.push", push)
+    folder = picture_folder(tmp_path / "pictures", 2, caption=["the red ball", "the ring"])
+    command = ["annotate", str(folder), "--text-column", "caption", "--output", str(tmp_path / "out"), "--json"]
+    assert main([*command, "--push", "me/masks"]) == 0
+    assert sent == [(["README.md", "annotation.json", "data"], "me/masks", True)]
+    assert json.loads(capsys.readouterr().out)["uploaded"] == "https://huggingface.co/datasets/me/masks"
 
 
 def test_examples_are_looked_for_in_every_row(world_folder, tmp_path, capsys):

@@ -23,8 +23,6 @@ SETTINGS = AnnotationSettings(text_column="caption", id_column="id", batch_size=
 class DyingOnce(BatchAnnotator):
     """Needs no model; the first actor that reaches its third batch is killed as by the system, before it answers."""
 
-    marker: str = ""
-
     def load(self, model, device):
         self.calls = 0
         return BrightPixels(0.05)
@@ -53,7 +51,7 @@ def cluster():
     tests, source = Path(__file__).parent, Path(__file__).parent.parent / "src"
     paths = os.pathsep.join([str(tests), str(source)])
     ray.init(
-        num_cpus=3,
+        num_cpus=4,
         include_dashboard=False,
         log_to_driver=False,
         runtime_env={"env_vars": {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "PATH": os.environ["PATH"]}},

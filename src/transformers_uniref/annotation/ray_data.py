@@ -138,12 +138,13 @@ def annotate_dataset(
     Raises:
         MissingExtraError: Ray is not installed.
     """
-    require("ray.data", "ray", "annotating over a cluster")
+    data = require("ray.data", "ray", "annotating over a cluster")
+    least, most = (actors, actors) if isinstance(actors, int) else actors
     return dataset.map_batches(
         annotator,
         fn_constructor_args=(settings, model, name, split),
         batch_size=settings.batch_size,
         batch_format="pyarrow",
-        concurrency=actors,
+        compute=data.ActorPoolStrategy(min_size=least, max_size=most),
         **options,
     )
