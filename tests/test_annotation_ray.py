@@ -46,17 +46,14 @@ def note(folder: str, line: str) -> None:
         log.write(line + "\n")
 
 
-@pytest.fixture(scope="module")
-def cluster():
+@pytest.fixture
+def cluster(monkeypatch):
+    """On this machine; what it starts inherits the environment."""
     tests, source = Path(__file__).parent, Path(__file__).parent.parent / "src"
-    paths = os.pathsep.join([str(tests), str(source)])
-    ray.init(
-        num_cpus=4,
-        include_dashboard=False,
-        log_to_driver=False,
-        runtime_env={"env_vars": {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "PATH": os.environ["PATH"]}},
-        _temp_dir=os.environ.get("RAY_TMPDIR"),
-    )
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tests), str(source)]))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("RAY_enable_worker_prestart", "0")
+    ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False)
     yield
     ray.shutdown()
 

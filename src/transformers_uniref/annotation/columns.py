@@ -166,8 +166,8 @@ def choose_columns(features: Mapping[str, Any], settings: AnnotationSettings) ->
             which = f"several ({', '.join(candidates)})" if candidates else "none"
             raise ValueError(f"--image-column: not given, and columns of pictures are {which}; the dataset has {found}")
         image = candidates[0]
-    sample_id = settings.id_column or next((name for name in ID_COLUMNS if name in features), None)
-    own = () if sample_id is None else (sample_id,)
+    sample_id: str | None = settings.id_column or next((name for name in ID_COLUMNS if name in features), None)
+    own: tuple[str, ...] = () if sample_id is None else (sample_id,)
     kept = [name for name in (*own, *settings.keep_columns) if name not in ("sample_id", "image_id")]
     _check_free(kept)
     return Columns(image, settings.text_column, sample_id, tuple(dict.fromkeys(kept)), "image_id" in features)

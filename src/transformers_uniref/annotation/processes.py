@@ -57,9 +57,17 @@ def launched_processes() -> Processes:
 
     Raises:
         MissingExtraError: there are several, and Accelerate is not installed.
+        ValueError: Accelerate does not find as many as were started.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+    launched = int(os.environ.get("WORLD_SIZE", "1"))
+    if launched < 2:
         return Processes()
     accelerate = require("accelerate", "train", "annotating with several processes")
-    state = accelerate.PartialState(timeout=PATIENCE)
+    import torch
+
+    # Without the argument Accelerate takes processes on CPUs for strangers.
+    only_cpu = accelerate.utils.parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
+    state = accelerate.PartialState(cpu=only_cpu, timeout=PATIENCE)
+    if state.num_processes != launched:
+        raise ValueError(f"the launcher started {launched} processes, but Accelerate finds {state.num_processes}")
     return Processes(state.process_index, state.num_processes, state.device, state)
