@@ -126,7 +126,7 @@ class Columns:
         if self.text is None:
             return ()
         value = self.sentences(row)
-        given = [value] if value is None or isinstance(value, str) else list(value)
+        given: list[Any] = [value] if value is None or isinstance(value, str) else list(value)
         if not given:
             raise BadSampleError(sample_id, f"there is no sentence in {self.text}")
         for position, sentence in enumerate(given):
