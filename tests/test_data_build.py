@@ -38,10 +38,10 @@ from converter_support import (  # noqa: E402
 from transformers_uniref.cli.main import main  # noqa: E402
 from transformers_uniref.data.converters import build as building  # noqa: E402
 from transformers_uniref.data.converters.published import PUBLISHED, compare  # noqa: E402
-from transformers_uniref.data.converters.push import is_hub_id, push  # noqa: E402
 from transformers_uniref.data.converters.registry import CONVERTERS, find_converter  # noqa: E402
 from transformers_uniref.data.converters.safe_pickle import load_plain_pickle  # noqa: E402
 from transformers_uniref.data.converters.verify import verify  # noqa: E402
+from transformers_uniref.data.push import is_hub_id, push  # noqa: E402
 from transformers_uniref.data.schema import features  # noqa: E402
 
 
@@ -360,11 +360,11 @@ class _Api:
 
 def test_pushing_makes_a_private_dataset_and_sends_the_folder(tmp_path):
     api = _Api()
-    assert push(tmp_path, "me/davis", api=api) == "https://huggingface.co/datasets/me/davis"
+    assert push(tmp_path, "me/davis", message="Upload", api=api) == "https://huggingface.co/datasets/me/davis"
     (_, _, made), (_, _, sent) = api.calls
     assert made["private"] and made["repo_type"] == sent["repo_type"] == "dataset" and sent["folder_path"] == tmp_path
     with pytest.raises(OSError, match="to me/davis failed .no route."):
-        push(tmp_path, "me/davis", api=_Api(fails=True))
+        push(tmp_path, "me/davis", message="Upload", api=_Api(fails=True))
 
 
 def test_a_hub_id_is_no_path(tmp_path, monkeypatch):

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from .publishing import add_push_arguments, output_and_hub_id
+
 HELP = "convert the downloads of benchmarks into datasets, and verify them"
 
 DEVIATES = 1
@@ -33,17 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     making.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: 1)")
     making.add_argument("--rows-per-shard", type=int, metavar="N", help="rows of a Parquet file")
     making.add_argument("--overwrite", action="store_true", help="replace files of another build in --output")
-    making.add_argument(
-        "--push",
-        nargs="?",
-        const="",
-        metavar="HUB_ID",
-        help="upload when it is built; without a Hub id to that given as --output. Nothing is uploaded that deviates, "
-        "unless --allow-deviations is given",
-    )
-    making.add_argument(
-        "--public", action="store_true", help="with --push: a new repository is public (default: private)"
-    )
+    add_push_arguments(making, ". Nothing is uploaded that deviates, unless --allow-deviations is given")
     _add_common(making)
 
     checking = actions.add_parser("verify", help="read a built dataset again and check everything in it")
@@ -78,18 +70,11 @@ def _list(arguments: argparse.Namespace) -> int:
 
 def _build(arguments: argparse.Namespace) -> int:
     from ..data.converters.build import build
-    from ..data.converters.push import is_hub_id, local_folder, push
     from ..data.converters.registry import find_converter
-    from .errors import UserError
+    from ..data.push import push
 
     converter = find_converter(arguments.name)
-    output, hub_id = arguments.output, arguments.push
-    if hub_id == "":
-        if not is_hub_id(output):
-            raise UserError(f"--push needs a Hub id, NAMESPACE/NAME, behind it or as --output, got {output!r}")
-        hub_id, output = output, str(local_folder(output))
-    elif hub_id is not None and not is_hub_id(hub_id):
-        raise UserError(f"--push must be a Hub id, NAMESPACE/NAME, got {hub_id!r}")
+    output, hub_id = output_and_hub_id(arguments.output, arguments.push)
     result = build(
         converter,
         arguments.source,
@@ -107,7 +92,12 @@ def _build(arguments: argparse.Namespace) -> int:
     code = _say(result.notes, result.deviations, arguments.allow_deviations)
     address = None
     if hub_id and code == 0:
-        address = push(result.folder, hub_id, private=not arguments.public)
+        address = push(
+            result.folder,
+            hub_id,
+            private=not arguments.public,
+            message="Upload the data set converted by uniref data build",
+        )
         print(f"uploaded to {address}", file=sys.stderr)
     elif hub_id:
         print("not uploaded; --allow-deviations uploads it as it is", file=sys.stderr)

@@ -20,12 +20,13 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from ... import __version__
+from ..parquet_shards import read_summary, shard_name
 from .base import Converter, Item, Plan, RowReader, check_unique
 from .held_out import write_held_out
 from .published import check_archives
 from .remarks import Remarks
 from .reports import deviations, notes, read_reports, write_card, write_report
-from .shards import MEASURES, read_summary, shard_name, write_shard
+from .shards import MEASURES, write_shard
 from .source_tree import SourceTree
 
 FORMAT = 1

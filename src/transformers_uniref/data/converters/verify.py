@@ -12,11 +12,12 @@ from typing import Any
 from PIL import Image
 
 from ..mask_codes import decode_png, decode_rle
+from ..parquet_shards import read_rows, read_summary
 from ..schema import check_row
 from .build import file_digest
 from .registry import find_converter
 from .reports import comparisons, deviations, notes, read_reports
-from .shards import MEASURES, count_row, read_rows, read_summary
+from .shards import MEASURES, count_row
 
 
 @dataclass

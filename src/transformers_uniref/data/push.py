@@ -1,4 +1,4 @@
-"""Uploading a built data set to the Hub, and telling a Hub id from a folder."""
+"""Uploading a data set to the Hub, and telling a Hub id from a folder."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ def local_folder(hub_id: str) -> Path:
     return cached_assets_path("transformers_uniref", namespace="datasets", subfolder=hub_id.replace("/", "--"))
 
 
-def push(folder: Path, hub_id: str, *, private: bool = True, api: Any = None) -> str:
+def push(folder: Path, hub_id: str, *, private: bool = True, message: str, api: Any = None) -> str:
     """Upload a data set, card included. What is there already is not sent again.
 
     Args:
-        folder: written by `build`.
+        folder: Parquet files and a card.
         hub_id: NAMESPACE/NAME.
         private: of a repository that is made now. Most of these data may not be passed on.
+        message: of the commit.
         api: a `huggingface_hub.HfApi`; default: one with the user's login.
 
     Returns:
@@ -47,7 +48,7 @@ def push(folder: Path, hub_id: str, *, private: bool = True, api: Any = None) ->
             folder_path=folder,
             repo_type="dataset",
             ignore_patterns=[".build/*", ".*", "data/.*"],
-            commit_message="Upload the data set converted by uniref data build",
+            commit_message=message,
         )
     except Exception as error:
         # The client raises errors of its own and of its transport; for the user all of them are one.

@@ -1,0 +1,95 @@
+"""An annotated row: the schema of `data/schema.py`, and what the model said about every sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..data.schema import Row, features, make_instance, make_row
+from .columns import Columns, Sample
+from .pictures import Picture
+
+PREDICTIONS = "predictions"
+"""The column that `data/schema.py` does not have: one entry for each sentence, or one for the examples."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What was found.
+
+    Attributes:
+        text: the sentence; None where examples alone were asked.
+        score: 0 to 1.
+        box: x0, y0, x1, y1 in pixels, as the model predicts it (not that of the mask).
+        mask: bool (H, W); empty where the score is not above the threshold.
+    """
+
+    text: str | None
+    score: float
+    box: tuple[float, float, float, float]
+    mask: np.ndarray
+
+
+def annotated_features(columns: Columns, of_input: Any, copy_images: bool) -> Any:
+    """The `datasets.Features` of the output.
+
+    Args:
+        columns: of the input.
+        of_input: its features, from which those of kept columns are taken.
+        copy_images: whether `frames` is there.
+    """
+    from datasets import Features, List, Value
+
+    schema = dict(features())
+    if not copy_images:
+        del schema["frames"]
+    prediction = {
+        "text": Value("string"),
+        "score": Value("float32"),
+        "box": List(Value("float32")),
+        "object_id": Value("int32"),
+    }
+    kept = {name: of_input[name] for name in columns.kept}
+    return Features({**schema, PREDICTIONS: List(prediction), **kept})
+
+
+def annotated_row(
+    sample: Sample, picture: Picture, predictions: Sequence[Prediction], *, source: str, split: str, copy_images: bool
+) -> Row:
+    """A row of the output.
+
+    Every prediction whose mask has a pixel is an object; its number is the prediction's place, from 1. A sentence
+    whose mask is empty means no object.
+    """
+    instances, sentences, said = [], [], []
+    for number, prediction in enumerate(predictions, start=1):
+        found = bool(prediction.mask.any())
+        if found:
+            instances.append(make_instance(number, {0: prediction.mask}, code="rle"))
+        if prediction.text is not None:
+            sentences.append({"text": prediction.text, "object_ids": [number] if found else []})
+        said.append(
+            {
+                "text": prediction.text,
+                "score": float(prediction.score),
+                "box": [float(side) for side in prediction.box],
+                "object_id": number if found else 0,
+            }
+        )
+    row = make_row(
+        sample.sample_id,
+        [{"bytes": picture.encoded, "path": None}],
+        instances,
+        sentences,
+        source=source,
+        split=split,
+        image_id=sample.image_id,
+        size=(picture.pixels.shape[0], picture.pixels.shape[1]),
+        frame_names=[picture.name] if picture.name else [],
+    )
+    if not copy_images:
+        del row["frames"]
+    return {**row, PREDICTIONS: said, **sample.kept}

@@ -1,0 +1,62 @@
+"""What an annotation is to do: which columns, which gates, in which portions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class AnnotationSettings:
+    """The settings of a bulk annotation.
+
+    Attributes:
+        text_column: holds a sentence or a list of sentences; `NAME.FIELD` for a list of structures. None with examples
+            alone.
+        image_column: holds the picture; None: the only column of pictures.
+        id_column: holds the rows' ids; None: `sample_id` or `id` where there is one, else rows are numbered.
+        keep_columns: copied to the output, besides the id column and `image_id`.
+        reference_images, reference_masks: examples of the thing to look for, the same for every row; masks are bool or
+            integer (H, W), 0 and one other value.
+        threshold: 0 to 1; what scores this or less counts as absent. None: everything counts as present.
+        mask_threshold: 0 to 1; the probability above which a pixel belongs to the object.
+        copy_images: whether the output holds the pictures as well, so that it can be trained on.
+        shard_size: rows of the input that become one Parquet file.
+        batch_size: pictures at a time. It does not change what is asked, and may differ when the work goes on.
+        max_bad_samples: rows that may be skipped because they cannot be annotated.
+
+    Raises:
+        ValueError: nothing to look for, unpaired examples, or a number out of range.
+    """
+
+    text_column: str | None = None
+    image_column: str | None = None
+    id_column: str | None = None
+    keep_columns: tuple[str, ...] = ()
+    reference_images: Sequence[Any] = ()
+    reference_masks: Sequence[Any] = ()
+    threshold: float | None = None
+    mask_threshold: float = 0.5
+    copy_images: bool = False
+    shard_size: int = 1000
+    batch_size: int = 8
+    max_bad_samples: int = 0
+
+    def __post_init__(self) -> None:
+        if self.text_column is None and not self.reference_images:
+            raise ValueError(
+                "say what to look for: --text-column, or --reference-image with --reference-mask, or all of them"
+            )
+        if len(self.reference_images) != len(self.reference_masks):
+            raise ValueError(
+                f"--reference-image and --reference-mask must come in pairs, got {len(self.reference_images)} and "
+                f"{len(self.reference_masks)}"
+            )
+        for option in ("threshold", "mask_threshold"):
+            value = getattr(self, option)
+            if value is not None and not 0 <= value <= 1:
+                raise ValueError(f"--{option.replace('_', '-')} must be between 0 and 1, got {value}")
+        for option, least in {"shard_size": 1, "batch_size": 1, "max_bad_samples": 0}.items():
+            if getattr(self, option) < least:
+                raise ValueError(f"--{option.replace('_', '-')} must be {least} or more, got {getattr(self, option)}")
