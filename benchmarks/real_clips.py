@@ -56,7 +56,7 @@ def show(sequence: str, scores: dict[str, dict[str, float]]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--model", help="folder or Hub id; the bundled model by default")
     parser.add_argument("--threshold", type=float, help="score below which the object counts as absent")

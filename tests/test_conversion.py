@@ -430,6 +430,7 @@ def test_only_a_model_is_overwritten_and_only_on_request(detector: Path, tmp_pat
         "config.json",
         "model.safetensors",
         "processor_config.json",
+        "provenance.json",
     ]
     assert list(tmp_path.iterdir()) == [output]
     with pytest.raises(CheckpointError, match="is a file"):

@@ -39,7 +39,7 @@ def base(tmp_path_factory):
     config = very_tiny("model.value_encoder_norm=batch")
     tokenizer = build_tokenizer(["red", "blue", "star", "ring", "the"], 24)
     folder = tmp_path_factory.mktemp("base") / "final"
-    return export_model(folder, build_model(config, len(tokenizer)), tokenizer, config)
+    return export_model(folder, build_model(config, len(tokenizer)), tokenizer, config, steps=1)
 
 
 def adapting(base, *overrides, preset="lora"):
@@ -189,7 +189,7 @@ def test_a_whole_model_can_be_taken_without_an_adapter(base, tmp_path):
     trained = {name.split(".")[0] for name, p in model.named_parameters() if p.requires_grad}
     assert trained == {"transformer", "class_heads", "box_heads", "mask_head"}
     tokenizer = choose_tokenizer(config, ["unheard"])
-    export_model(tmp_path / "final", model, tokenizer, config)
+    export_model(tmp_path / "final", model, tokenizer, config, steps=1)
     assert_equal(
         AutoModel.from_pretrained(tmp_path / "final").state_dict(), AutoModel.from_pretrained(base).state_dict()
     )
@@ -216,7 +216,7 @@ def test_a_full_disk_at_the_end_leaves_the_previous_adapter_whole(base, finished
     with monkeypatch.context() as patch:
         patch.setattr(UniRefProcessor, "save_pretrained", full)
         with pytest.raises(OSError, match="was not written .No space left.*what was there before is whole"):
-            export_model(tmp_path / "final", model, None, config)
+            export_model(tmp_path / "final", model, None, config, steps=1)
     assert [path.name for path in tmp_path.iterdir()] == ["final"]
     assert {path.name: path.read_bytes() for path in (tmp_path / "final").iterdir()} == before
 

@@ -256,12 +256,14 @@ def test_kept_embeddings_are_those_that_would_be_computed(processor: UniRefProce
     model.cache_image_embeddings(tmp_path)
     computed: list[int] = []
     model.visual_encoder.backbone.register_forward_hook(lambda module, given, _: computed.append(len(given[0])))
+    # How many pictures are computed together moves the last bit on some processors.
     for _ in range(2):
-        assert torch.equal(model(**inputs, labels=labels(1)).loss, expected)
+        torch.testing.assert_close(model(**inputs, labels=labels(1)).loss, expected, rtol=1e-6, atol=0)
     assert computed == [2, 1] and len(list(tmp_path.iterdir())) == 3  # two examples and the picture, once
     # A damaged file is made anew, another encoder or picture gets another one.
     next(tmp_path.iterdir()).write_bytes(b"broken")
-    assert torch.equal(model(**inputs, labels=labels(1)).loss, expected) and sum(computed) == 4
+    torch.testing.assert_close(model(**inputs, labels=labels(1)).loss, expected, rtol=1e-6, atol=0)
+    assert sum(computed) == 4
     with torch.no_grad():
         model.visual_encoder.backbone.neck.conv1.weight[:8].mul_(3)
     model.cache_image_embeddings(tmp_path)

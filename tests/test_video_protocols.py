@@ -5,12 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from transformers_uniref.evaluation.definitions import PROTOCOL_NAMES
 from transformers_uniref.metrics import PROTOCOLS, adaptive_radius, diagonal_radius, judged_frames
 from transformers_uniref.metrics.outlines import disk_offsets
 
 FRAMES = ["00000", "00005", "00010", "00015", "00020"]
 # Object 3 comes in the third frame, object 1 leaves, 2 is never there, 5 shows in the last frame alone.
 IDS = {"00000": {1}, "00005": {1}, "00010": {3}, "00015": {1, 3}, "00020": {3, 5}}
+
+
+def test_help_texts_name_the_protocols_that_there_are():
+    assert tuple(PROTOCOLS) == PROTOCOL_NAMES
 
 
 @pytest.mark.parametrize(

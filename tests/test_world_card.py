@@ -58,6 +58,7 @@ def test_a_model_that_saw_photographs_says_what_it_reaches_on_real_clips():
     without = render_world_card("uniref-pp", evaluation(met=True), training="", **numbers)
     card = render_world_card("uniref-pp", evaluation(met=True), training="", **numbers, real_clips=clips)
     row = "| 0.500 / 0.250 / 0.375 | 0.500 / 0.250 / 0.375 |"
+    assert "no better than repeating the first mask** (J 0.500 and 0.500)" in card
     assert f"| duck {row}" in card and f"| mean {row}" in card and "PhotoWorld" in card
     assert "never\nseen a photograph" not in card and "not usable" not in card
     assert "never seen a photograph" in without and "not usable" in without and "PhotoWorld" not in without

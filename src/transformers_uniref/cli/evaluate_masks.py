@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from ..metrics.video_protocols import PROTOCOLS
+from ..evaluation.definitions import PROTOCOL_NAMES
 
 
 def add_mask_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +19,7 @@ def add_mask_arguments(parser: argparse.ArgumentParser) -> None:
     )
     scoring.add_argument("--annotations", metavar="DIR", help="the true masks, likewise")
     scoring.add_argument(
-        "--protocol", metavar="NAME", help=f"whose rules hold (docs/protocols.md): {', '.join(PROTOCOLS)}"
+        "--protocol", metavar="NAME", help=f"whose rules hold (docs/protocols.md): {', '.join(PROTOCOL_NAMES)}"
     )
     scoring.add_argument("--binary", action="store_true", help="merge all ids into one object, as DAVIS 2016 does")
     scoring.add_argument(
@@ -59,8 +59,10 @@ def run_scoring(arguments: argparse.Namespace) -> int:
 
     for option in ("predictions", "annotations", "protocol"):
         if getattr(arguments, option) is None:
-            hint = f": {', '.join(PROTOCOLS)}" if option == "protocol" else ""
+            hint = f": {', '.join(PROTOCOL_NAMES)}" if option == "protocol" else ""
             raise UserError(f"--{option} is needed to score masks{hint}")
+    from ..metrics.video_protocols import PROTOCOLS
+
     sequences = arguments.sequences
     if sequences is not None and len(sequences) == 1 and os.path.isfile(sequences[0]):
         sequences = read_names(sequences[0], "sequences")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from ..metrics.video_protocols import VideoProtocol, video_protocol
+if TYPE_CHECKING:
+    from ..metrics.video_protocols import VideoProtocol
 
 Family = Literal["ris", "gris", "fss", "vos", "rvos"]
 
@@ -20,10 +21,8 @@ RELEASED_SIZES = {
 
 PRESETS = ("paper",)
 
-EXPRESSIONS = VideoProtocol(
-    "mevis", "MeViS: J and F of every sentence over all frames", objects="anywhere", frames="all", dense=False
-)
-"""MeViS is judged by no protocol of the others; each sentence counts like an object."""
+EXPRESSIONS = "mevis"
+"""The rules of MeViS, which is judged by no protocol of the others; each sentence counts like an object."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class Benchmark:
         splits: those with public answers, the default first.
         server_splits: those whose answers only a server knows.
         server: a name of `submission_servers.SERVERS`.
-        protocols: rules for clips, names of `PROTOCOLS` or `EXPRESSIONS.name`; the first gives the measures.
+        protocols: rules for clips, names of `PROTOCOLS` or `EXPRESSIONS`; the first gives the measures.
         by_sentence: each sentence has masks of its own; else the objects of a clip share out its pixels.
         released: None where the paper does not measure it.
     """
@@ -87,7 +86,13 @@ class Benchmark:
 
     def rules(self, protocol: str) -> VideoProtocol:
         """The rules of one of `protocols`."""
-        return EXPRESSIONS if protocol == EXPRESSIONS.name else video_protocol(protocol)
+        # Imported here, so that help texts can name the benchmarks without loading the measures.
+        from ..metrics.video_protocols import VideoProtocol, video_protocol
+
+        if protocol != EXPRESSIONS:
+            return video_protocol(protocol)
+        what = "MeViS: J and F of every sentence over all frames"
+        return VideoProtocol(EXPRESSIONS, what, objects="anywhere", frames="all", dense=False)
 
     def checked_split(self, split: str | None) -> str:
         """The split, or the default one.
@@ -179,7 +184,7 @@ _ALL = (
         splits=("valid_u",),
         server_splits=("valid", "test"),
         server="mevis",
-        protocols=(EXPRESSIONS.name,),
+        protocols=(EXPRESSIONS,),
         by_sentence=True,
     ),
 )

@@ -49,7 +49,21 @@ CONVENTIONS = (
     "IoU and J compare masks with the visible part of the object, at the picture's size. J&F is the mean over objects "
     "of each object's mean J and mean F over its frames; in a frame that does not show the object an empty mask counts "
     "1 and any other 0. Objects given by masks share out a clip's pixels, answers to sentences do not. Video sessions "
-    "have their default options, score gates (0.4, with a sentence 0.3) included, unless something else is said."
+    "have their default options, the score gates of the model's processor included, unless something else is said."
+)
+
+
+# The keys of `metrics.PROTOCOLS`, for help texts: importing the measures takes too long for these.
+PROTOCOL_NAMES = (
+    "davis-semi-supervised",
+    "davis-unsupervised",
+    "ref-davis17",
+    "ref-davis17-by-id",
+    "youtube-vos",
+    "lvos-v1",
+    "lvos-v2",
+    "mose-v1",
+    "mose-v2",
 )
 
 

@@ -29,7 +29,17 @@ class Processes:
         self.device: Any = None
         if self.count > 1:
             accelerate = require("accelerate", "eval", "evaluating on several processes")
-            state = accelerate.PartialState(timeout=PATIENCE)
+            import torch
+
+            # Without the argument Accelerate takes processes on CPUs for strangers.
+            only_cpu = (
+                accelerate.utils.parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
+            )
+            state = accelerate.PartialState(cpu=only_cpu, timeout=PATIENCE)
+            if state.num_processes != self.count:
+                raise ValueError(
+                    f"the launcher started {self.count} processes, but Accelerate finds {state.num_processes}"
+                )
             self.number, self.count, self.device = state.process_index, state.num_processes, state.device
             self._state = state
 

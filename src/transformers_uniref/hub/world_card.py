@@ -52,6 +52,12 @@ def real_clips_table(scores: dict[str, Any]) -> str:
     for clip, of_clip in {**scores["sequences"], "mean": scores["mean"]}.items():
         cells = [" / ".join(f"{of_clip[method][key]:.3f}" for key in ("J", "F", "J&F")) for method in methods]
         lines.append(f"| {clip} | {' | '.join(cells)} |")
+    reached, kept = scores["mean"]["model"]["J"], scores["mean"]["first mask kept"]["J"]
+    if reached <= kept:
+        lines += [
+            "",
+            f"**In the mean this is no better than repeating the first mask** (J {reached:.3f} and {kept:.3f}).",
+        ]
     return "\n".join(lines)
 
 
