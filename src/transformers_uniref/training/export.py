@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from .checkpointing import sync_folder
 from .config import TrainingConfig
 
 
-def export_model(folder: Path, model: Any, tokenizer: Any, config: TrainingConfig) -> Path:
+def export_model(
+    folder: Path, model: Any, tokenizer: Any, config: TrainingConfig, weights: Mapping[str, Tensor] | None = None
+) -> Path:
     """Write weights, configuration, processor and tokenizer, whole or not at all, over what was in `folder`.
 
     `config.save_dtype` is how the weights are stored. The model's configuration keeps the dtype of training, so a model
     that was stored in half precision to save space is loaded and run in float32 unless the caller asks for something
-    else.
+    else. `weights` take the place of the model's own, which may be sharded.
     """
     from ..processors.processing_uniref import UniRefProcessor
 
@@ -26,7 +30,7 @@ def export_model(folder: Path, model: Any, tokenizer: Any, config: TrainingConfi
     dtype = getattr(torch, config.save_dtype)
     state = {
         name: (value.to(dtype) if value.is_floating_point() else value).contiguous().cpu()
-        for name, value in model.state_dict().items()
+        for name, value in (model.state_dict() if weights is None else weights).items()
     }
     model.save_pretrained(partial, state_dict=state, save_original_format=False)
     image_processor = build_image_processor(config)
