@@ -21,7 +21,8 @@ from safetensors.torch import load_file  # noqa: E402
 
 from training_support import VERY_TINY, very_tiny  # noqa: E402
 from transformers_uniref.training.loop import TrainingRun  # noqa: E402
-from transformers_uniref.training.trackers import build_accelerator, refuse_sharding  # noqa: E402
+from transformers_uniref.training.sharding_request import refuse_sharding  # noqa: E402
+from transformers_uniref.training.trackers import build_accelerator  # noqa: E402
 
 CONFIGS = Path(str(resources.files("transformers_uniref"))) / "training" / "accelerate"
 # The second micro-batch touches other modules, and one process gets more of it than the other.
@@ -136,13 +137,13 @@ def test_the_shipped_accelerate_configurations_can_be_read():
         assert yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())["mixed_precision"] == "no"
 
 
-@pytest.mark.parametrize("kind", ["FSDP", "DEEPSPEED"])
-def test_sharding_is_refused_rather_than_ignored(kind):
+@pytest.mark.parametrize("kind", ["DEEPSPEED", "MEGATRON_LM"])
+def test_other_sharding_than_fsdp2_is_refused_rather_than_ignored(kind):
     with pytest.raises(ValueError, match="ddp.yaml"):
         refuse_sharding(DistributedType[kind])
 
 
-@pytest.mark.parametrize("kind", ["FSDP", "DEEPSPEED"])
+@pytest.mark.parametrize("kind", ["DEEPSPEED", "MEGATRON_LM"])
 def test_a_request_for_sharding_that_accelerate_drops_on_cpus_is_refused_too(kind, monkeypatch):
     monkeypatch.setenv(f"ACCELERATE_USE_{kind}", "true")
     with pytest.raises(ValueError, match=f"launched with {kind}"):

@@ -192,6 +192,8 @@ class TrainingConfig:
         compile: backend of `torch.compile` (`inductor`); empty: not compiled.
         accumulation: every batch is cut into so many parts, one after the other; the gradient is their mean, as if so
             many times the processes had taken one each. The batch a step stays as large as it is.
+        sharding: `fsdp2` gives every process a piece of the parameters, gradients, moments and averages (the same as a
+            launch with `accelerate/fsdp2.yaml`); `none` whole copies. With one process there is nothing to share.
         on_nonfinite: a loss or gradient that is not finite stops the run (`stop`) or skips the step (`skip`, counted);
             either way the sample ids are written to the run's folder.
         trackers: where Accelerate reports numbers to: tensorboard, wandb, trackio; `log.jsonl` is always written.
@@ -225,6 +227,7 @@ class TrainingConfig:
     gradient_checkpointing: bool = False
     compile: str = ""
     accumulation: int = 1
+    sharding: Literal["none", "fsdp2"] = "none"
     on_nonfinite: Literal["stop", "skip"] = "stop"
     trackers: list[str] = field(default_factory=list)
     freeze: Literal["released", "fusion", "decoder", "full"] = "full"

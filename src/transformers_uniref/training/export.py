@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ..adapters.saving import replacing_folder
 from ..bundled import model_location
@@ -14,7 +16,14 @@ from .checkpointing import sync_folder
 from .config import TrainingConfig
 
 
-def export_model(folder: Path, model: Any, tokenizer: Any, config: TrainingConfig, steps: int) -> Path:
+def export_model(
+    folder: Path,
+    model: Any,
+    tokenizer: Any,
+    config: TrainingConfig,
+    steps: int,
+    weights: Mapping[str, Tensor] | None = None,
+) -> Path:
     """Write weights after `steps` steps, configuration, processor and tokenizer, and where they are from.
 
     All or nothing is written, over what was in `folder`.
@@ -23,7 +32,7 @@ def export_model(folder: Path, model: Any, tokenizer: Any, config: TrainingConfi
 
     `config.save_dtype` is how the weights are stored. The model's configuration keeps the dtype of training, so a model
     that was stored in half precision to save space is loaded and run in float32 unless the caller asks for something
-    else.
+    else. `weights` take the place of the model's own, which may be sharded.
 
     Raises:
         OSError: the system refused, such as on a full disk; what was in `folder` before is whole then.
@@ -31,7 +40,7 @@ def export_model(folder: Path, model: Any, tokenizer: Any, config: TrainingConfi
     dtype = getattr(torch, config.save_dtype)
     state = {
         name: (value.to(dtype) if value.is_floating_point() else value).contiguous().cpu()
-        for name, value in model.state_dict().items()
+        for name, value in (model.state_dict() if weights is None else weights).items()
     }
     processor = build_processor(config, tokenizer, model.config.text_length)
     with replacing_folder(folder) as partial:

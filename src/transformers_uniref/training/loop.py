@@ -14,6 +14,7 @@ from typing import Any
 import torch
 import yaml
 from accelerate import Accelerator
+from accelerate.utils import AutocastKwargs
 
 from ..media.atomic import replacing
 from ..modeling.losses.matching import NonFinitePredictionsError
@@ -43,6 +44,19 @@ from .recipes import require_complete
 from .rescaling import fit_to_machine
 from .resume_check import changed_options
 from .sample_pictures import entry_rows, write_sheet
+from .sharding import (
+    abandon_pass_,
+    gather_,
+    is_sharded,
+    moments_in_pieces,
+    pieces_of,
+    require_lockstep,
+    require_shardable,
+    shard_,
+    whole,
+    whole_tensor,
+)
+from .sharding_request import requested_sharding
 from .trackers import build_accelerator, start_trackers
 from .validation import Validation, validation_parts
 
@@ -73,6 +87,9 @@ class TrainingRun:
         self.accelerator = accelerator or build_accelerator(config, output)
         config, self.division = fit_to_machine(config, self.accelerator.num_processes)
         self.config = config
+        sharding = requested_sharding(config)
+        if sharding:
+            require_shardable(config)
         self.device = self.accelerator.device
         self.feed = feed or build_feed(config, self.accelerator.process_index, self.accelerator.num_processes)
         self.tokenizer = choose_tokenizer(config, self.feed.vocabulary())
@@ -85,6 +102,12 @@ class TrainingRun:
             self.model.to(memory_format=torch.channels_last)
         self.objective = Objective(self.model, config).to(self.device)
         self.auxiliary = self.objective.auxiliary
+        self.placement = ""
+        if sharding and self.accelerator.num_processes > 1:
+            self.placement = shard_(self.model, self.auxiliary, self.accelerator, sharding)
+        elif sharding:
+            self.placement = "sharding fsdp2: one process has nothing to share"
+        self.sharded = is_sharded(self.model)
         self.optimizer = build_optimizer(config.optimizer, self.model, [self.auxiliary])
         self.scheduler = build_scheduler(config.optimizer, self.optimizer, config.steps)
         self.ema = ExponentialMovingAverage(self.model, config.ema_decay)
@@ -108,12 +131,13 @@ class TrainingRun:
     def state_dict(self) -> dict[str, Any]:
         """All that decides the rest of the run; every process must call.
 
-        Random numbers need no state: every step seeds them, see `run`.
+        Random numbers need no state: every step seeds them, see `run`. The tensors of a sharded run are whole in the
+        main process, and only there: its state is that of a run with whole copies.
         """
         feeds = gathered(self.accelerator, self.feed.state_dict())
         require_plain(feeds, "the state of the data feed")
         scaler = self.accelerator.scaler
-        return {
+        state: dict[str, Any] = {
             "step": self.step,
             "config": self.config.to_dict(),
             "model": changing_state(self.model) if self.config.peft else self.model.state_dict(),
@@ -129,6 +153,7 @@ class TrainingRun:
             "validated_step": self.validated_step,
             "best": self.best,
         }
+        return whole(state, self.accelerator.is_main_process) if self.sharded else state
 
     def load_state_dict(self, state: dict[str, Any], force: bool = False) -> list[str]:
         """Continue from `state`.
@@ -157,13 +182,13 @@ class TrainingRun:
         if state.get("base", "") != self.base:
             raise ValueError(f"resume: the base model {self.config.initial_weights} has changed since the checkpoint")
         try:
-            self._load_model(state)
-            self.auxiliary.load_state_dict(state["auxiliary"])
+            self._load_weights(state)
         except RuntimeError as error:
             raise ValueError(
                 f"resume: the checkpoint's model has other sizes ({str(error).splitlines()[-1]})"
             ) from error
-        restore_optimizer_(self.optimizer, self.scheduler, state["optimizer"], state["scheduler"])
+        moments = moments_in_pieces(state["optimizer"], self.optimizer) if self.sharded else state["optimizer"]
+        restore_optimizer_(self.optimizer, self.scheduler, moments, state["scheduler"])
         if self.accelerator.scaler is not None and state["scaler"] is not None:
             self.accelerator.scaler.load_state_dict(state["scaler"])
         self.ema.load_state_dict(state["ema"])
@@ -175,11 +200,13 @@ class TrainingRun:
         self.best = state["best"] if state["best"].get("measure") == self.config.checkpoint.best else {}
         return changes
 
-    def _load_model(self, state: dict[str, Any]) -> None:
+    def _load_weights(self, state: dict[str, Any]) -> None:
         if self.config.peft:
             restore_changing_state_(self.model, state["model"])
-        else:
-            self.model.load_state_dict(state["model"])
+            self.auxiliary.load_state_dict(state["auxiliary"])
+            return
+        for module, values in ((self.model, state["model"]), (self.auxiliary, state["auxiliary"])):
+            module.load_state_dict(pieces_of(values, module.state_dict()) if self.sharded else values)
 
     def save_checkpoint(self) -> None:
         """Write a checkpoint; every process must call, the main one writes."""
@@ -225,6 +252,8 @@ class TrainingRun:
         self.optimizer.zero_grad(set_to_none=True)
         # A batch norm that has seen a NaN never forgets it.
         buffers = [b.clone() for b in self.model.buffers()] if self.config.on_nonfinite == "skip" else []
+        if self.sharded:
+            require_lockstep(self.accelerator, batches)
         records = [self._micro_batch(batch.to(self.device), means) for batch in batches]
         started = time.perf_counter()
         norm = self._settle_gradients()
@@ -261,12 +290,21 @@ class TrainingRun:
     def _micro_batch(self, batch: Batch, means: RunningMeans) -> MicroBatchRecord:
         """Forward and backward pass; what to log goes into `means`."""
         started = time.perf_counter()
+        if self.sharded:
+            # Not in its own forward pass: a process whose predictions are not finite does not get there.
+            gather_(self.auxiliary)
+        loss = None
         try:
-            loss, output, terms = self.objective(batch, self.step, self.accelerator.autocast())
+            loss, output, terms = self.objective(batch, self.step, self._autocast())
         except NonFinitePredictionsError:
             if self.model.criterion.reduce_normalizer and self.accelerator.num_processes > 1:
                 # The other processes wait inside the criterion for this one's count.
                 self._report_nonfinite([MicroBatchRecord.of(batch, math.nan)], math.nan, stop=True)
+        if self.sharded and any_process(self.accelerator, [loss is None])[0]:
+            # The backward pass gathers parameters: all processes make it, or none.
+            abandon_pass_((self.model, self.auxiliary))
+            return MicroBatchRecord.of(batch, math.nan if loss is None else float(loss.detach()))
+        if loss is None:
             return MicroBatchRecord.of(batch, math.nan)
         self.accelerator.backward(batch.weight / self.config.accumulation * loss)
         kind = "+".join(dict.fromkeys(batch.tasks))
@@ -284,15 +322,22 @@ class TrainingRun:
             self._rows[1].extend(captions)
         return MicroBatchRecord.of(batch, float(loss.detach()))
 
+    def _autocast(self) -> contextlib.AbstractContextManager:
+        """The precision of a pass. Its cache would keep a whole copy of sharded weights, in half precision."""
+        if self.sharded:
+            return self.accelerator.autocast(AutocastKwargs(cache_enabled=False))
+        return self.accelerator.autocast()
+
     def _settle_gradients(self) -> float:
         """Average the gradients over processes, take the scale off, clip; their norm before clipping."""
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         # With the scale on, an overflow in one process is one in all.
-        average_gradients(self.accelerator, parameters)
+        if not self.sharded:  # else every backward pass has averaged its own
+            average_gradients(self.accelerator, parameters)
         if self.accelerator.scaler is not None and any(p.grad is not None for p in parameters):
             self.accelerator.scaler.unscale_(self.optimizer)
         limit = self.config.optimizer.gradient_clip or math.inf
-        return float(torch.nn.utils.clip_grad_norm_(parameters, limit))
+        return float(whole_tensor(torch.nn.utils.clip_grad_norm_(parameters, limit)))
 
     def _report_nonfinite(self, records: list[MicroBatchRecord], norm: float, stop: bool = False) -> None:
         self.output.mkdir(parents=True, exist_ok=True)
@@ -305,9 +350,9 @@ class TrainingRun:
         self.log.record("skipped", self.step + 1, {"skipped": self.skipped, "reason": sentence})
 
     def validate(self) -> dict[str, float]:
-        """The small validation with the averaged weights."""
+        """The small validation with the averaged weights; of a sharded run every process must call."""
         with self.ema.applied(self.model):
-            return self.validation.run(self.model, self.device, self.accelerator.autocast)
+            return self.validation.run(self.model, self.device, self._autocast)
 
     # The run
 
@@ -326,7 +371,12 @@ class TrainingRun:
             f"{self.accelerator.num_processes} process(es), precision {self.accelerator.mixed_precision}"
         )
         measured = [part.summary for part in self.validation.parts]
-        lines = [self.division, f"validation on {'; '.join(measured)}" if measured else "", *self.start_report]
+        lines = [
+            self.division,
+            self.placement,
+            f"validation on {'; '.join(measured)}" if measured else "",
+            *self.start_report,
+        ]
         for line in filter(None, lines):
             log.message(line)
         batches_of_steps = self.feed.steps(self.step, self.collator)
@@ -354,7 +404,7 @@ class TrainingRun:
                 improved = self._validate_when_due()
                 if improved or self.step % config.checkpoint.every == 0 or self.step == config.steps:
                     self.save_checkpoint()
-        if main:
+        if main or self.sharded:
             log.message(f"saved {self.export()}")
             if self.best:
                 log.message(f"saved {self.export_best()} ({self.best['measure']} {self.best['value']:.4f})")
@@ -396,9 +446,9 @@ class TrainingRun:
             return False
         self.validated_step = self.step
         improved = None
-        if self.accelerator.is_main_process:
-            started = time.perf_counter()
-            values = self.validate()
+        main, started = self.accelerator.is_main_process, time.perf_counter()
+        values = self.validate() if main or self.sharded else {}
+        if main:
             self.log.record("validation", self.step, values)
             self.accelerator.log({f"validation/{name}": value for name, value in values.items()}, step=self.step)
             self.log.message(f"validation {time.perf_counter() - started:.1f} s: {summary(values)}")
@@ -443,19 +493,29 @@ class TrainingRun:
     def export(self) -> Path:
         """Write averaged weights, configuration, processor and tokenizer as a Transformers folder, `output/final`.
 
-        A run with an adapter writes that instead of weights and configuration.
+        A run with an adapter writes that instead of weights and configuration. Of a sharded run every process must
+        call; the main one writes.
         """
-        with self.ema.applied(self.model):
-            return export_model(self.output / "final", self.model, self.tokenizer, self.config, self.step)
+        return self._export("final", self.ema, self.step)
 
     def export_best(self) -> Path:
-        """Write the best checkpoint's averaged weights as `output/best`. The run's own weights are lost by it."""
+        """Write the best checkpoint's averaged weights as `output/best`. The run's own weights are lost by it.
+
+        Of a sharded run every process must call; the main one writes.
+        """
         state = load_checkpoint(checkpoint_path(self.output / "checkpoints", self.best["step"]))
-        self._load_model(state)
+        self._load_weights(state)
         ema = ExponentialMovingAverage(self.model, self.config.ema_decay)
         ema.load_state_dict(state["ema"])
+        return self._export("best", ema, self.best["step"])
+
+    def _export(self, name: str, ema: ExponentialMovingAverage, steps: int) -> Path:
+        folder, main = self.output / name, self.accelerator.is_main_process
         with ema.applied(self.model):
-            return export_model(self.output / "best", self.model, self.tokenizer, self.config, self.best["step"])
+            weights = whole(self.model.state_dict(), main) if self.sharded else None
+            if main:
+                export_model(folder, self.model, self.tokenizer, self.config, steps, weights)
+        return folder
 
 
 def summary(values: dict[str, float]) -> str:

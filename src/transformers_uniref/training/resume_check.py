@@ -8,7 +8,8 @@ from typing import Any
 from .config import config_from_dict
 from .config_loop import flattened
 
-# Options that change how fast a run goes or what it reports, but not what it computes: they may differ on resume.
+# Options that change how fast a run goes, where its tensors lie or what it reports, but not what it computes: they may
+# differ on resume.
 FREE_ON_RESUME = (
     "threads",
     "loader_workers",
@@ -22,6 +23,7 @@ FREE_ON_RESUME = (
     "image_processor",
     "starts_from",
     "on_nonfinite",
+    "sharding",
 )
 _ABSENT = object()
 

@@ -19,11 +19,13 @@ from .model_factory import build_model, choose_tokenizer
 from .optimisation import parameter_groups
 from .recipes import unset_options
 from .rescaling import fit_to_machine
+from .sharding_request import requested_sharding
 
 ACTIVATIONS = (
     "not counted: they grow with batch, picture size and number of references; `gradient_checkpointing` keeps fewer, "
     "`accumulation` makes micro-batches smaller, and the log tells the memory in use from the first line on"
 )
+GATHERED = "neither is what a pass gathers of the pieces of other processes, and gives back, module by module"
 WEIGHTS = ("initial_weights", "backbone_weights", "text_weights")
 # Parts that are worth a line of their own.
 _SPLIT = ("visual_encoder", "language_encoder")
@@ -73,14 +75,15 @@ def build_plan(config: TrainingConfig, processes: int = 1) -> dict[str, Any]:
     held = sum(p.numel() * p.element_size() for p in model.parameters())
     buffers = sum(b.numel() * b.element_size() for b in model.buffers())
     trained = sum(p.numel() * p.element_size() for group in groups for p in group["params"])
+    pieces = processes if requested_sharding(config) else 1
     memory: dict[str, Any] = {
-        "parameters": held + buffers,
-        "gradients": trained,
-        "optimizer": 2 * trained,
-        "average": sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad),
+        "parameters": -(-held // pieces) + buffers,
+        "gradients": -(-trained // pieces),
+        "optimizer": -(-2 * trained // pieces),
+        "average": -(-sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad) // pieces),
     }
     memory["total"] = sum(memory.values())
-    memory["activations"] = ACTIVATIONS
+    memory["activations"] = ACTIVATIONS if pieces == 1 else f"{ACTIVATIONS}; {GATHERED}"
     optimizer = config.optimizer
     return {
         "name": config.name,

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator, DistributedType
+from accelerate import Accelerator
 
 from ..optional import require
 from .config import TrainingConfig
 from .config_loop import flattened
+from .sharding_request import hidden_from_accelerate, refuse_sharding
 
 PROJECT = "transformers-uniref"
 
@@ -34,12 +35,13 @@ def build_accelerator(config: TrainingConfig, output: str | Path) -> Accelerator
         # Accelerate drops trackers that are not installed without a word.
         require(tracker, "trackers", f"trackers: reporting to {tracker}")
     try:
-        accelerator = Accelerator(
-            cpu=only_cpu,
-            mixed_precision=config.mixed_precision,
-            log_with=list(config.trackers) or None,
-            project_dir=str(Path(output) / "trackers") if config.trackers else None,
-        )
+        with hidden_from_accelerate():
+            accelerator = Accelerator(
+                cpu=only_cpu,
+                mixed_precision=config.mixed_precision,
+                log_with=list(config.trackers) or None,
+                project_dir=str(Path(output) / "trackers") if config.trackers else None,
+            )
     except ValueError as error:
         raise ValueError(f"mixed_precision: got {config.mixed_precision!r}; {error}") from error
     if accelerator.device.type == "cpu" and accelerator.mixed_precision == "fp16":
@@ -53,32 +55,6 @@ def build_accelerator(config: TrainingConfig, output: str | Path) -> Accelerator
         )
     refuse_sharding(accelerator.distributed_type)
     return accelerator
-
-
-_LAUNCHED_AS = {
-    "ACCELERATE_USE_FSDP": DistributedType.FSDP,
-    "ACCELERATE_USE_DEEPSPEED": DistributedType.DEEPSPEED,
-    "ACCELERATE_USE_MEGATRON_LM": DistributedType.MEGATRON_LM,
-}
-
-
-def refuse_sharding(kind: DistributedType) -> None:
-    """Refuse what this loop does not do, rather than train with whole copies under another name.
-
-    Args:
-        kind: what Accelerate made of the launch. On CPUs it drops a request for sharding silently, so the launcher's
-            environment is asked too.
-
-    Raises:
-        ValueError: Accelerate was launched for sharded parameters or moments.
-    """
-    wanted = [kind, *(of for name, of in _LAUNCHED_AS.items() if os.environ.get(name, "").lower() == "true")]
-    sharded = [of for of in wanted if of in _LAUNCHED_AS.values()]
-    if sharded:
-        raise ValueError(
-            f"accelerate: launched with {sharded[0].value}; `uniref train` keeps the whole model in every process: use "
-            "training/accelerate/ddp.yaml, or train with transformers.Trainer, which shards"
-        )
 
 
 def start_trackers(accelerator: Accelerator, config: TrainingConfig) -> None:
