@@ -141,9 +141,9 @@ def test_a_second_build_keeps_everything_and_another_one_is_refused(tmp_path):
 def test_row_groups_are_written_as_they_fill(tmp_path, monkeypatch):
     import pyarrow.parquet as pq
 
-    from transformers_uniref.data.converters import shards
+    from transformers_uniref.data import parquet_shards
 
-    monkeypatch.setattr(shards, "GROUP_BYTES", 1)
+    monkeypatch.setattr(parquet_shards, "GROUP_BYTES", 1)
     convert("coco-2017", coco_2017(tmp_path / "coco"), tmp_path / "out", "val")
     assert pq.ParquetFile(tmp_path / "out/data/val-00000-of-00001.parquet").num_row_groups == 3
 

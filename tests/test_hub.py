@@ -167,7 +167,8 @@ def test_a_push_may_go_to_a_branch_a_pull_request_or_a_private_repository(
     assert "model.safetensors" in hub.files("lab/branches", "refs/pr/1")
     AutoModel.from_pretrained("lab/branches", revision="v2")
     monkeypatch.delenv("HF_TOKEN")
-    with pytest.raises(OSError, match="lab/branches"):
+    # The very call that has just worked; how the refusal is worded is up to the libraries.
+    with pytest.raises(OSError):
         AutoModel.from_pretrained("lab/branches", revision="v2", force_download=True)
 
 
