@@ -85,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"{seconds:.0f} seconds; look at the pictures in {folder}:", file=sys.stderr)
     print("\n".join(f"  {folder / name}" for name in FILES), file=sys.stderr)
     if arguments.model is None:
-        print("This model knows drawn scenes only; photographs need other weights: uniref convert", file=sys.stderr)
+        print("This model knows drawn scenes; photographs need other weights: uniref convert", file=sys.stderr)
     return 0
 
 
