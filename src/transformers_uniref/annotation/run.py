@@ -14,13 +14,13 @@ from tqdm.auto import tqdm
 
 from ..data.parquet_shards import read_summary, shard_name, write_rows
 from ..data.schema import Row
+from ..processes import Processes
 from .answering import Answering
 from .bad_samples import BadSamples
 from .card import write_card
 from .columns import BadSampleError, Columns, Sample, choose_columns
 from .pictures import Picture, load_picture
 from .plan import Plan, differences, make_plan, read_manifest, write_manifest
-from .processes import Processes
 from .rows import annotated_features, annotated_row
 from .settings import AnnotationSettings
 from .source import Source

@@ -12,8 +12,8 @@ from .loading import add_model_arguments
 from .publishing import add_push_arguments, output_and_hub_id
 
 if TYPE_CHECKING:
-    from ..annotation.processes import Processes
     from ..annotation.settings import AnnotationSettings
+    from ..processes import Processes
 
 HELP = "predict masks, scores and boxes for every row of a dataset"
 
@@ -93,11 +93,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Writes the shards; with `--json` what came of it goes to standard output, from the main process."""
-    from ..annotation.processes import launched_processes
+    from ..processes import launched_processes
 
     settings = _settings(arguments)
     output, hub_id = output_and_hub_id(arguments.output, arguments.push)
-    processes = launched_processes()
+    processes = launched_processes("train", "annotating")
     try:
         return _run(arguments, settings, Path(output), hub_id, processes)
     finally:

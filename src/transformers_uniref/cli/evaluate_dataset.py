@@ -44,8 +44,8 @@ def run_dataset(arguments: argparse.Namespace) -> int:
     from ..evaluation.clip_metadata import read_names
     from ..evaluation.dataset_evaluation import evaluate_dataset
     from ..evaluation.dataset_report import result_table
-    from ..evaluation.processes import Processes
     from ..hub.provenance import weights_fingerprint
+    from ..processes import launched_processes
     from ..registration import DEFAULT_CHECKPOINT
     from .errors import UserError
     from .loading import load_model_and_processor, model_folder
@@ -56,7 +56,7 @@ def run_dataset(arguments: argparse.Namespace) -> int:
         raise UserError(f"--source is needed for {benchmark.name}: the folder that uniref data build wrote")
     benchmark.checked_split(arguments.split)
     unseen = None if arguments.unseen is None else read_names(arguments.unseen, "unseen")
-    processes = Processes()
+    processes = launched_processes("eval", "evaluating")
     device = arguments.device
     if device is None and processes.device is not None:
         device = str(processes.device)

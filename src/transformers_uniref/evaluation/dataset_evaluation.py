@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
+from ..processes import Processes, launched_processes
 from .answers import ModelAnswers
 from .benchmarks import Benchmark, find_benchmark
 from .clip_answers import ClipAnswers
@@ -21,7 +22,6 @@ from .clip_metadata import ClipMetadata
 from .dataset_results import Results, gather_results
 from .evaluated_rows import Rows, open_rows
 from .image_blocks import BLOCK_ROWS, PictureQuestions
-from .processes import Processes
 from .question_settings import QuestionSettings, processor_with, settings_for
 from .result_blocks import ResultBlocks, digest_of
 
@@ -114,7 +114,7 @@ def evaluate_dataset(
     parts = [list(range(start, min(start + size, count))) for start in range(0, count, size)]
     job = _Job(chosen, named_split, rows, settings, parts)
 
-    processes = Processes()
+    processes = launched_processes("eval", "evaluating")
     model.eval()
     if processes.device is not None and model.device.type == "cuda":
         model.to(processes.device)

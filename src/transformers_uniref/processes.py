@@ -1,4 +1,4 @@
-"""The processes that share an annotation, started by Accelerate's launcher or by torchrun."""
+"""The processes that share a piece of work, started by Accelerate's launcher or by torchrun."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from ..optional import require
+from .optional import require
 
 PATIENCE = timedelta(days=30)
 """How long a process waits for the others, who may have larger pictures; the usual limit is minutes."""
@@ -46,14 +46,26 @@ class Processes:
         if self.state is not None:
             self.state.wait_for_everyone()
 
+    def from_main(self, value: Any) -> Any:
+        """The main process's value, whatever the others give. Every process must call."""
+        if self.state is None:
+            return value
+        from accelerate.utils import broadcast_object_list
+
+        return broadcast_object_list([value])[0]
+
     def close(self) -> None:
         """Leave the group."""
         if self.state is not None:
             self.state.destroy_process_group()
 
 
-def launched_processes() -> Processes:
+def launched_processes(extra: str, purpose: str) -> Processes:
     """The processes that a launcher started, found by its environment variables; else this one alone.
+
+    Args:
+        extra: of this package, which brings Accelerate.
+        purpose: what is to be shared, for the message where Accelerate is missing.
 
     Raises:
         MissingExtraError: there are several, and Accelerate is not installed.
@@ -62,7 +74,7 @@ def launched_processes() -> Processes:
     launched = int(os.environ.get("WORLD_SIZE", "1"))
     if launched < 2:
         return Processes()
-    accelerate = require("accelerate", "train", "annotating with several processes")
+    accelerate = require("accelerate", extra, f"{purpose} with several processes")
     import torch
 
     # Without the argument Accelerate takes processes on CPUs for strangers.
