@@ -179,6 +179,33 @@ def test_clips_keep_identities_and_move(world: PhotoWorld) -> None:
     assert moved > 10
 
 
+def test_scraps_have_masks_but_no_names(folder: Path, world: PhotoWorld) -> None:
+    nameless = 0
+    for index in range(12):
+        clip = world.clip(index, frames=5, scraps=True)
+        labels, objects = clip["label_maps"], clip["objects"]
+        assert set(np.unique(labels)) - {0} <= set(objects)
+        assert not any(clip["sentences"].values()) and not clip["absent_sentences"]
+        assert {one["sequence"] for one in objects.values()} <= {None, *world.sequences}
+        for number, one in objects.items():
+            if one["sequence"] is None:
+                nameless += 1
+                assert (labels == number).any()
+        again = PhotoWorld(folder, size=64, validation=[]).clip(index, frames=5, scraps=True)
+        assert np.array_equal(clip["frames"], again["frames"]) and np.array_equal(labels, again["label_maps"])
+    assert nameless > 8
+
+
+def test_scraps_move_and_bend(world: PhotoWorld) -> None:
+    areas = []
+    for index in range(12):
+        clip = world.clip(index, frames=5, scraps=True)
+        for number, one in clip["objects"].items():
+            if one["sequence"] is None:
+                areas.append([(label == number).sum() for label in clip["label_maps"]])
+    assert sum(len(set(sizes)) > 1 for sizes in areas) > len(areas) / 2
+
+
 def test_clip_sentences_hold_in_every_frame(world: PhotoWorld) -> None:
     motions = 0
     for index in range(100):
@@ -401,3 +428,21 @@ def test_training_draws_from_drawings_and_photographs(folder: Path, task: str) -
     assert {photographed for _, photographed in source._worlds} == {True, False}
     assert set(source.vocabulary()) >= {*drawn.vocabulary(), "cherry"}
     assert WorldSource(sampling, split="validation").photo_share == 0
+
+
+def test_a_task_may_have_a_share_of_photographs_of_its_own(folder: Path) -> None:
+    from transformers_uniref.training.config import SamplingConfig
+    from transformers_uniref.training.mixture import ScenePlan
+    from transformers_uniref.training.world_source import WorldSource
+
+    sampling = SamplingConfig(
+        photo_folder=str(folder), photo_share=1e-9, photo_shares={"vos": 1.0}, scrap_share=1.0, clip_frames=4
+    )
+    source = WorldSource(sampling)
+    drawn, photographed = (
+        source.draw(ScenePlan(task, 1, 64, shots, easy=False, seed=1)) for task, shots in (("ris", 0), ("vos", 1))
+    )
+    assert [entry.sample_id for entry in drawn.entries][0].startswith("world-ris:")
+    assert [entry.sample_id for entry in photographed.entries][0].startswith("photoworld-vos:")
+    scrap = source.world(64, photographed=True).clip(1, frames=4, scraps=True)
+    assert any(np.array_equal(photographed.image, frame) for frame in scrap["frames"])

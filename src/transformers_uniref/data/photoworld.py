@@ -168,15 +168,17 @@ class PhotoWorld:
         targets = self._novel if novel else self.sequences
         return draw_photo_few_shot(draws, self._stage, targets, shots, same_object).values()
 
-    def clip(self, index: int, frames: int = 8) -> dict[str, Any]:
+    def clip(self, index: int, frames: int = 8, scraps: bool = False) -> dict[str, Any]:
         """A clip of one to four objects of different sequences: real, pasted over real frames, or both.
 
         Args:
             index: number of the clip, at least 0.
             frames: number of frames T, at least 1. Another length draws another clip.
+            scraps: paste nameless scraps of photographs (see `photoworld_scraps`) instead of the folder's objects.
 
         Returns:
-            A dict with the keys of `World.clip`; objects as in `image`, with "motion".
+            A dict with the keys of `World.clip`; objects as in `image`, with "motion". Of clips with scraps, objects
+            tell the "sequence" (`None` for a scrap) and "frame" alone, and there are no sentences.
         """
         count = check_integer("frames", frames, 1)
-        return draw_photo_clip(self._draws("clip", index), self._stage, count).values()
+        return draw_photo_clip(self._draws("clip", index), self._stage, count, scraps).values()

@@ -34,6 +34,7 @@ from .photoworld_scene import (
     shows_enough,
     stack,
 )
+from .photoworld_scraps import draw_scrap_actor
 from .scenes import ClipScene, Sentence
 from .world_clips import MANNER_WEIGHTS, MANNERS, motion_word, route, without_slivers
 from .world_draws import Draws
@@ -58,22 +59,41 @@ def _draw_poses(draws: Draws, start: Pose, centres: Sequence[tuple[float, float]
     ]
 
 
+def _draw_living_actor(
+    draws: Draws, stage: Stage, sequence: str, length: int, brightness: float, largest: float
+) -> Actor | None:
+    """An object out of a run of frames, so that it moves its limbs, or out of one."""
+    available = len(stage.folder.sequences[sequence].frames)
+    alive = draws.chance(0.7)
+    times = choose_times(draws, available, length) if alive else (draws.integer(0, available - 1),) * length
+    return draw_actor(draws, stage.folder, sequence, times, stage.size, brightness, largest)
+
+
 def _draw_tracks(
-    draws: Draws, stage: Stage, base: Base, base_mask: np.ndarray | None, hiding: Occluder | None, count: int
+    draws: Draws,
+    stage: Stage,
+    base: Base,
+    base_mask: np.ndarray | None,
+    hiding: Occluder | None,
+    count: int,
+    scraps: bool = False,
 ) -> list[_Track]:
     """Ways such that every object that is there at first shows enough of itself in the first frame."""
     length, size = len(base.times), stage.size
+    largest = (0.6, 0.58, 0.52, 0.45)[count]
     brightness = float(crop_picture(stage.folder, base, 0, size)[::4, ::4].mean())
     tracks: list[_Track] = []
     first: list[Raster] = []
     late: list[int] = []
-    for sequence in choose_cast(draws, stage, base, count, twins=0.1, different=True):
-        available = len(stage.folder.sequences[sequence].frames)
+    cast = [""] * count if scraps else choose_cast(draws, stage, base, count, twins=0.1, different=True)
+    for sequence in cast:
         actor = None
         for _ in range(6):
-            alive = draws.chance(0.7)
-            times = choose_times(draws, available, length) if alive else (draws.integer(0, available - 1),) * length
-            actor = draw_actor(draws, stage.folder, sequence, times, size, brightness, (0.6, 0.58, 0.52, 0.45)[count])
+            actor = (
+                _draw_living_actor(draws, stage, sequence, length, brightness, largest)
+                if sequence
+                else draw_scrap_actor(draws, stage, length, brightness, largest)
+            )
             if actor is not None:
                 break
         if actor is None:
@@ -150,8 +170,14 @@ def _choose_clip_base(draws: Draws, stage: Stage, count: int) -> tuple[Base, int
     return None if base is None else (base, pasted)
 
 
-def draw_photo_clip(draws: Draws, stage: Stage, count: int) -> ClipScene[PhotoDescription]:
+def draw_photo_clip(draws: Draws, stage: Stage, count: int, scraps: bool = False) -> ClipScene[PhotoDescription]:
     """One clip of `count` frames with one to four objects of different sequences.
+
+    Args:
+        draws: random decisions.
+        stage: what there is.
+        count: number of frames.
+        scraps: paste nameless scraps instead of the folder's objects; nothing is said about such a clip.
 
     Raises:
         RuntimeError: when no frame of the split gives a usable object.
@@ -165,7 +191,8 @@ def draw_photo_clip(draws: Draws, stage: Stage, count: int) -> ClipScene[PhotoDe
         masks = [crop_mask(folder, base, step, size) for step in range(count)] if base.has_object else [None] * count
         occluded = bool(stage.plain) and draws.chance(0.15)
         hiding = draw_occluder(draws, folder, stage.plain, size) if occluded else None
-        tracks = _draw_tracks(draws, stage, base, masks[0], hiding, pasted) if pasted else []
+        pasted = max(pasted, 1) if scraps else pasted
+        tracks = _draw_tracks(draws, stage, base, masks[0], hiding, pasted, scraps) if pasted else []
         if not base.has_object and not tracks:
             continue
         if base.has_object and not shows_enough(stack(masks[0], (), size, hiding), size, True):
@@ -186,6 +213,7 @@ def _render(
     parts = [Part(base.sequence, base.times[0], 0, 0.0)] if base.has_object else []
     for number, track in enumerate(tracks, start=1):
         parts.append(Part(track.actor.sequence, track.actor.times[0], number, track.poses[0].rotation))
+    nameless = any(not part.sequence for part in parts)
     # Depth and number are unrelated: ids are dealt after the depths.
     parts = draws.shuffled(parts)
     identity = np.zeros(len(tracks) + 2, np.uint8)
@@ -204,6 +232,11 @@ def _render(
         drawn = [rasters[index] for index in members]
         frames[step] = paint(crop_picture(stage.folder, base, step, size), drawn, hiding, look, draws)
 
+    if nameless:
+        # Numbers without sentences: only a mask can refer to such an object.
+        nothing: list[list[Sentence[PhotoDescription]]] = [[] for _ in parts]
+        told = [{"sequence": part.sequence or None, "frame": part.time} for part in parts]
+        return ClipScene(frames, label_maps, told, None, nothing, [])
     beginning = stack(masks[0], pictures[0], size, hiding)
     things = things_of(stage, beginning, parts)
     for position, part in enumerate(parts):

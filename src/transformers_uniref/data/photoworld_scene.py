@@ -25,7 +25,7 @@ class Actor:
     """An object that is pasted into a scene.
 
     Attributes:
-        sequence, names: what it is.
+        sequence, names: what it is; empty and `None` for a thing without a name.
         cutouts: what is pasted, one a picture.
         times: the frames that they come from.
         scale: pixels of the picture for one of the frame.
@@ -36,7 +36,7 @@ class Actor:
     """
 
     sequence: str
-    names: Names
+    names: Names | None
     cutouts: tuple[CutOut, ...]
     times: tuple[int, ...]
     scale: float
@@ -101,6 +101,22 @@ def draw_actor(
         # What came back after a while would jump.
         frozen = found is None
         cutouts.append(found or cutouts[-1])
+    names = folder.sequences[sequence].names
+    return dress_actor(draws, sequence, names, tuple(cutouts), tuple(times), size, brightness, largest)
+
+
+def dress_actor(
+    draws: Draws,
+    sequence: str,
+    names: Names | None,
+    cutouts: tuple[CutOut, ...],
+    times: tuple[int, ...],
+    size: int,
+    brightness: float,
+    largest: float,
+) -> Actor:
+    """Decides about the size and light of cut-outs; for the arguments see `Actor` and `draw_actor`."""
+    first = cutouts[0]
     extents = [math.sqrt(one.image.width * one.image.height) for one in cutouts]
     wanted = math.exp(draws.uniform(math.log(_EXTENTS[0]), math.log(largest))) * size
     # What grows over the clip must not fill the picture.
@@ -114,9 +130,9 @@ def draw_actor(
     softness = draws.uniform(0.3, 0.8) if draws.chance(0.2) else 0.0
     return Actor(
         sequence,
-        folder.sequences[sequence].names,
-        tuple(cutouts),
-        tuple(times),
+        names,
+        cutouts,
+        times,
         scale,
         extents[0] * scale / size / 2,
         draws.chance(0.5),

@@ -104,6 +104,8 @@ class SamplingConfig:
         clip_frames: length of a clip.
         photo_folder: folder of sequences with masks for a second domain, photographs; see `data/photoworld.py`.
         photo_share: share of training scenes that are drawn from it.
+        photo_shares: the same for single tasks, such as `{vos: 0.6}`; the others keep `photo_share`.
+        scrap_share: share of photographed `vos` clips whose pasted objects are nameless scraps of photographs.
         photo_validation: sequences of it that are never trained on and measured by the validation; empty: those that
             [`PhotoWorld`] holds out by default.
     """
@@ -123,6 +125,8 @@ class SamplingConfig:
     clip_frames: int = 8
     photo_folder: str = ""
     photo_share: float = 0.0
+    photo_shares: dict[str, float] = field(default_factory=dict)
+    scrap_share: float = 0.0
     photo_validation: list[str] = field(default_factory=list)
 
 
@@ -321,10 +325,16 @@ class TrainingConfig:
             shares = getattr(self.sampling, option)
             if (shares or option == "shots") and abs(sum(shares) - 1.0) > 1e-6:
                 raise ValueError(f"sampling.{option}: probabilities must sum to 1, got {shares}")
-        for option in ("photo_share", "stale_share"):
-            share = getattr(self.sampling, option)
+        shares = {option: getattr(self.sampling, option) for option in ("photo_share", "stale_share", "scrap_share")}
+        for task, share in self.sampling.photo_shares.items():
+            if task not in TASKS:
+                raise ValueError(f"sampling.photo_shares: unknown task {task!r}; tasks are {', '.join(TASKS)}")
+            shares[f"photo_shares.{task}"] = share
+        for option, share in shares.items():
             if not 0 <= share <= 1:
                 raise ValueError(f"sampling.{option}: got {share}; accepted: 0 to 1")
+        if self.sampling.photo_shares and not self.sampling.photo_share:
+            raise ValueError("sampling.photo_shares: given without sampling.photo_share; accepted with one above 0")
 
     @property
     def takes_initial_model(self) -> bool:

@@ -39,6 +39,7 @@ class WorldSource:
         self.split = split
         of_split = sampling.photo_share if split == "train" else 0.0
         self.photo_share = of_split if photo_share is None else photo_share
+        self.task_shares = sampling.photo_shares if photo_share is None else {}
         self._worlds: dict[tuple[int, bool], Any] = {}
         self._photographs: Any = None
 
@@ -83,7 +84,8 @@ class WorldSource:
     def draw(self, plan: ScenePlan) -> Sample:
         """Draw the planned scene; one that offers no entry is replaced by another."""
         rng = np.random.default_rng(plan.seed)
-        world = self.world(plan.size, photographed=self.photo_share > 0 and rng.random() < self.photo_share)
+        share = self._photo_share_of(plan.task)
+        world = self.world(plan.size, photographed=share > 0 and rng.random() < share)
         draw_task = {"ris": self._image, "fss": self._few_shot}.get(plan.task, self._clip)
         for attempt in range(MAXIMAL_DRAWS):
             index = plan.index + attempt * REDRAW_STRIDE
@@ -93,6 +95,9 @@ class WorldSource:
                     entry.sample_id = f"{type(world).__name__.lower()}-{plan.task}:{index}"
                 return sample
         raise RuntimeError(f"no usable scene for task {plan.task} after {MAXIMAL_DRAWS} draws from index {plan.index}")
+
+    def _photo_share_of(self, task: str) -> float:
+        return self.photo_share and self.task_shares.get(task, self.photo_share)
 
     def _image(self, world: Any, plan: ScenePlan, index: int, rng: np.random.Generator) -> Sample:
         scene = world.image(index, easy=plan.easy)
@@ -124,7 +129,8 @@ class WorldSource:
         return Sample(scene["image"], [entry])
 
     def _clip(self, world: Any, plan: ScenePlan, index: int, rng: np.random.Generator) -> Sample:
-        clip = world.clip(index, frames=self.sampling.clip_frames)
+        options = {"scraps": True} if self._takes_scraps(world, plan, rng) else {}
+        clip = world.clip(index, frames=self.sampling.clip_frames, **options)
         frames, labels = clip["frames"], clip["label_maps"]
         sentences = {int(number): list(of_object) for number, of_object in clip["sentences"].items()}
         present = [{int(v) for v in np.unique(frame) if v} for frame in labels]
@@ -151,6 +157,12 @@ class WorldSource:
             for number in order[: self.sampling.objects_per_scene]
         ]
         return Sample(frames[target], entries)
+
+    def _takes_scraps(self, world: Any, plan: ScenePlan, rng: np.random.Generator) -> bool:
+        # A share of zero draws nothing, so that it changes no other choice.
+        share = self.sampling.scrap_share
+        photographed = world is self._worlds.get((plan.size, True))
+        return bool(share) and plan.task == "vos" and self.split == "train" and photographed and rng.random() < share
 
     def _choose_frames(self, count: int, shots: int, rng: np.random.Generator) -> tuple[int, list[int], int]:
         """First reference, further references, target: ordered in time as in a propagation, either direction."""
