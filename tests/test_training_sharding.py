@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import warnings
 from importlib import resources
 from pathlib import Path
 
@@ -43,11 +44,27 @@ def odd_runs(tmp_path_factory):
 
 
 def launch(scenarios: str, folder: Path) -> Path:
-    """What two processes of `sharding_worker.py` leave, started by `accelerate launch` with the shipped fsdp2.yaml."""
+    """What two processes of `sharding_worker.py` leave, started by `accelerate launch` with the shipped fsdp2.yaml.
+
+    Of some hundred launches one ended in a segmentation fault between two runs, whose cause was not found. Such an end,
+    and no other, is reported as a warning with its trace, and what was launched is launched once more.
+    """
+    first, second = folder / "first", folder / "second"
+    done = _launched(scenarios, first)
+    if done.returncode != 0 and "SIGSEGV" in done.stderr:
+        warnings.warn(f"a process of {scenarios!r} crashed, once more: {done.stderr[-8000:]}", stacklevel=1)
+        done, first = _launched(scenarios, second), second
+    assert done.returncode == 0, done.stderr[-4000:]
+    (first / "stderr.txt").write_text(done.stderr)
+    return first
+
+
+def _launched(scenarios: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    folder.mkdir()
     launcher = yaml.safe_load(SHIPPED.read_text()) | {"use_cpu": True, "num_processes": 2}
     (folder / "cpu.yaml").write_text(yaml.safe_dump(launcher))
     tests = Path(__file__).parent
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(folder / "cpu.yaml")]
         + [str(tests / "sharding_worker.py"), scenarios, str(folder)],
         capture_output=True,
@@ -55,13 +72,11 @@ def launch(scenarios: str, folder: Path) -> Path:
         env=os.environ
         | {
             "OMP_NUM_THREADS": "1",
+            "PYTHONFAULTHANDLER": "1",
             "PYTHONPATH": f"{tests.parent / 'src'}{os.pathsep}{tests}",
             "CUDA_VISIBLE_DEVICES": "",
         },
     )
-    assert done.returncode == 0, done.stderr[-4000:]
-    (folder / "stderr.txt").write_text(done.stderr)
-    return folder
 
 
 def facts(runs: Path, process: int) -> dict:
