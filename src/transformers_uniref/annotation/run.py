@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 
 from ..data.parquet_shards import read_summary, shard_name, write_rows
 from ..data.schema import Row
+from ..media.atomic import alone
 from ..processes import Processes
 from .answering import Answering
 from .bad_samples import BadSamples
@@ -122,23 +123,15 @@ def _prepared(folder: Path, processes: Processes) -> Iterator[bool]:
     if not processes.is_main:
         yield False
         return
-    from filelock import FileLock, Timeout
-
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"--output: must be a folder, got a file: {folder}")
     fresh = not folder.exists()
     work = folder / _WORK
-    work.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(work / "lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise ValueError(f"--output: another annotation is writing to {folder}") from error
-    try:
-        yield fresh
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-        lock.release()
+    with alone(work / "lock", f"--output: another annotation is writing to {folder}"):
+        try:
+            yield fresh
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
 
 
 def _claim(folder: Path, plan: Plan, overwrite: bool) -> None:

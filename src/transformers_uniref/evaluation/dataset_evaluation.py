@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
+from ..media.atomic import alone
 from ..processes import Processes, launched_processes
 from .answers import ModelAnswers
 from .benchmarks import Benchmark, find_benchmark
@@ -210,19 +211,12 @@ def _folder(output: str | os.PathLike[str] | None, processes: Processes) -> Iter
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Two runs must not share a folder."""
-    from filelock import FileLock, Timeout
-
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder.parent / f".{folder.name}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise ValueError(f"`output` is being written to by another run: {folder}") from error
-    try:
-        yield
-    finally:
-        lock.release()
-        Path(lock.lock_file).unlink(missing_ok=True)
+    lock = folder.parent / f".{folder.name}.lock"
+    with alone(lock, f"`output` is being written to by another run: {folder}"):
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
 
 
 def digest_of_weights(model: Any) -> str:

@@ -32,6 +32,31 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 @contextmanager
+def alone(lock: Path, taken: str) -> Iterator[None]:
+    """Holds a lock file, so that two processes do not write to one folder.
+
+    Args:
+        lock: the file; made, with its folder, if it is missing.
+        taken: what the error says when another process holds it.
+
+    Raises:
+        ValueError: another process holds it.
+    """
+    from filelock import FileLock, Timeout
+
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    held = FileLock(lock)
+    try:
+        held.acquire(timeout=0)
+    except Timeout as error:
+        raise ValueError(taken) from error
+    try:
+        yield
+    finally:
+        held.release()
+
+
+@contextmanager
 def filling(folder: str | os.PathLike[str], names: list[str], *, overwrite: bool = False) -> Iterator[Path]:
     """Gives a temporary folder beside `folder` to write to, and moves its content into `folder` at the end.
 

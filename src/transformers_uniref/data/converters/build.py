@@ -20,6 +20,7 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from ... import __version__
+from ...media.atomic import alone
 from ..parquet_shards import read_summary, shard_name
 from .base import Converter, Item, Plan, RowReader, check_unique
 from .held_out import write_held_out
@@ -123,19 +124,9 @@ def build(
 @contextmanager
 def _locked(folder: Path) -> Iterator[Path]:
     """The build's own folder in `folder`; two builds must not share it."""
-    from filelock import FileLock, Timeout
-
     work = folder / _WORK
-    work.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(work / "lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise ValueError(f"--output: another build is writing to {folder}") from error
-    try:
+    with alone(work / "lock", f"--output: another build is writing to {folder}"):
         yield work
-    finally:
-        lock.release()
 
 
 def _plan(
