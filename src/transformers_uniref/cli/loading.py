@@ -14,8 +14,8 @@ from .errors import UserError, describe
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
-def add_model_arguments(parser: argparse.ArgumentParser, *, tuning: bool = True) -> None:
-    """Declares `--model` and `--device`; with `tuning` also `--dtype` and `--compile`.
+def add_model_arguments(parser: argparse.ArgumentParser, *, tuning: bool = True) -> argparse._ArgumentGroup:
+    """Declares `--model` and `--device`; with `tuning` also `--dtype` and `--compile`; returns their group.
 
     Verbs whose numbers are to be compared leave `tuning` out, for it changes them a little.
     """
@@ -32,7 +32,7 @@ def add_model_arguments(parser: argparse.ArgumentParser, *, tuning: bool = True)
         help="where to compute: cpu, cuda, cuda:1, mps; auto, the default, is cuda where there is one, else cpu",
     )
     if not tuning:
-        return
+        return group
     group.add_argument(
         "--dtype",
         choices=DTYPES,
@@ -45,14 +45,15 @@ def add_model_arguments(parser: argparse.ArgumentParser, *, tuning: bool = True)
         action="store_true",
         help="compile the model with torch.compile: a slow start, for many pictures or long clips of few sizes",
     )
+    return group
 
 
 def _device_name(text: str) -> str | None:
     return None if text == "auto" else text
 
 
-def add_output_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares `--output`, `--overwrite` and `--json`."""
+def add_output_arguments(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Declares `--output`, `--overwrite` and `--json`; returns their group."""
     group = parser.add_argument_group("output")
     group.add_argument(
         "--output",
@@ -62,6 +63,7 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--overwrite", action="store_true", help="replace results that --output holds already")
     group.add_argument("--json", action="store_true", help="print the result as JSON on standard output")
+    return group
 
 
 def output_folder(given: Path | None, name: str) -> Path:
