@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from ..processes import Processes
 
 HELP = "predict masks, scores and boxes for every row of a dataset"
+EXAMPLES = (
+    "uniref annotate pictures/ --text-column caption --output out/annotated",
+    "uniref annotate pictures/ --reference-image example.jpg --reference-mask mask.png --output out/similar",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from ..media.video_io import ClipInfo
 
 HELP = "follow objects, given by a mask or by a sentence, through a video"
+EXAMPLES = (
+    'uniref track clip.mp4 --text "a person riding a bike"',
+    "uniref track frames/ --mask first.png --output out/followed",
+)
 
 VIDEO, MASKS = "overlay.mp4", "masks"
 
