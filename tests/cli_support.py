@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import torch
@@ -9,6 +10,14 @@ from transformers import BertConfig, ResNetConfig
 
 from processor_support import WORDS, small_processor
 from transformers_uniref import UniRefConfig, UniRefModel
+
+
+def uniref_arguments(line: str) -> list[str]:
+    """What a shell would hand to `uniref` out of a line of documentation."""
+    words = shlex.split(line, comments=True)
+    words = words[words.index("uniref") + 1 :]
+    ends = [index for index, word in enumerate(words) if word in (">", "|", "&&", "2>")]
+    return words[: ends[0]] if ends else words
 
 
 def tiny_config() -> UniRefConfig:

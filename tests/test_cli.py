@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
+import re
 import subprocess
 import sys
 import warnings
@@ -12,12 +14,16 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+import torch
 
+from cli_support import uniref_arguments
 from transformers_uniref import __version__
 from transformers_uniref.cli import main as front_door
-from transformers_uniref.cli.errors import UserError, describe, is_users_mistake
+from transformers_uniref.cli.errors import UserError, describe, is_failure, is_users_mistake
+from transformers_uniref.hub.errors import HubFailureError, PushError
 from transformers_uniref.media.palette import label_image
 from transformers_uniref.optional import MissingExtraError
+from transformers_uniref.training.faults import NonFiniteError
 
 Run = Callable[[argparse.Namespace], int]
 
@@ -29,6 +35,7 @@ def give_verb(monkeypatch: pytest.MonkeyPatch) -> Callable[[Run], None]:
     def give(run: Run) -> None:
         verb = ModuleType("try")
         verb.HELP = "try something"  # type: ignore[attr-defined]
+        verb.EXAMPLES = ("uniref try --times 2",)  # type: ignore[attr-defined]
         verb.add_arguments = lambda parser: parser.add_argument("--times", type=int, default=1)  # type: ignore[attr-defined]
         verb.run = run  # type: ignore[attr-defined]
         monkeypatch.setattr(front_door, "available_verbs", lambda: ["try"])
@@ -44,18 +51,31 @@ def raising(error: BaseException) -> Run:
     return run
 
 
-def test_every_verb_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_verb_explains_itself_and_ends_with_examples(capsys: pytest.CaptureFixture[str]) -> None:
     verbs = front_door.available_verbs()
     assert verbs
-    for verb in verbs:
+    for command in [*([verb] for verb in verbs), ["data", "build"], ["data", "list"], ["data", "verify"]]:
         with pytest.raises(SystemExit) as stop:
-            front_door.main([verb, "--help"])
+            front_door.main([*command, "--help"])
         assert stop.value.code == 0
-        assert f"usage: uniref {verb}" in capsys.readouterr().out
+        shown = capsys.readouterr().out
+        named = " ".join(["uniref", *command])
+        assert f"usage: {named}" in shown and "--debug" in shown
+        assert named in shown.splitlines()[-1] and shown.splitlines()[-1].startswith("  ")
     with pytest.raises(SystemExit):
         front_door.main(["--help"])
     shown = capsys.readouterr().out
-    assert all(f"    {verb} " in shown for verb in verbs)
+    assert all(re.search(rf"^    {verb}\b", shown, re.MULTILINE) for verb in verbs)
+
+
+def test_every_example_of_the_help_is_a_command_line_that_is_understood() -> None:
+    verbs = front_door.available_verbs()
+    parser = front_door.build_parser(verbs)
+    for verb in verbs:
+        examples = front_door._verb_module(verb).EXAMPLES
+        assert examples
+        for line in examples:
+            assert parser.parse_args(uniref_arguments(line)).verb == verb
 
 
 def test_help_and_version_import_nothing_heavy() -> None:
@@ -119,23 +139,63 @@ def test_a_users_mistake_is_one_line_and_exit_code_2(
         assert (shown.out, shown.err) == ("", f"uniref: error: {message}\n")
 
 
-def test_a_defect_keeps_its_traceback(give_verb: Callable[[Run], None]) -> None:
-    def misuse_the_package(arguments: argparse.Namespace) -> int:
-        return label_image()  # type: ignore[call-arg]
+def misuse_the_package(arguments: argparse.Namespace) -> int:
+    return label_image()  # type: ignore[call-arg]
 
-    def misuse_a_library(arguments: argparse.Namespace) -> int:
-        np.zeros(3).reshape(2, 2)
-        return 0
 
-    for run, kind in (
-        (raising(KeyError("gone")), KeyError),
-        (raising(RuntimeError("bad")), RuntimeError),
-        (misuse_the_package, TypeError),
-        (misuse_a_library, ValueError),
-    ):
-        give_verb(run)
-        with pytest.raises(kind):
-            front_door.main(["try"])
+def misuse_a_library(arguments: argparse.Namespace) -> int:
+    np.zeros(3).reshape(2, 2)
+    return 0
+
+
+@pytest.mark.parametrize(
+    ("run", "kind"),
+    [
+        (raising(KeyError("gone")), "KeyError"),
+        (raising(RuntimeError("bad")), "RuntimeError"),
+        (misuse_the_package, "TypeError"),
+        (misuse_a_library, "ValueError"),
+    ],
+)
+def test_a_defect_is_one_line_and_shows_its_traceback_when_asked(
+    run: Run, kind: str, give_verb: Callable[[Run], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    give_verb(run)
+    assert front_door.main(["try"]) == 1
+    shown = capsys.readouterr().err
+    assert shown.startswith(f"uniref: defect of the program: {kind}: ") and shown.count("\n") == 1
+    assert "run with --debug for the traceback" in shown
+    for command in (["--debug", "try"], ["try", "--debug"]):
+        assert front_door.main(command) == 1
+        shown = capsys.readouterr().err
+        assert shown.startswith("Traceback (most recent call last):") and "run with --debug" not in shown
+
+
+def test_a_users_mistake_shows_its_traceback_when_asked(
+    give_verb: Callable[[Run], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    give_verb(raising(UserError("no such thing")))
+    assert front_door.main(["try", "--debug"]) == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith("Traceback") and shown.endswith("uniref: error: no such thing\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "out/mask.png"), "No space left on device: out/mask.png"),
+        (ConnectionResetError("the server went away"), "the server went away"),
+        (MemoryError(), "out of memory; smaller pictures"),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate"), "out of memory; smaller pictures"),
+    ],
+)
+def test_what_the_machine_could_not_do_is_one_line_and_exit_code_1(
+    error: Exception, message: str, give_verb: Callable[[Run], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    give_verb(raising(error))
+    assert front_door.main(["try"]) == 1
+    shown = capsys.readouterr().err
+    assert shown.startswith(f"uniref: failed: {message}") and shown.count("\n") == 1
 
 
 def test_an_expression_that_goes_wrong_inside_the_package_is_a_defect() -> None:
@@ -148,6 +208,25 @@ def test_an_expression_that_goes_wrong_inside_the_package_is_a_defect() -> None:
     with pytest.raises(ValueError) as caught:
         namespace["convert"]("x")  # type: ignore[operator]
     assert not is_users_mistake(caught.value)
+
+
+def raised_by_the_package(kind: type[Exception]) -> Exception:
+    namespace: dict[str, object] = {"__name__": "transformers_uniref.made_up"}
+    exec("def fail(kind):\n    raise kind('it went wrong')\n", namespace)
+    with pytest.raises(kind) as caught:
+        namespace["fail"](kind)  # type: ignore[operator]
+    return caught.value
+
+
+def test_what_the_package_says_with_a_runtime_error_is_a_failure_and_no_mistake() -> None:
+    for kind in (RuntimeError, FloatingPointError, NonFiniteError, HubFailureError):
+        error = raised_by_the_package(kind)
+        assert is_failure(error) and not is_users_mistake(error), kind
+    for kind in (NotImplementedError, KeyError):
+        error = raised_by_the_package(kind)
+        assert not is_failure(error) and not is_users_mistake(error), kind
+    refused = raised_by_the_package(PushError)
+    assert is_users_mistake(refused) and not is_failure(refused)
 
 
 def test_an_interruption_has_its_own_exit_code(

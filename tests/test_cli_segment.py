@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +15,10 @@ from PIL import Image
 from cli_support import save_tiny_checkpoint
 from processor_support import disc, picture
 from transformers_uniref import bundled as bundled_models
+from transformers_uniref.annotation.rows import Prediction
 from transformers_uniref.cli import loading
 from transformers_uniref.cli.main import main
-from transformers_uniref.cli.segment import label_map
+from transformers_uniref.cli.segment_results import label_map
 from transformers_uniref.media.palette import load_label_map, save_label_map
 
 
@@ -94,13 +98,21 @@ def test_a_named_folder_is_only_overwritten_when_asked(
 
 
 def test_the_better_score_wins_where_masks_overlap() -> None:
-    import torch
+    def found(score: float, *mask: bool) -> Prediction:
+        return Prediction("thing", score, (0, 0, 1, 1), np.array([mask]))
 
-    left, all_of_it = torch.tensor([[True, False]]), torch.tensor([[True, True]])
-    found = [{"segmentation": left, "score": 0.9}, {"segmentation": all_of_it, "score": 0.5}]
-    assert label_map(found).tolist() == [[1, 2]]
-    found[1]["score"] = 0.95
-    assert label_map(found).tolist() == [[2, 2]]
+    assert label_map([found(0.9, True, False), found(0.5, True, True)]).tolist() == [[1, 2]]
+    assert label_map([found(0.9, True, False), found(0.95, True, True)]).tolist() == [[2, 2]]
+
+
+def png_that_claims(width: int, height: int) -> bytes:
+    """The beginning of a PNG of that size, of which no pixel is there."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
 
 
 @pytest.mark.parametrize(
@@ -109,21 +121,42 @@ def test_the_better_score_wins_where_masks_overlap() -> None:
         (["photo.png"], "say what to look for"),
         (["nowhere.png", "--text", "a dog"], "does not exist: nowhere.png"),
         (["broken.png", "--text", "a dog"], "no readable image: broken.png"),
-        (["photo.png", "--text", "  "], "`text`"),
+        (["photo.png", "--text", "  "], "`--text` must name something"),
         (["photo.png", "--reference-image", "example.png"], "in pairs, got 1 and 0"),
         (["photo.png", *REFERENCES, "--text", "a dog", "--text", "a cat"], "got 2 sentences"),
         (["photo.png", "--reference-image", "example.png", "--reference-mask", "small.png"], "(80, 120), got (40, 60)"),
         (["photo.png", "--reference-image", "example.png", "--reference-mask", "empty.png"], "without a single pixel"),
         (["photo.png", "--reference-image", "example.png", "--reference-mask", "three.png"], "one other value"),
-        (["photo.png", "--text", "a dog", "--threshold", "2"], "`threshold` must be between 0 and 1"),
+        (["photo.png", "--text", "a dog", "--threshold", "2"], "--threshold must be between 0 and 1"),
         (["photo.png", "--text", "a dog", "--device", "abacus"], "--device cannot be used: abacus"),
+        (["photo.png", "--text", "a dog", "--device", "meta"], "--device cannot be used: meta"),
+        (["photo.png", *["--text", "a dog"] * 256], "255 times at most, got 256 sentences"),
+        (["photo.png", "nowhere.png", "--text", "a dog"], "does not exist: nowhere.png"),
+        (["*.jpeg", "--text", "a dog"], "no file matches *.jpeg"),
+        (["none", "--text", "a dog"], "this folder holds no picture"),
+        (["", "--text", "a dog"], "got an empty name"),
+        (["https://host/photo.png", "--text", "a dog"], "must be a file of this machine"),
+        (["file://host/photo.png", "--text", "a dog"], "must be a file of this machine"),
+        (["-", "-", "--text", "a dog"], "may be given once"),
+        (["-", "--text", "a dog"], "standard input is empty"),
+        (["large.png", "--text", "a dog"], "no readable image: large.png (Image size"),
+        (["notes.txt", "--text", "a dog"], "no readable image: notes.txt"),
         (["photo.png", "--text", "a dog", "--output", "photo.png"], "must be a folder"),
     ],
 )
 def test_a_mistake_is_one_line_and_leaves_nothing_behind(
-    options: list[str], message: str, model: str, files: Path, capsys: pytest.CaptureFixture[str]
+    options: list[str],
+    message: str,
+    model: str,
+    files: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (files / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (files / "notes.txt").write_text("no picture")
+    (files / "none").mkdir()
+    (files / "large.png").write_bytes(png_that_claims(60_000, 60_000))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO()))
     save_label_map(files / "small.png", disc(40, 60))
     save_label_map(files / "empty.png", np.zeros((80, 120), dtype=np.uint8))
     save_label_map(files / "three.png", disc() * (1 + np.arange(120, dtype=np.uint8) // 40))

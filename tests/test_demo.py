@@ -41,7 +41,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A demonstration of a few scenes, in a folder of its own."""
     monkeypatch.chdir(tmp_path)
-    for name in ("SENTENCES", "EXAMPLES", "SHOWN_SENTENCES", "SHOWN_EXAMPLES"):
+    for name in ("SENTENCES", "SHOTS", "SHOWN_SENTENCES", "SHOWN_EXAMPLES"):
         monkeypatch.setattr(demo, name, 2)
     for name in ("CLIPS", "SHOWN_CLIPS"):
         monkeypatch.setattr(demo, name, 1)

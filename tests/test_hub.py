@@ -322,7 +322,7 @@ def test_a_wrong_token_and_a_hub_out_of_reach_are_one_line(folders: Path, hub: H
     monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(PushError, match="lab/x could not be pushed: .*refused") as caught:
         push_to_hub(folders / "model", "lab/x", license="mit")
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(caught.value) and isinstance(caught.value, ConnectionError)
 
 
 def test_names_in_the_cards_code_are_those_of_the_repository(pushed: HubServer) -> None:

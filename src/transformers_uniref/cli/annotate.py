@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from ..processes import Processes
 
 HELP = "predict masks, scores and boxes for every row of a dataset"
+EXAMPLES = (
+    "uniref annotate pictures/ --text-column caption --output out/annotated",
+    "uniref annotate pictures/ --reference-image example.jpg --reference-mask mask.png --output out/similar",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the mask of the object in the example picture (PNG of its size, 0 and one other value), one for each",
     )
     work = parser.add_argument_group("how")
-    add_model_arguments(parser)
+    add_model_arguments(parser, tuning=False)
     work.add_argument(
         "--threshold",
         type=float,

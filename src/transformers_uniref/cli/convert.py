@@ -8,6 +8,10 @@ import sys
 from pathlib import Path
 
 HELP = "turn a released UniRef++ checkpoint, or a SAM model, into a UniRef folder"
+EXAMPLES = (
+    "uniref convert video_r50.pth models/uniref-r50",
+    "uniref convert --sam facebook/sam-vit-base models/uniref-sam --text-encoder none",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -11,6 +11,11 @@ from typing import Any
 from .publishing import add_push_arguments, output_and_hub_id
 
 HELP = "convert the downloads of benchmarks into datasets, and verify them"
+EXAMPLES = (
+    "uniref data list",
+    "uniref data build davis-2017 --source downloads/DAVIS --output data/davis-2017",
+    "uniref data verify data/davis-2017",
+)
 
 DEVIATES = 1
 """Exit code: the work is done, and something is not as published."""

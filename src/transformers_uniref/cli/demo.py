@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from .demo_tasks import ClipAnswer, PictureAnswer
 
 HELP = "see all four tasks on freshly drawn scenes, with their masks measured against the truth"
+EXAMPLES = (
+    "uniref demo",
+    "uniref demo --seed 7 --output out/demo --json",
+)
 
 REFERRING, FEW_SHOT = "referring-segmentation", "few-shot-segmentation"
 FOLLOWING, REFERRING_VIDEO = "video-object-segmentation", "referring-video-segmentation"
@@ -34,7 +38,7 @@ FILES = [
 
 SIZE = 128
 """Side of the pictures in pixels: that of the demonstration model's training."""
-SENTENCES, EXAMPLES, CLIPS = 24, 16, 4
+SENTENCES, SHOTS, CLIPS = 24, 16, 4
 SHOWN_SENTENCES, SHOWN_EXAMPLES, SHOWN_CLIPS = 12, 8, 2
 FRAMES_PER_SECOND = 4.0
 
@@ -57,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=int, help="draws the same scenes again (default: other scenes each time; the seed is printed)"
     )
-    add_model_arguments(parser)
+    add_model_arguments(parser, tuning=False)
     add_output_arguments(parser)
 
 
@@ -114,7 +118,7 @@ def demonstrate(world: World, model: Any, processor: Any, folder: Path) -> dict[
 
     named = demo_tasks.find_by_sentence(start(REFERRING), world, SENTENCES)
     draw_pictures(REFERRING, named[:SHOWN_SENTENCES])
-    similar = demo_tasks.find_by_example(start(FEW_SHOT), world, EXAMPLES)
+    similar = demo_tasks.find_by_example(start(FEW_SHOT), world, SHOTS)
     draw_pictures(FEW_SHOT, similar[:SHOWN_EXAMPLES])
     masked = demo_tasks.follow_masks(start(FOLLOWING), world, CLIPS)
     draw_clips(FOLLOWING, {"by mask": masked})

@@ -1,13 +1,21 @@
-"""Telling a user's mistake, which is worth one line, from a defect of the program, which is worth its traceback."""
+"""Telling a user's mistake and a failure, which are worth one line, from a defect, whose traceback `--debug` shows."""
 
 from __future__ import annotations
 
+import errno
 import opcode
 from types import FrameType, TracebackType
 
 from ..optional import MissingExtraError
 
 PACKAGE = __package__.split(".")[0]
+
+_OF_THE_MACHINE = {
+    getattr(errno, name)
+    for name in ("ENOSPC", "EDQUOT", "EIO", "EFBIG", "ENOMEM", "EMFILE", "ENFILE", "EROFS")
+    if hasattr(errno, name)
+}
+"""Errors of the operating system that are no fault of the command line, such as a full disk."""
 
 
 class UserError(Exception):
@@ -24,17 +32,42 @@ def is_users_mistake(error: BaseException) -> bool:
     if isinstance(error, (UserError, MissingExtraError)):
         return True
     if isinstance(error, OSError):
-        return not isinstance(error, BrokenPipeError)
-    return isinstance(error, (ValueError, TypeError)) and _raised_on_purpose(error.__traceback__)
+        return not (isinstance(error, BrokenPipeError) or is_failure(error))
+    described = isinstance(error, (ValueError, TypeError)) and not is_failure(error)
+    return described and _raised_on_purpose(error.__traceback__)
+
+
+def is_failure(error: BaseException) -> bool:
+    """Whether what was asked for is right and could not be done.
+
+    Memory, disk or connection were at fault, or this package says so with a RuntimeError or FloatingPointError: a
+    training run that diverges, for example.
+    """
+    if isinstance(error, OSError):
+        lost = isinstance(error, (ConnectionError, TimeoutError)) and not isinstance(error, BrokenPipeError)
+        return lost or error.errno in _OF_THE_MACHINE
+    said = isinstance(error, (RuntimeError, FloatingPointError)) and not isinstance(error, NotImplementedError)
+    return _out_of_memory(error) or (said and _raised_on_purpose(error.__traceback__))
 
 
 def describe(error: BaseException) -> str:
     """The message in one line."""
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         text = f"{error.strerror}: {error.filename}"
+    elif _out_of_memory(error):
+        text = "out of memory; smaller pictures, a smaller --batch-size or --dtype bfloat16 take less"
     else:
         text = str(error) or type(error).__name__
     return " ".join(text.split())
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    """Python's own error, and those of PyTorch, of which that for the main memory has no class of its own."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or (isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error))
+    )
 
 
 def _raised_on_purpose(traceback: TracebackType | None) -> bool:

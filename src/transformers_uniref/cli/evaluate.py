@@ -13,8 +13,15 @@ from ..registration import DEFAULT_CHECKPOINT
 from .evaluate_dataset import add_dataset_arguments, run_dataset
 from .evaluate_masks import add_mask_arguments, run_check, run_scoring
 from .loading import add_model_arguments
+from .option_types import at_least_one
 
 HELP = "measure a model on drawn scenes or a data set, score masks of any method, or check a submission"
+EXAMPLES = (
+    "uniref evaluate --dataset world --images 40 --clips 10 --json",
+    "uniref evaluate --dataset davis-2017 --source data/davis-2017 --preset paper --output runs/davis",
+    "uniref evaluate --predictions masks/ --annotations DAVIS/Annotations --protocol davis-semi-supervised",
+    "uniref evaluate --check submission.zip --server mose",
+)
 
 WORLD = "world"
 _WORLD_SPLITS = ("test", "validation")
@@ -48,15 +55,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--images",
-        type=_at_least_one,
+        type=at_least_one,
         metavar="N",
         help="pictures for sentences, and for each of three few-shot tests (default: 400)",
     )
-    parser.add_argument(
-        "--clips", type=_at_least_one, metavar="N", help=f"clips of {CLIP_FRAMES} frames (default: 100)"
-    )
+    parser.add_argument("--clips", type=at_least_one, metavar="N", help=f"clips of {CLIP_FRAMES} frames (default: 100)")
     parser.add_argument("--size", type=int, metavar="PIXELS", help="side of the pictures (default: 128)")
-    parser.add_argument("--batch-size", type=_at_least_one, metavar="N", help="pictures at a time (default: 16)")
+    parser.add_argument("--batch-size", type=at_least_one, metavar="N", help="pictures at a time (default: 16)")
     parser.add_argument(
         "--threshold",
         type=float,
@@ -65,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "processor), or of all answers about a data set",
     )
     add_dataset_arguments(parser)
-    add_model_arguments(parser)
+    add_model_arguments(parser, tuning=False)
     add_mask_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print the result as JSON on standard output")
 
@@ -136,10 +141,3 @@ def _run_world(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(report.to_dict()))
     return 0
-
-
-def _at_least_one(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be 1 or more, got {value}")
-    return value

@@ -39,7 +39,7 @@ def add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
 def run_dataset(arguments: argparse.Namespace) -> int:
     """Prints a table to standard output; with `--json` the summary there, and the table to standard error.
 
-    The exit code is 2 if the check of a submission finds a problem.
+    The exit code is 1 if the check of a submission finds a problem.
     """
     from ..evaluation.clip_metadata import read_names
     from ..evaluation.dataset_evaluation import evaluate_dataset
@@ -49,7 +49,7 @@ def run_dataset(arguments: argparse.Namespace) -> int:
     from ..registration import DEFAULT_CHECKPOINT
     from .errors import UserError
     from .loading import load_model_and_processor, model_folder
-    from .main import USERS_MISTAKE
+    from .main import FAILED
 
     benchmark = BENCHMARKS[arguments.dataset]
     if arguments.source is None:
@@ -93,4 +93,4 @@ def run_dataset(arguments: argparse.Namespace) -> int:
         return 0
     if processes.is_main:
         print(f"uniref: error: {submission['path']} has {len(submission['problems'])} problem(s)", file=sys.stderr)
-    return USERS_MISTAKE
+    return FAILED

@@ -87,9 +87,9 @@ def run_scoring(arguments: argparse.Namespace) -> int:
 
 
 def run_check(arguments: argparse.Namespace) -> int:
-    """Prints what was found to standard output, with `--json` as JSON. The exit code is 2 if there is a problem."""
+    """Prints what was found to standard output, with `--json` as JSON. The exit code is 1 if there is a problem."""
     from ..evaluation.submission_check import check_submission
-    from .main import USERS_MISTAKE
+    from .main import FAILED
 
     report = check_submission(arguments.check, arguments.server, arguments.reference, progress=True)
     print(json.dumps(report.to_dict()) if arguments.json else report.text())
@@ -98,4 +98,4 @@ def run_check(arguments: argparse.Namespace) -> int:
     count = len(report.problems)
     plural = "s" if count > 1 else ""
     print(f"uniref: error: {Path(arguments.check).name} has {count} problem{plural}", file=sys.stderr)
-    return USERS_MISTAKE
+    return FAILED

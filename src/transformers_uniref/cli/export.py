@@ -10,6 +10,10 @@ from pathlib import Path
 from typing import Any
 
 HELP = "copy a bundled model into a folder, or merge an adapter with its base into one"
+EXAMPLES = (
+    "uniref export uniref-pp",
+    "uniref export runs/lora/final --output models/merged",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import traceback
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
@@ -12,12 +13,28 @@ from types import ModuleType
 from typing import TextIO
 
 from .. import __version__
-from .errors import describe, is_users_mistake
+from .ending import interrupted_by_sigterm, stdout_is_lost
+from .errors import describe, is_failure, is_users_mistake
+from .help_text import complete_help
 
-VERBS = ("demo", "segment", "track", "convert", "export", "train", "evaluate", "annotate", "data", "push")
-"""In the order of `uniref --help`. Each is a module beside this one with a line `HELP`, a function
-`add_arguments(parser)` and a function `run(arguments)` that returns the exit code and imports what it needs."""
+VERBS = (
+    "demo",
+    "segment",
+    "track",
+    "convert",
+    "export",
+    "train",
+    "evaluate",
+    "annotate",
+    "data",
+    "push",
+    "completion",
+)
+"""In the order of `uniref --help`. Each is a module beside this one with a line `HELP`, command lines `EXAMPLES`, a
+function `add_arguments(parser)` and a function `run(arguments)` that returns the exit code and imports what it
+needs."""
 
+FAILED = 1
 USERS_MISTAKE = 2
 INTERRUPTED = 130
 
@@ -36,16 +53,20 @@ def build_parser(verbs: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="uniref",
         description="Segment what a sentence or an example mask refers to, in images and videos.",
-        epilog="uniref VERB --help explains a verb.",
+        epilog="uniref VERB --help explains a verb and shows examples.",
     )
     parser.add_argument("--version", action="version", version=f"uniref {__version__}")
+    parser.set_defaults(debug=False)
     subparsers = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    examples: dict[str, Sequence[str]] = {}
     for verb in verbs:
         module = _verb_module(verb)
         description = f"{module.HELP[0].upper()}{module.HELP[1:]}."
         subparser = subparsers.add_parser(verb, help=module.HELP, description=description)
         module.add_arguments(subparser)
         subparser.set_defaults(run=module.run)
+        examples[verb] = module.EXAMPLES
+    complete_help(parser, examples)
     return parser
 
 
@@ -56,28 +77,47 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: without the program's name; default: the command line's.
 
     Returns:
-        The exit code: 0, or 2 for a user's mistake (with one line on standard error), or 130 when interrupted.
-
-    Raises:
-        Exception: a defect, with its traceback.
+        The exit code: 0 done, 1 failed, 2 for a user's mistake, 130 when interrupted (Ctrl-C, SIGTERM). What is not 0
+        comes with one line on standard error, and with `--debug` also with the traceback.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
-    verbs = available_verbs()
-    # With a known verb the others' modules need not be imported.
-    parser = build_parser(given[:1] if given and given[0] in verbs else verbs)
-    parsed = parser.parse_args(given)
     try:
-        with warnings.catch_warnings():
+        with interrupted_by_sigterm(), warnings.catch_warnings():
             warnings.showwarning = _show_warning
-            return int(parsed.run(parsed))
+            try:
+                return _run(given)
+            finally:
+                sys.stdout.flush()
     except KeyboardInterrupt:
         print("uniref: interrupted", file=sys.stderr)
         return INTERRUPTED
     except Exception as error:
-        if not is_users_mistake(error):
-            raise
+        return _report(error, debug="--debug" in given)
+
+
+def _run(given: list[str]) -> int:
+    verbs = available_verbs()
+    # With a known verb the others' modules need not be imported.
+    verb = next((word for word in given if not word.startswith("-")), None)
+    parsed = build_parser([verb] if verb in verbs else verbs).parse_args(given)
+    return int(parsed.run(parsed))
+
+
+def _report(error: Exception, debug: bool) -> int:
+    """Says what went wrong, and returns the exit code."""
+    if stdout_is_lost() and isinstance(error, BrokenPipeError):
+        return FAILED  # whoever read the output has stopped, as `head` does, and knows
+    if debug:
+        traceback.print_exception(error)
+    if is_users_mistake(error):
         print(f"uniref: error: {describe(error)}", file=sys.stderr)
         return USERS_MISTAKE
+    if is_failure(error):
+        print(f"uniref: failed: {describe(error)}", file=sys.stderr)
+        return FAILED
+    hint = "" if debug else "; run with --debug for the traceback"
+    print(f"uniref: defect of the program: {type(error).__name__}: {describe(error)}{hint}", file=sys.stderr)
+    return FAILED
 
 
 def _show_warning(

@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 HELP = "upload a model folder, an adapter or a processor to the Hub, with a model card made from it"
+EXAMPLES = ("uniref push runs/world/final me/my-model --license apache-2.0 --dry-run",)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

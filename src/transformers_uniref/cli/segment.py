@@ -1,30 +1,54 @@
-"""`uniref segment`: what a sentence or annotated examples refer to, in one picture."""
+"""`uniref segment`: what sentences or annotated examples refer to, in pictures."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .loading import add_model_arguments, add_output_arguments
+from .option_types import at_least_one, some_of
+from .picture_inputs import PictureInput, find_pictures, names_one_file
+from .segment_results import FILES, MOST_OBJECTS, messages, summary, write_results
 
-HELP = "segment what a sentence, or example pictures with masks, refer to in a picture"
+if TYPE_CHECKING:
+    import numpy as np
 
-OVERLAY, MASK = "overlay.png", "mask.png"
+    from ..annotation.answering import ModelAnswering
+    from ..annotation.rows import Prediction
+
+HELP = "segment what sentences, or example pictures with masks, refer to in pictures"
+EXAMPLES = (
+    'uniref segment photo.jpg --text "the dog on the left" --text "the ball"',
+    "uniref segment photo.jpg --reference-image example.jpg --reference-mask example-mask.png",
+    'uniref segment photos/ "more/*.png" --text "a red car" --formats all --output out/cars --batch-size 4',
+    'cat photo.jpg | uniref segment - --text "a zebra" --json',
+)
+
+FAILED = 1
+"""Exit code: pictures were left out."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the verb's options."""
-    parser.add_argument("image", type=Path, metavar="IMAGE", help="the picture")
     parser.add_argument(
+        "images",
+        nargs="+",
+        metavar="IMAGE",
+        help='a picture: a file, a folder of pictures, a pattern in quotes such as "photos/*.jpg", a file:// URL, or - '
+        "for standard input",
+    )
+    looking = parser.add_argument_group("what to look for")
+    looking.add_argument(
         "--text",
         action="append",
         metavar="SENTENCE",
         help="what to look for; repeated, each sentence is an object of its own",
     )
-    parser.add_argument(
+    looking.add_argument(
         "--reference-image",
         action="append",
         type=Path,
@@ -32,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="an example picture; repeated, several examples of the same thing; together with one --text, both count",
     )
-    parser.add_argument(
+    looking.add_argument(
         "--reference-mask",
         action="append",
         type=Path,
@@ -40,100 +64,211 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="the mask of the object in the example picture (PNG of its size, 0 and one other value), one for each",
     )
-    parser.add_argument(
+    looking.add_argument(
         "--threshold",
         type=float,
         metavar="SCORE",
         help="objects that score this or less, 0 to 1, count as absent and get an empty mask (default: none does)",
     )
-    add_model_arguments(parser)
-    add_output_arguments(parser)
+    add_model_arguments(parser).add_argument(
+        "--batch-size",
+        type=at_least_one,
+        default=1,
+        metavar="N",
+        help="pictures at a time (default: 1); the results stay the same",
+    )
+    add_output_arguments(parser).add_argument(
+        "--formats",
+        type=some_of(tuple(FILES)),
+        default=("overlay", "palette"),
+        metavar="LIST",
+        help="what to write for each picture, with commas between: overlay (overlay.png), palette (mask.png, a label "
+        "map with the DAVIS palette), binary (objects/1.png, ...), rle (masks.json, COCO's run lengths), or all "
+        "(default: overlay,palette)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Writes the overlay and the label map; with `--json` what was found goes to standard output."""
-    check_arguments(arguments)
-    from PIL import Image
+    """Writes the results of each picture; with `--json` what was found goes to standard output, a line a picture."""
+    from tqdm import tqdm
 
-    from ..media.atomic import filling
-    from ..media.overlays import overlay_masks
-    from ..media.palette import save_label_map
-    from ..processors.inputs import rgb_array
-    from .loading import load_model_and_processor, output_folder
-
-    image = rgb_array(arguments.image, "IMAGE")
-    folder = output_folder(arguments.output, arguments.image.stem)
-    with filling(folder, [OVERLAY, MASK], overwrite=arguments.overwrite) as staged:
-        model, processor = load_model_and_processor(arguments.model, arguments.device)
-        found = segment(arguments, image, model, processor)
-        masks = {number: result["segmentation"].cpu().numpy() for number, result in enumerate(found, start=1)}
-        Image.fromarray(overlay_masks(image, masks)).save(staged / OVERLAY)
-        save_label_map(staged / MASK, label_map(found))
-    results = [
-        {
-            "id": number,
-            "text": arguments.text[number - 1] if arguments.text else None,
-            "score": round(result["score"], 6),
-            "box": [round(side, 2) for side in result["box"].tolist()],
-            "pixels": int(masks[number].sum()),
-        }
-        for number, result in enumerate(found, start=1)
-    ]
-    for result in results:
-        share = 100 * result["pixels"] / masks[result["id"]].size
-        named = f" ({result['text']})" if result["text"] else ""
-        print(
-            f"object {result['id']}{named}: score {result['score']:.3f}, {share:.1f} % of the picture", file=sys.stderr
-        )
-    print(f"written: {folder / OVERLAY}, {folder / MASK}", file=sys.stderr)
-    if arguments.json:
-        summary = {"image": str(arguments.image), "height": image.shape[0], "width": image.shape[1], "objects": results}
-        print(json.dumps({**summary, "overlay": str(folder / OVERLAY), "mask": str(folder / MASK)}))
-    return 0
+    settings = _checked_settings(arguments)
+    pictures = find_pictures(arguments.images)
+    work = Segmentation(arguments, pictures)
+    work.refuse_clashes()
+    if not work.many:
+        image = pictures[0].read()  # before the model, which takes longer
+        [found] = _load(arguments, settings)([(image, arguments.text or [])])
+        work.write(pictures[0], image, found)
+        return 0
+    answering = _load(arguments, settings)
+    with tqdm(total=len(pictures), desc="segment", unit="picture", file=sys.stderr, disable=None) as bar:
+        for start in range(0, len(pictures), arguments.batch_size):
+            images = work.read(pictures[start : start + arguments.batch_size])
+            for picture, image, found in work.answer(images, answering) if images else ():
+                work.write(picture, image, found)
+            bar.update(min(arguments.batch_size, len(pictures) - start))
+    if work.failed:
+        print(f"uniref: error: {work.failed} of {len(pictures)} pictures could not be segmented", file=sys.stderr)
+    return FAILED if work.failed else 0
 
 
-def check_arguments(arguments: argparse.Namespace) -> None:
-    """Refuses what contradicts itself, before anything is loaded.
+class Segmentation:
+    """The pictures of one command, and what becomes of them.
+
+    Args:
+        arguments: of the verb.
+        pictures: those to segment.
+
+    Attributes:
+        many: whether each picture has a folder of its own in `--output`, and a damaged one is left out.
+        failed: how many were left out.
+    """
+
+    def __init__(self, arguments: argparse.Namespace, pictures: Sequence[PictureInput]) -> None:
+        self.arguments = arguments
+        self.pictures = pictures
+        self.many = not names_one_file(arguments.images)
+        self.failed = 0
+
+    def folder(self, picture: PictureInput) -> Path:
+        """Where a picture's results go."""
+        from .loading import output_folder
+
+        given: Path | None = self.arguments.output
+        return given / picture.name if given is not None and self.many else output_folder(given, picture.name)
+
+    def refuse_clashes(self) -> None:
+        """Raises UserError where results would replace others, before anything is computed."""
+        from .errors import UserError
+
+        if self.arguments.output is None:
+            return
+        folders = [self.folder(picture) for picture in self.pictures]
+        for folder in (self.arguments.output, *folders):
+            if folder.exists() and not folder.is_dir():
+                raise UserError(f"--output must be a folder, got a file: {folder}")
+        names = [FILES[name] for name in self.arguments.formats]
+        existing = [folder / name for folder in folders for name in names if (folder / name).exists()]
+        if existing and not self.arguments.overwrite:
+            shown = ", ".join(str(path.relative_to(self.arguments.output)) for path in existing[:3])
+            more = f" and {len(existing) - 3} more" if len(existing) > 3 else ""
+            raise UserError(
+                f"--output holds {shown}{more} already: {self.arguments.output}; name another folder or "
+                "give --overwrite"
+            )
+
+    def read(self, pictures: Sequence[PictureInput]) -> list[tuple[PictureInput, np.ndarray]]:
+        """Those that can be read; the others are reported."""
+        images = []
+        for picture in pictures:
+            try:
+                images.append((picture, picture.read()))
+            except Exception as error:
+                self._leave_out(picture, error)
+        return images
+
+    def answer(
+        self, images: Sequence[tuple[PictureInput, np.ndarray]], answering: ModelAnswering
+    ) -> Iterator[tuple[PictureInput, np.ndarray, list[Prediction]]]:
+        """Those that can be segmented, with what was found; the others are reported."""
+        from .errors import is_users_mistake
+
+        text = self.arguments.text or []
+        try:
+            found = answering([(image, text) for _, image in images])
+        except Exception as error:
+            if len(images) > 1 and is_users_mistake(error):
+                for one in images:  # not all of them are at fault
+                    yield from self.answer([one], answering)
+            else:
+                self._leave_out(images[0][0], error)
+            return
+        for (picture, image), objects in zip(images, found, strict=True):
+            yield picture, image, objects
+
+    def write(self, picture: PictureInput, image: np.ndarray, found: Sequence[Prediction]) -> None:
+        """Writes the results of a picture, all or none, and says so."""
+        from ..media.atomic import filling
+
+        formats = self.arguments.formats
+        folder = self.folder(picture)
+        names = [FILES[name] for name in formats]
+        with filling(folder, names, overwrite=self.arguments.overwrite) as staged:
+            write_results(staged, formats, picture.label, image, found)
+        written = ", ".join(str(folder / name) for name in names)
+        self._say([*messages(found), f"written: {written}"], f"{picture.label}: " if self.many else "")
+        if self.arguments.json:
+            print(json.dumps(summary(picture.label, image, found, folder, formats)), flush=True)
+
+    def _leave_out(self, picture: PictureInput, error: Exception) -> None:
+        """Reports a picture at fault; anything else goes on its way."""
+        from .errors import describe, is_users_mistake
+
+        if not is_users_mistake(error):
+            raise error
+        self.failed += 1
+        self._say([f"uniref: error: {picture.label} is left out: {describe(error)}"])
+        if self.arguments.json:
+            print(json.dumps({"image": picture.label, "error": describe(error)}), flush=True)
+
+    def _say(self, lines: Sequence[str], before: str = "") -> None:
+        from tqdm import tqdm
+
+        for line in lines:
+            tqdm.write(f"{before}{line}", file=sys.stderr)
+
+
+def _checked_settings(arguments: argparse.Namespace) -> Any:
+    """Refuses what contradicts itself or cannot be read, before anything is loaded.
 
     Raises:
         UserError: no reference at all; unequal numbers of examples and masks; several sentences with examples.
+        ValueError: an empty sentence, a damaged example, a threshold out of range.
     """
+    from ..annotation.settings import AnnotationSettings
+    from ..media.palette import load_label_map
+    from ..processors.inputs import binary_mask, rgb_array
+    from ..processors.text import check_sentence
     from .errors import UserError
 
+    text = arguments.text or []
     examples, masks = len(arguments.reference_image), len(arguments.reference_mask)
-    if not arguments.text and not examples and not masks:
+    if not text and not examples and not masks:
         raise UserError("say what to look for: --text, or --reference-image with --reference-mask")
     if examples != masks:
         raise UserError(f"--reference-image and --reference-mask must come in pairs, got {examples} and {masks}")
-    if examples and arguments.text and len(arguments.text) > 1:
-        raise UserError(f"with --reference-image, --text may be given once, got {len(arguments.text)} sentences")
+    if examples and len(text) > 1:
+        raise UserError(f"with --reference-image, --text may be given once, got {len(text)} sentences")
+    if len(text) > MOST_OBJECTS:
+        raise UserError(f"--text may be given {MOST_OBJECTS} times at most, got {len(text)} sentences")
+    for sentence in text:
+        check_sentence(sentence, "--text")
+    images = [rgb_array(file, "--reference-image") for file in arguments.reference_image]
+    return AnnotationSettings(
+        text_column="--text" if text else None,
+        reference_images=images,
+        reference_masks=[
+            binary_mask(load_label_map(file, "--reference-mask"), image.shape[:2], "--reference-mask")
+            for file, image in zip(arguments.reference_mask, images, strict=True)
+        ],
+        threshold=arguments.threshold,
+    )
 
 
-def segment(arguments: argparse.Namespace, image: Any, model: Any, processor: Any) -> list[dict[str, Any]]:
-    """One result for each sentence, or one for all examples; see `post_process_referring_segmentation`."""
-    import torch
+def _load(arguments: argparse.Namespace, settings: Any) -> ModelAnswering:
+    """The model, ready to be asked.
 
-    from ..media.palette import load_label_map
-    from ..processors.inputs import rgb_array
+    Raises:
+        UserError: see `load_model_and_processor`; a model that reads no sentences, or no examples.
+    """
+    from ..annotation.answering import ModelAnswering
+    from .errors import UserError
+    from .loading import load_model_and_processor
 
-    references: dict[str, Any] = {}
-    if arguments.reference_image:
-        references["reference_images"] = [rgb_array(file, "--reference-image") for file in arguments.reference_image]
-        references["reference_masks"] = [load_label_map(file, "--reference-mask") for file in arguments.reference_mask]
-    inputs = processor(
-        images=image, text=arguments.text, **references, return_tensors="pt", return_original_sizes=True
-    ).to(model.device)
-    sizes = inputs.pop("original_sizes")
-    with torch.inference_mode():
-        outputs = model(**inputs)
-    return processor.post_process_referring_segmentation(outputs, target_sizes=sizes, threshold=arguments.threshold)
-
-
-def label_map(found: list[dict[str, Any]]) -> Any:
-    """Ids 1.. by the order of the results; where masks overlap, the better score wins."""
-    import numpy as np
-
-    labels = np.zeros(tuple(found[0]["segmentation"].shape), dtype=np.uint8)
-    for number, result in sorted(enumerate(found, start=1), key=lambda item: item[1]["score"]):
-        labels[result["segmentation"].cpu().numpy()] = number
-    return labels
+    model, processor = load_model_and_processor(arguments.model, arguments.device, arguments.dtype, arguments.compile)
+    if arguments.text and processor.tokenizer is None:
+        raise UserError(f"--text needs a model that reads sentences, this one has no tokenizer: {arguments.model}")
+    if arguments.reference_image and not model.config.use_mask_references:
+        raise UserError(f"--reference-image needs a model that reads examples, this one does not: {arguments.model}")
+    return ModelAnswering(model, processor, settings)

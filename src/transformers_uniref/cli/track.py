@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from ..media.video_io import ClipInfo
 
 HELP = "follow objects, given by a mask or by a sentence, through a video"
+EXAMPLES = (
+    'uniref track clip.mp4 --text "a person riding a bike"',
+    "uniref track frames/ --mask first.png --output out/followed",
+)
 
 VIDEO, MASKS = "overlay.mp4", "masks"
 
@@ -108,7 +112,9 @@ def run(arguments: argparse.Namespace) -> int:
     prompts = read_prompts(arguments, info)
     folder = output_folder(arguments.output, arguments.clip.resolve().stem)
     with filling(folder, [VIDEO, MASKS], overwrite=arguments.overwrite) as staged:
-        model, processor = load_model_and_processor(arguments.model, arguments.device)
+        model, processor = load_model_and_processor(
+            arguments.model, arguments.device, arguments.dtype, arguments.compile
+        )
         session = start_session(arguments, prompts, model, processor)
         tallies = {number: Tally(prompts.sentences.get(number)) for number in prompts.objects()}
         started = time.perf_counter()

@@ -8,6 +8,11 @@ import os
 from pathlib import Path
 
 HELP = "train a model from a configuration"
+EXAMPLES = (
+    "uniref train --list",
+    "uniref train world-smoke --output runs/smoke",
+    "uniref train few-shot-lora --output runs/mine --override datasets.0.source=data/mine --dry-run",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from ..hub.errors import is_refusal
+
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
@@ -53,5 +55,6 @@ def push(folder: Path, hub_id: str, *, private: bool = True, message: str, api: 
     except Exception as error:
         # The client raises errors of its own and of its transport; for the user all of them are one.
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise OSError(f"--push: uploading {folder} to {hub_id} failed ({reason}); run the command again") from error
+        kind = OSError if is_refusal(error) else ConnectionError
+        raise kind(f"--push: uploading {folder} to {hub_id} failed ({reason}); run the command again") from error
     return f"https://huggingface.co/datasets/{hub_id}"

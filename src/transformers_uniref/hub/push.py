@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .cards import complete_card, is_own_work, render_card
-from .errors import PushError
+from .errors import HubFailureError, PushError, is_refusal
 from .folder import ADAPTER_CONFIG, CARD_FILE, ModelFolder, read_folder
 from .secrets import find_token, refuse_tokens, without_tokens
 from .shim import CONFIG_FILE, PROCESSOR_FILE, SHIM_FILE, shim_source, with_auto_map
@@ -210,7 +210,8 @@ def send(
             create_pr=create_pr,
         )
     except Exception as error:  # the Hub's client, its HTTP library and the file system all raise their own
-        raise PushError(f"{plan.repo_id} could not be pushed: {_reason(error, token)}") from None
+        kind = PushError if is_refusal(error) else HubFailureError
+        raise kind(f"{plan.repo_id} could not be pushed: {_reason(error, token)}") from None
 
 
 def _owner(token: str) -> str:
@@ -219,7 +220,8 @@ def _owner(token: str) -> str:
     try:
         return str(HfApi(token=token).whoami()["name"])
     except Exception as error:  # as above
-        raise PushError(f"the Hub does not say whose token this is: {_reason(error, token)}") from None
+        kind = PushError if is_refusal(error) else HubFailureError
+        raise kind(f"the Hub does not say whose token this is: {_reason(error, token)}") from None
 
 
 def _reason(error: BaseException, token: str) -> str:

@@ -6,19 +6,23 @@ Images become uint8 RGB arrays (H, W, 3), masks bool arrays (H, W). Nothing here
 from __future__ import annotations
 
 import os
+import struct
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 ImageLike: TypeAlias = "Image.Image | np.ndarray | torch.Tensor | str | os.PathLike[str]"
 Tree: TypeAlias = "Any | list[Tree]"
 
 # PIL modes that hold more than 8 bits a channel. `Image.convert("RGB")` would clip them instead of scaling.
 _DEEP_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+
+UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
+"""What Pillow raises for files that are damaged, of no format that it knows, or larger than it decodes."""
 
 
 # --------------------------------------------------------------------------------------------------------------- images
@@ -42,7 +46,7 @@ def load_image(image: ImageLike, name: str = "images") -> Image.Image | np.ndarr
         with Image.open(path) as opened:
             opened.load()
             return opened
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except UNREADABLE as error:
         raise ValueError(f"`{name}` names a file that is no readable image: {path} ({error})") from error
 
 

@@ -1,0 +1,137 @@
+"""The files that `uniref segment` writes about a picture, and what it says about it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..annotation.rows import Prediction
+
+FILES = {"overlay": "overlay.png", "palette": "mask.png", "binary": "objects", "rle": "masks.json"}
+"""The file, or the folder of files, of each format."""
+
+MOST_OBJECTS = 255
+"""A label map has as many ids."""
+
+
+def write_results(
+    folder: Path, formats: Sequence[str], label: str, image: np.ndarray, found: Sequence[Prediction]
+) -> None:
+    """Writes what was found in a picture into an empty folder.
+
+    Args:
+        folder: where to.
+        formats: keys of `FILES`: the picture with the masks over it; a label map with the DAVIS palette, object
+            1, 2, ... in the order of `found`; for each object a grey PNG of 0 and 255; one JSON file with COCO's
+            run lengths.
+        label: what the picture is called in the JSON file.
+        image: uint8 (H, W, 3).
+        found: the objects.
+    """
+    from PIL import Image
+
+    from ..media.overlays import overlay_masks
+    from ..media.palette import save_label_map
+
+    if "overlay" in formats:
+        masks = {number: item.mask for number, item in enumerate(found, start=1)}
+        Image.fromarray(overlay_masks(image, masks)).save(folder / FILES["overlay"])
+    if "palette" in formats:
+        save_label_map(folder / FILES["palette"], label_map(found))
+    if "binary" in formats:
+        (folder / FILES["binary"]).mkdir()
+        for number, item in enumerate(found, start=1):
+            Image.fromarray(item.mask.astype("uint8") * 255).save(folder / binary_name(number))
+    if "rle" in formats:
+        (folder / FILES["rle"]).write_text(json.dumps(coco_masks(label, image, found)) + "\n", encoding="utf-8")
+
+
+def binary_name(number: int) -> str:
+    """The file of an object's binary mask."""
+    return f"{FILES['binary']}/{number}.png"
+
+
+def label_map(found: Sequence[Prediction]) -> np.ndarray:
+    """uint8 (H, W), ids 1.. by the order of the objects; where masks overlap, the better score wins."""
+    import numpy as np
+
+    labels = np.zeros(found[0].mask.shape, dtype=np.uint8)
+    for number, item in sorted(enumerate(found, start=1), key=lambda numbered: numbered[1].score):
+        labels[item.mask] = number
+    return labels
+
+
+def coco_masks(label: str, image: np.ndarray, found: Sequence[Prediction]) -> dict[str, Any]:
+    """The masks as COCO's results have them: `segmentation` is what `pycocotools.mask.decode` reads.
+
+    `bbox` is x, y, width, height around the mask in pixels, zeros where it is empty; `area` its pixels.
+    """
+    from ..data.mask_codes import encode_rle
+
+    return {
+        "image": label,
+        "height": image.shape[0],
+        "width": image.shape[1],
+        "objects": [
+            {
+                "id": number,
+                "text": item.text,
+                "score": round(item.score, 6),
+                "bbox": _mask_box(item.mask),
+                "area": int(item.mask.sum()),
+                "segmentation": encode_rle(item.mask),
+            }
+            for number, item in enumerate(found, start=1)
+        ],
+    }
+
+
+def summary(
+    label: str, image: np.ndarray, found: Sequence[Prediction], folder: Path, formats: Sequence[str]
+) -> dict[str, Any]:
+    """What `--json` prints about a picture."""
+    objects = [
+        {
+            "id": number,
+            "text": item.text,
+            "score": round(item.score, 6),
+            "box": [round(side, 2) for side in item.box],
+            "pixels": int(item.mask.sum()),
+        }
+        for number, item in enumerate(found, start=1)
+    ]
+    files: dict[str, Any] = {}
+    if "overlay" in formats:
+        files["overlay"] = str(folder / FILES["overlay"])
+    if "palette" in formats:
+        files["mask"] = str(folder / FILES["palette"])
+    if "binary" in formats:
+        files["binary"] = [str(folder / binary_name(number)) for number in range(1, len(found) + 1)]
+    if "rle" in formats:
+        files["rle"] = str(folder / FILES["rle"])
+    return {"image": label, "height": image.shape[0], "width": image.shape[1], "objects": objects, **files}
+
+
+def messages(found: Sequence[Prediction]) -> list[str]:
+    """A line for people about each object."""
+    lines = []
+    for number, item in enumerate(found, start=1):
+        named = f" ({item.text})" if item.text else ""
+        share = 100 * float(item.mask.mean())
+        lines.append(f"object {number}{named}: score {item.score:.3f}, {share:.1f} % of the picture")
+    return lines
+
+
+def _mask_box(mask: np.ndarray) -> list[int]:
+    import numpy as np
+
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if not len(rows):
+        return [0, 0, 0, 0]
+    top, left = int(rows[0]), int(columns[0])
+    return [left, top, int(columns[-1]) - left + 1, int(rows[-1]) - top + 1]
