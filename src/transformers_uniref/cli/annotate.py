@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the mask of the object in the example picture (PNG of its size, 0 and one other value), one for each",
     )
     work = parser.add_argument_group("how")
-    add_model_arguments(parser)
+    add_model_arguments(parser, tuning=False)
     work.add_argument(
         "--threshold",
         type=float,

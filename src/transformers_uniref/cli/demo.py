@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=int, help="draws the same scenes again (default: other scenes each time; the seed is printed)"
     )
-    add_model_arguments(parser)
+    add_model_arguments(parser, tuning=False)
     add_output_arguments(parser)
 
 

@@ -65,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "processor), or of all answers about a data set",
     )
     add_dataset_arguments(parser)
-    add_model_arguments(parser)
+    add_model_arguments(parser, tuning=False)
     add_mask_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print the result as JSON on standard output")
 

@@ -1,8 +1,9 @@
-"""The options `--model`, `--device` and `--output`, and what verbs share in following them."""
+"""The options that choose a model and how it computes, those of the output, and what verbs share in following them."""
 
 from __future__ import annotations
 
 import argparse
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -10,27 +11,57 @@ from ..bundled import model_location
 from ..registration import DEFAULT_CHECKPOINT, MODEL_FAMILIES
 from .errors import UserError, describe
 
+DTYPES = ("auto", "float32", "bfloat16", "float16")
 
-def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares `--model` and `--device`."""
-    parser.add_argument(
+
+def add_model_arguments(parser: argparse.ArgumentParser, *, tuning: bool = True) -> None:
+    """Declares `--model` and `--device`; with `tuning` also `--dtype` and `--compile`.
+
+    Verbs whose numbers are to be compared leave `tuning` out, for it changes them a little.
+    """
+    group = parser.add_argument_group("model")
+    group.add_argument(
         "--model",
         metavar="DIR_OR_ID",
         help=f"folder or Hub id of a UniRef model (default: the demonstration model {DEFAULT_CHECKPOINT.name})",
     )
-    parser.add_argument("--device", help="where to compute, such as cpu or cuda:1 (default: cuda where there is one)")
+    group.add_argument(
+        "--device",
+        type=_device_name,
+        metavar="NAME",
+        help="where to compute: cpu, cuda, cuda:1, mps; auto, the default, is cuda where there is one, else cpu",
+    )
+    if not tuning:
+        return
+    group.add_argument(
+        "--dtype",
+        choices=DTYPES,
+        default="auto",
+        metavar="TYPE",
+        help=f"of weights and computation, one of {', '.join(DTYPES)}; auto, the default, is that of the saved weights",
+    )
+    group.add_argument(
+        "--compile",
+        action="store_true",
+        help="compile the model with torch.compile: a slow start, for many pictures or long clips of few sizes",
+    )
+
+
+def _device_name(text: str) -> str | None:
+    return None if text == "auto" else text
 
 
 def add_output_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares `--output`, `--overwrite` and `--json`."""
-    parser.add_argument(
+    group = parser.add_argument_group("output")
+    group.add_argument(
         "--output",
         type=Path,
         metavar="DIR",
         help="folder for the results (default: a new one, out/NAME, out/NAME-2, ...)",
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace results that --output holds already")
-    parser.add_argument("--json", action="store_true", help="print the result as JSON on standard output")
+    group.add_argument("--overwrite", action="store_true", help="replace results that --output holds already")
+    group.add_argument("--json", action="store_true", help="print the result as JSON on standard output")
 
 
 def output_folder(given: Path | None, name: str) -> Path:
@@ -59,16 +90,21 @@ def model_folder(model: str | None) -> Path:
     return Path(str(cached_file(location, "config.json", local_files_only=True))).parent
 
 
-def load_model_and_processor(model: str | None, device: str | None = None) -> tuple[Any, Any]:
+def load_model_and_processor(
+    model: str | None, device: str | None = None, dtype: str = "auto", compiled: bool = False
+) -> tuple[Any, Any]:
     """Loads a model, ready to predict, and its processor.
 
     Args:
         model: folder, Hub id or name of a bundled model; None for the default.
         device: see `choose_device`.
+        dtype: one of `DTYPES`: the type of the weights, in which pictures are computed under `precision` and clips in
+            a session; "auto" is the type that they are saved in.
+        compiled: let `torch.compile` translate each part of the model when it is first used.
 
     Raises:
-        UserError: no such device; no such model, a damaged one, one of another type, or one that lacks weights; an
-            adapter without its base, for another one, or in a pickle.
+        UserError: no such device; `torch.compile` does not work there; no such model, a damaged one, one of another
+            type, or one that lacks weights; an adapter without its base, for another one, or in a pickle.
     """
     from huggingface_hub.errors import StrictDataclassError
     from safetensors import SafetensorError
@@ -79,6 +115,8 @@ def load_model_and_processor(model: str | None, device: str | None = None) -> tu
     from ..optional import require
 
     place = choose_device(device)
+    if compiled:
+        check_compiler(place)
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     location = checkpoint_location(model)
@@ -93,13 +131,40 @@ def load_model_and_processor(model: str | None, device: str | None = None) -> tu
         config = AutoConfig.from_pretrained(location if base is None else base)
         if config.model_type not in [family.model_type for family in MODEL_FAMILIES]:
             raise UserError(f"--model must be a UniRef model, got one of type {config.model_type!r}: {location}")
-        loaded, account = AutoModel.from_pretrained(location, config=config, output_loading_info=True)
+        loaded, account = AutoModel.from_pretrained(location, config=config, dtype=dtype, output_loading_info=True)
         processor = AutoProcessor.from_pretrained(processor_location(location, base))
     except (OSError, ValueError, RuntimeError, SafetensorError, StrictDataclassError) as error:
         raise UserError(f"--model cannot be loaded from {location}: {describe(error)}") from error
     if missing := sorted(account["missing_keys"]):
         raise UserError(f"--model lacks {len(missing)} of its weights ({missing[0]}, ...): {location}")
-    return loaded.to(place).eval(), processor
+    loaded = loaded.to(place).eval()
+    if compiled:
+        # The parts and not the whole: pictures and video sessions go through the same parts in different ways.
+        for part in loaded.children():
+            part.compile()
+    return loaded, processor
+
+
+def check_compiler(device: Any) -> None:
+    """Compiles a trifle, so that a machine without a compiler says so at once and not in the middle of the work.
+
+    Raises:
+        UserError: `torch.compile` does not work on this device.
+    """
+    import torch
+
+    try:
+        torch.compile(lambda values: values.sin() + 1)(torch.zeros(2, device=device))
+    except Exception as error:  # what a compiler raises is not documented
+        reason = describe(error)
+        raise UserError(f"--compile cannot be used on {device}, torch.compile failed: {reason[:200]}") from error
+
+
+def precision(model: Any) -> AbstractContextManager[Any]:
+    """What a model with half-precision weights computes pictures in; nothing for one with float32 weights."""
+    import torch
+
+    return torch.autocast(model.device.type, model.dtype, enabled=model.dtype != torch.float32)
 
 
 def processor_location(location: str, base: str | None) -> str:
@@ -121,7 +186,7 @@ def choose_device(given: str | None) -> Any:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(given)
-        torch.empty(0, device=device)
+        torch.zeros(1, device=device).cpu()  # the meta device gives nothing back
     except (RuntimeError, AssertionError) as error:
         raise UserError(f"--device cannot be used: {given} ({describe(error)})") from error
     return device

@@ -64,7 +64,9 @@ def run(arguments: argparse.Namespace) -> int:
     image = rgb_array(arguments.image, "IMAGE")
     folder = output_folder(arguments.output, arguments.image.stem)
     with filling(folder, [OVERLAY, MASK], overwrite=arguments.overwrite) as staged:
-        model, processor = load_model_and_processor(arguments.model, arguments.device)
+        model, processor = load_model_and_processor(
+            arguments.model, arguments.device, arguments.dtype, arguments.compile
+        )
         found = segment(arguments, image, model, processor)
         masks = {number: result["segmentation"].cpu().numpy() for number, result in enumerate(found, start=1)}
         Image.fromarray(overlay_masks(image, masks)).save(staged / OVERLAY)
@@ -115,6 +117,7 @@ def segment(arguments: argparse.Namespace, image: Any, model: Any, processor: An
 
     from ..media.palette import load_label_map
     from ..processors.inputs import rgb_array
+    from .loading import precision
 
     references: dict[str, Any] = {}
     if arguments.reference_image:
@@ -124,7 +127,7 @@ def segment(arguments: argparse.Namespace, image: Any, model: Any, processor: An
         images=image, text=arguments.text, **references, return_tensors="pt", return_original_sizes=True
     ).to(model.device)
     sizes = inputs.pop("original_sizes")
-    with torch.inference_mode():
+    with torch.inference_mode(), precision(model):
         outputs = model(**inputs)
     return processor.post_process_referring_segmentation(outputs, target_sizes=sizes, threshold=arguments.threshold)
 

@@ -108,7 +108,9 @@ def run(arguments: argparse.Namespace) -> int:
     prompts = read_prompts(arguments, info)
     folder = output_folder(arguments.output, arguments.clip.resolve().stem)
     with filling(folder, [VIDEO, MASKS], overwrite=arguments.overwrite) as staged:
-        model, processor = load_model_and_processor(arguments.model, arguments.device)
+        model, processor = load_model_and_processor(
+            arguments.model, arguments.device, arguments.dtype, arguments.compile
+        )
         session = start_session(arguments, prompts, model, processor)
         tallies = {number: Tally(prompts.sentences.get(number)) for number in prompts.objects()}
         started = time.perf_counter()
