@@ -257,7 +257,7 @@ def test_clips_without_frames_or_of_another_kind_are_refused(tmp_path: Path) -> 
         list(read_frames(tmp_path / "clip.gif"))
     whole = write_video(tmp_path / "whole.mp4", moving_square(6)).read_bytes()
     (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ValueError, match=r"damaged.*cut\.mp4"):
+    with pytest.raises(ValueError, match=r"cut off, at least \d+ bytes.*cut\.mp4"):
         list(read_frames(tmp_path / "cut.mp4"))
 
 
