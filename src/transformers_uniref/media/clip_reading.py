@@ -196,7 +196,7 @@ def read_clip(info: ClipInfo, *, start: int = 0, end: int | None = None, stride:
         raise ValueError(f"`start` must be one of the clip's {index + 1} frames, counted from 0, got {start}")
 
 
-# --------------------------------------------------------------------------------------------------- pictures, animations
+# ------------------------------------------------------------------------------------------------ pictures, animations
 def _pictures_info(files: Sequence[Path], folder: Path | None = None) -> ClipInfo:
     if not files:
         raise ValueError(f"`video` must be {ACCEPTED}; got no picture at all")
