@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import struct
 from contextlib import AbstractContextManager, ExitStack
+from io import BytesIO
 from pathlib import Path
 from types import TracebackType
 from typing import IO
 
 import numpy as np
-from PIL import GifImagePlugin, Image
+from PIL import Image
 
 from .atomic import replacing
 
@@ -79,14 +81,10 @@ class GifWriter(AbstractContextManager["GifWriter"]):
 
     def _append(self, frame: np.ndarray, hundredths: int) -> None:
         assert self._file is not None
-        picture = Image.fromarray(frame).quantize(256)
         if not self._begun:
-            header, _ = GifImagePlugin.getheader(picture.copy(), info={"loop": 0, "optimize": False})
-            self._file.writelines(header)
+            self._file.write(_head(frame.shape[1], frame.shape[0]))
             self._begun = True
-        # Longer than GIF can say is as long as it can say.
-        milliseconds = 10 * min(max(hundredths, _SHORTEST), 65535)
-        self._file.writelines(GifImagePlugin.getdata(picture, duration=milliseconds, include_color_table=True))
+        self._file.write(_frame_blocks(frame, min(max(hundredths, _SHORTEST), 65535)))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -99,3 +97,21 @@ class GifWriter(AbstractContextManager["GifWriter"]):
                 raise ValueError(f"an animation needs at least one frame, got none: {self.path}")
             self._append(self._waiting[1], round(100 / self.rate))
             self._file.write(b";")
+
+
+# The blocks are those of the GIF89a specification (CompuServe, 1990).
+def _head(width: int, height: int) -> bytes:
+    """Signature, a screen without a colour table of its own, and the extension that repeats the frames for ever."""
+    return b"GIF89a" + struct.pack("<HHBBB", width, height, 0x70, 0, 0) + b"!\xff\x0bNETSCAPE2.0\x03\x01\0\0\0"
+
+
+def _frame_blocks(frame: np.ndarray, hundredths: int) -> bytes:
+    """A frame with its time and its colours: a GIF of this frame alone, whose colour table becomes the frame's own."""
+    buffer = BytesIO()
+    Image.fromarray(frame).quantize(256).save(buffer, "GIF", interlace=0)
+    alone = buffer.getvalue()
+    power = alone[10] & 7
+    image = 13 + 3 * 2 ** (power + 1)
+    descriptor = alone[image : image + 9] + bytes([0x80 | power])
+    control = b"!\xf9\x04" + struct.pack("<BHBB", 0x04, hundredths, 0, 0)
+    return control + descriptor + alone[13:image] + alone[image + 10 : -1]
