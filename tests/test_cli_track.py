@@ -144,7 +144,7 @@ def test_a_folder_of_masks_adds_objects_in_their_frames(
     assert main(["track", "clip", "--mask", "masks", "--model", model, "--json"]) == 0
     shown = capsys.readouterr()
     assert [item["id"] for item in json.loads(shown.out)["objects"]] == [1, 3, 5]
-    assert "uniref: warning: `mask` of size (80, 119) was resized" in shown.err
+    assert "uniref: warning: `masks` of size (80, 119) was resized" in shown.err
     labels = [set(np.unique(load_label_map(files / "out" / "clip" / "masks" / f"0000{i}.png"))) for i in range(4)]
     assert not {3, 5} & (labels[0] | labels[1]) and {3, 5} <= labels[2]
 

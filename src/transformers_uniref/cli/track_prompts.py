@@ -284,6 +284,6 @@ def _sentences(given: Sequence[str], masked: Sequence[int]) -> dict[int, str]:
 
 
 def described(numbers: Sequence[int], sentences: dict[int, str]) -> Iterator[tuple[int, str]]:
-    """The name of each object, for legends: its sentence, or "object 3"."""
+    """The name of each object, for legends: "2: the dog", or "object 3"."""
     for number in numbers:
-        yield number, sentences.get(number) or f"object {number}"
+        yield number, f"{number}: {sentences[number]}" if number in sentences else f"object {number}"

@@ -9,10 +9,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from .atomic import replacing
 from .clip_reading import DEFAULT_FRAMES_PER_SECOND
 from .clip_writing import clip_writer
 from .legends import legend_strip, tag_objects
 from .overlays import contact_sheet, overlay_labels
+
+_LONGER_SIDE = 320
 
 
 def render_overlay_clip(
@@ -63,13 +66,14 @@ class ClipSheet:
 
     Args:
         num_frames: the most frames that the sheet shows, 1 or more.
-        cell: (width, height) of a picture in the sheet, in pixels.
+        cell: (width, height) of a picture in the sheet, in pixels; default: the shape of the first frame, with a longer
+            side of 320.
 
     Raises:
         ValueError: `num_frames` below 1.
     """
 
-    def __init__(self, num_frames: int = 12, cell: tuple[int, int] = (320, 240)) -> None:
+    def __init__(self, num_frames: int = 12, cell: tuple[int, int] | None = None) -> None:
         if num_frames < 1:
             raise ValueError(f"`num_frames` must be 1 or more, got {num_frames}.")
         self.num_frames = num_frames
@@ -82,6 +86,9 @@ class ClipSheet:
     def add(self, image: np.ndarray, caption: str = "") -> None:
         """Takes the next frame, uint8 (H, W, 3), with the text below it."""
         self._last = (image, caption)
+        if self.cell is None:
+            scale = _LONGER_SIDE / max(image.shape[:2])
+            self.cell = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
         if self.count % self._step == 0:
             self._kept[self.count] = (self._thumbnail(image), caption)
             if len(self._kept) > 4 * self.num_frames:
@@ -102,7 +109,7 @@ class ClipSheet:
         Raises:
             ValueError: no frame was added.
         """
-        if self._last is None:
+        if self._last is None or self.cell is None:
             raise ValueError("`frames` must hold at least one frame, got none.")
         shown = {**self._kept, self.count - 1: self._last}
         places = np.array(sorted(shown))
@@ -118,13 +125,12 @@ class ClipSheet:
 
     def save(self, path: str | os.PathLike[str], legend: Mapping[int, str] | None = None) -> None:
         """Writes the sheet as a picture of the format that the suffix names; see `render`."""
-        from .atomic import replacing
-
         with replacing(path) as partial:
             Image.fromarray(self.render(legend)).save(Path(partial))
 
     def _thumbnail(self, image: np.ndarray) -> np.ndarray:
         picture = Image.fromarray(np.asarray(image))
+        assert self.cell is not None
         picture.thumbnail(self.cell, Image.Resampling.LANCZOS)
         return np.asarray(picture)
 
@@ -134,7 +140,7 @@ def clip_contact_sheet(
     labels: Iterable[np.ndarray],
     *,
     num_frames: int = 12,
-    cell: tuple[int, int] = (320, 240),
+    cell: tuple[int, int] | None = None,
     legend: Mapping[int, str] | None = None,
 ) -> np.ndarray:
     """Draws evenly spaced frames of a clip with their objects tinted, their numbers below, and a legend.
@@ -143,7 +149,7 @@ def clip_contact_sheet(
         frames: uint8 RGB (H, W, 3); read once, one at a time.
         labels: for each frame an integer (H, W), 0 = background, values above it are object ids.
         num_frames: the most frames that are shown.
-        cell: (width, height) of a picture in pixels.
+        cell: (width, height) of a picture in pixels; default: see `ClipSheet`.
         legend: text by object id.
 
     Returns:

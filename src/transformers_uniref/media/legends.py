@@ -26,7 +26,7 @@ def legend_strip(width: int, entries: Mapping[int, str]) -> np.ndarray:
     """
     font = default_font(14)
     room = max(1, width - 3 * _GAP - _SWATCH)
-    texts = {number: shortened(f"{number}  {text}".strip(), font, room) for number, text in entries.items()}
+    texts = {number: shortened(text, font, room) for number, text in entries.items()}
     places: dict[int, tuple[int, int]] = {}
     left, row = _GAP, 0
     for number, text in texts.items():
