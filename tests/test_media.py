@@ -287,6 +287,17 @@ def test_sound_without_pictures_is_refused(tmp_path: Path) -> None:
         probe_clip(tmp_path / "sound.mp4")
 
 
+def test_a_video_without_a_single_frame_is_refused(tmp_path: Path) -> None:
+    av = pytest.importorskip("av")
+    for suffix in (".mkv", ".mp4"):
+        with av.open(str(tmp_path / f"empty{suffix}"), mode="w") as container:
+            stream = container.add_stream("mpeg4", rate=10)
+            stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"
+            container.start_encoding()
+        with pytest.raises(ValueError, match=rf"`video` (has no frames|.* damaged).*empty{suffix}"):
+            list(read_frames(tmp_path / f"empty{suffix}"))
+
+
 def test_a_damaged_or_differing_frame_is_named(tmp_path: Path) -> None:
     folder = write_frames(tmp_path / "frames", moving_square(3))
     Image.fromarray(grey(48, 60)).save(folder / "00001.png")
