@@ -294,7 +294,7 @@ def test_a_video_without_a_single_frame_is_refused(tmp_path: Path) -> None:
             stream = container.add_stream("mpeg4", rate=10)
             stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"
             container.start_encoding()
-        with pytest.raises(ValueError, match=rf"`video` (has no frames|.* damaged).*empty{suffix}"):
+        with pytest.raises(ValueError, match=rf"`video` (has no|.* damaged).*empty{suffix}"):
             list(read_frames(tmp_path / f"empty{suffix}"))
 
 
