@@ -26,20 +26,19 @@ if TYPE_CHECKING:
 
 HELP = "follow objects, given by a mask or by a sentence, through a video"
 
-EXAMPLES = """examples:
-  uniref track clip.mp4 --text "a person riding a bike" --text "the bike"
-  uniref track frames/ --mask first.png --formats palette,mp4,sheet
-  uniref track 'frames/*.jpg' --mask dog.png --mask cat.png --mask-at 00040=ball.png
-  ffmpeg -i rtsp://camera -t 60 -f matroska - | uniref track - --text "the red car" --json
-"""
+EXAMPLES = (
+    'uniref track clip.mp4 --text "a person riding a bike" --text "the bike"',
+    "uniref track frames/ --mask first.png --formats palette,mp4,sheet --output out/followed",
+    "uniref track 'frames/*.jpg' --mask dog.png --mask cat.png --mask-at 00040=ball.png",
+    'uniref track clip.mp4 --mask first.png --text "1=the dog" --text "3=a ball" --start 100 --stride 2 --json',
+    'cat clip.mp4 | uniref track - --text "the red car" --formats rle,webm',
+)
 
 Load = Callable[[], tuple[Any, Any]]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the verb's options."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = EXAMPLES
     parser.add_argument(
         "clip",
         nargs="+",

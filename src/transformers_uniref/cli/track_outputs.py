@@ -15,7 +15,7 @@ FORMATS = {
     "palette": "masks",
     "binary": "binary",
     "rle": "rle.json",
-    "overlays": "overlays",
+    "overlay": "overlays",
     "mp4": "overlay.mp4",
     "webm": "overlay.webm",
     "gif": "overlay.gif",
@@ -177,7 +177,7 @@ class Outputs:
         self.legend = legend
         self.tags = tags
         self.sheet_frames = sheet_frames
-        self._draws = bool({"overlays", "mp4", "webm", "gif", "sheet"} & set(formats))
+        self._draws = bool({"overlay", "mp4", "webm", "gif", "sheet"} & set(formats))
         self._outputs: list[Output] = []
         self._sheet: Any = None
         self._stack = ExitStack()
@@ -197,7 +197,7 @@ class Outputs:
             return PaletteMasks(path)
         if name == "binary":
             return BinaryMasks(path)
-        if name == "overlays":
+        if name == "overlay":
             return OverlayPictures(path)
         if name == "rle":
             return RleFile(stack.enter_context(ClipRleWriter(path, self.clip, self.texts)))
