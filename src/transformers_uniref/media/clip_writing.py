@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -115,7 +115,8 @@ class VideoWriter(AbstractContextManager["VideoWriter"]):
         seconds = self.num_frames / self.rate if time is None else time
         self._latest = max(round(seconds / self._tick), self._latest + 1)
         encoded.pts, encoded.time_base = self._latest, self._tick
-        encoded.duration = round(1 / self.rate / self._tick)
+        with suppress(AttributeError):  # frames of older PyAV have no duration of their own; the last one's is lost
+            encoded.duration = round(1 / self.rate / self._tick)
         for packet in self._stream.encode(encoded):
             self._container.mux(packet)
         self.num_frames += 1
