@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 import subprocess
 import sys
@@ -12,10 +13,24 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from transformers_uniref.data.mask_codes import decode_rle
 from transformers_uniref.media.atomic import filling, replacing
+from transformers_uniref.media.clip_rendering import ClipSheet, clip_contact_sheet, render_overlay_clip
+from transformers_uniref.media.clip_rle import ClipRleWriter
+from transformers_uniref.media.cut_off import missing_bytes
+from transformers_uniref.media.legends import legend_strip, tag_objects
 from transformers_uniref.media.overlays import contact_sheet, object_colour, overlay_labels, overlay_masks
 from transformers_uniref.media.palette import davis_palette, label_image, load_label_map, save_label_map
-from transformers_uniref.media.video_io import VideoWriter, frame_files, probe_clip, read_frames, save_animation
+from transformers_uniref.media.video_io import (
+    GifWriter,
+    VideoWriter,
+    clip_writer,
+    frame_files,
+    probe_clip,
+    read_clip,
+    read_frames,
+    save_animation,
+)
 
 
 def grey(height: int, width: int, value: int = 90) -> np.ndarray:
@@ -257,7 +272,7 @@ def test_clips_without_frames_or_of_another_kind_are_refused(tmp_path: Path) -> 
         list(read_frames(tmp_path / "clip.gif"))
     whole = write_video(tmp_path / "whole.mp4", moving_square(6)).read_bytes()
     (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ValueError, match=r"damaged.*cut\.mp4"):
+    with pytest.raises(ValueError, match=r"cut off, at least \d+ bytes.*cut\.mp4"):
         list(read_frames(tmp_path / "cut.mp4"))
 
 
@@ -270,6 +285,17 @@ def test_sound_without_pictures_is_refused(tmp_path: Path) -> None:
         container.mux([*stream.encode(sound), *stream.encode()])
     with pytest.raises(ValueError, match=r"no picture stream.*sound\.mp4"):
         probe_clip(tmp_path / "sound.mp4")
+
+
+def test_a_video_without_a_single_frame_is_refused(tmp_path: Path) -> None:
+    av = pytest.importorskip("av")
+    for suffix in (".mkv", ".mp4"):
+        with av.open(str(tmp_path / f"empty{suffix}"), mode="w") as container:
+            stream = container.add_stream("mpeg4", rate=10)
+            stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"
+            container.start_encoding()
+        with pytest.raises(ValueError, match=rf"`video` (has no|.* damaged).*empty{suffix}"):
+            list(read_frames(tmp_path / f"empty{suffix}"))
 
 
 def test_a_damaged_or_differing_frame_is_named(tmp_path: Path) -> None:
@@ -298,6 +324,77 @@ def test_video_without_pyav_says_which_extra_brings_it(tmp_path: Path) -> None:
     assert 'needs the package av: pip install "transformers-uniref[video]"' in done.stdout
 
 
+def test_a_part_of_a_clip_keeps_its_numbers_and_times(tmp_path: Path) -> None:
+    info = probe_clip(write_frames(tmp_path / "frames", moving_square(9)))
+    part = list(read_clip(info, start=1, end=8, stride=3))
+    assert [frame.index for frame in part] == [1, 4, 7]
+    assert [frame.time for frame in part] == pytest.approx([1 / 24, 4 / 24, 7 / 24])
+    with pytest.raises(ValueError, match="9 frames, counted from 0, got 9"):
+        list(read_clip(info, start=9))
+    with pytest.raises(ValueError, match="`stride` 1 or more"):
+        list(read_clip(info, stride=0))
+
+
+def test_listed_pictures_are_a_clip_in_their_order(tmp_path: Path) -> None:
+    write_frames(tmp_path / "frames", moving_square(3))
+    info = probe_clip([tmp_path / "frames" / "00002.png", tmp_path / "frames" / "00000.png"])
+    assert (info.kind, info.num_frames, info.names) == ("frames", 2, ("00002", "00000"))
+    with pytest.raises(FileNotFoundError, match="gone"):
+        probe_clip([tmp_path / "gone.png"])
+    with pytest.raises(ValueError, match="no picture at all"):
+        probe_clip([])
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".webm", ".gif"])
+def test_frames_keep_the_times_that_they_were_written_with(tmp_path: Path, suffix: str) -> None:
+    pytest.importorskip("av")
+    times = [0.0, 0.1, 0.35, 0.4, 1.0]
+    with clip_writer(tmp_path / f"clip{suffix}", 10) as writer:
+        for frame, time in zip(moving_square(5, height=47, width=65), times, strict=True):
+            writer.write(frame, time)
+    back = list(read_clip(probe_clip(tmp_path / f"clip{suffix}")))
+    assert [frame.time for frame in back] == pytest.approx(times, abs=2e-3)
+    for frame, written in zip(back, moving_square(5, height=47, width=65), strict=True):
+        assert np.abs(frame.image[:47, :65].astype(int) - written).mean() < 8
+
+
+def test_a_gif_plays_at_its_speed_and_holds_one_frame(tmp_path: Path) -> None:
+    with GifWriter(tmp_path / "fast.gif", 100) as writer:
+        for frame in moving_square(8):
+            writer.write(frame)
+    back = list(read_clip(probe_clip(tmp_path / "fast.gif")))
+    assert [round(frame.time, 6) for frame in back] == [0, 0.02, 0.04, 0.06]
+    with Image.open(tmp_path / "fast.gif") as image:
+        assert image.info["loop"] == 0 and image.n_frames == 4
+
+    def peak(count: int) -> int:
+        tracemalloc.start()
+        with GifWriter(tmp_path / "long.gif", 10) as writer:
+            for index in range(count):
+                writer.write(grey(64, 64, index))
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    peak(2)
+    assert peak(40) < peak(10) + 4 * grey(64, 64).nbytes
+
+
+def test_files_that_end_before_their_end_are_known_at_once(tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    for suffix in (".mp4", ".mkv", ".webm"):
+        whole = write_video(tmp_path / f"whole{suffix}", moving_square(6))
+        assert missing_bytes(whole) == 0
+        cut = tmp_path / f"cut{suffix}"
+        cut.write_bytes(whole.read_bytes()[:-20])
+        assert missing_bytes(cut) == 20
+        with pytest.raises(ValueError, match=f"cut off, at least 20 bytes are missing.*cut{suffix}"):
+            probe_clip(cut)
+    for content in (b"", b"\x1a\x45\xdf\xa3", b"\0\0\0\x08ftyp", b"no video at all"):
+        (tmp_path / "odd").write_bytes(content)
+        assert missing_bytes(tmp_path / "odd") == 0
+
+
 # ------------------------------------------------------------------------------------------------------------- writing
 def test_a_failed_video_leaves_nothing_behind(tmp_path: Path) -> None:
     pytest.importorskip("av")
@@ -323,6 +420,111 @@ def test_writers_refuse_what_they_cannot_write(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+# ----------------------------------------------------------------------------------------------------------- rendering
+def square_labels(count: int, number: int = 3) -> list[np.ndarray]:
+    labels = []
+    for index in range(count):
+        label = np.zeros((48, 64), dtype=np.uint8)
+        label[10:26, 4 * index : 4 * index + 16] = number
+        labels.append(label)
+    return labels
+
+
+def test_an_overlay_clip_shows_objects_where_they_are(tmp_path: Path) -> None:
+    count = render_overlay_clip(
+        tmp_path / "overlay.gif", iter(moving_square(4)), iter(square_labels(4)), 10, tags={3: "it"}
+    )
+    back = list(read_clip(probe_clip(tmp_path / "overlay.gif")))
+    assert count == len(back) == 4 and back[-1].time == pytest.approx(0.3)
+    for index, frame in enumerate(back):
+        near_border = frame.image[25, 4 * index + 8].astype(int)
+        assert np.abs(near_border - object_colour(3)).max() < 12
+        assert np.abs(frame.image[40, 40].astype(int) - 90).max() < 12
+    with pytest.raises(ValueError):
+        render_overlay_clip(tmp_path / "short.gif", moving_square(3), square_labels(2))
+    assert not (tmp_path / "short.gif").exists()
+
+
+@pytest.mark.parametrize("count", [1, 5, 12, 13, 49, 200])
+def test_a_sheet_shows_evenly_spaced_frames_from_first_to_last(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+
+    def remember(images: list[np.ndarray], captions: list[str], **options: object) -> np.ndarray:
+        shown.extend(captions)
+        return contact_sheet(images, captions, cell=(16, 16))
+
+    monkeypatch.setattr("transformers_uniref.media.clip_rendering.contact_sheet", remember)
+    sheet = ClipSheet(12, (16, 16))
+    for index in range(count):
+        sheet.add(grey(8, 8), str(index))
+        assert len(sheet._kept) <= 4 * 12
+    sheet.render()
+    numbers = [int(caption) for caption in shown]
+    assert len(numbers) == min(count, 12) and (numbers[0], numbers[-1]) == (0, count - 1)
+    ideal = np.linspace(0, count - 1, len(numbers))
+    assert np.abs(np.array(numbers) - ideal).max() <= max(0.5, count / 48 + 0.5)
+
+
+def test_a_contact_sheet_ends_with_the_legend() -> None:
+    bare = clip_contact_sheet(moving_square(5), square_labels(5), num_frames=4, cell=(64, 48))
+    named = clip_contact_sheet(
+        moving_square(5), square_labels(5), num_frames=4, cell=(64, 48), legend={3: "the red square"}
+    )
+    assert np.array_equal(named[: bare.shape[0]], bare) and named.shape[0] > bare.shape[0]
+    assert (named[bare.shape[0] :] == object_colour(3)).all(-1).any()
+    with pytest.raises(ValueError, match="at least one frame"):
+        clip_contact_sheet([], [])
+
+
+def test_a_legend_breaks_lines_and_cuts_what_is_too_wide() -> None:
+    entries = {1: "one", 2: "a sentence that is far too long for a narrow strip", 7: "seven"}
+    narrow, wide = legend_strip(120, entries), legend_strip(900, entries)
+    assert narrow.shape[1] == 120 and narrow.shape[0] > wide.shape[0] > 0
+    for number in entries:
+        assert (narrow == object_colour(number)).all(-1).any()
+    assert legend_strip(50, {}).shape == (0, 50, 3)
+
+
+def test_a_tag_lies_at_its_object_and_inside_the_picture() -> None:
+    labels = np.zeros((60, 200), dtype=np.uint8)
+    labels[0:20, 190:200] = 2
+    tagged = tag_objects(grey(60, 200), labels, {2: "a rather long name", 9: "not there"})
+    changed = np.argwhere((tagged != 90).any(-1))
+    assert len(changed) and changed[:, 0].max() < 30 and changed[:, 1].max() == 199
+    with pytest.raises(ValueError, match="`labels`"):
+        tag_objects(grey(4, 4), labels, {})
+
+
+def test_run_lengths_of_a_clip_give_its_masks_back(tmp_path: Path) -> None:
+    late = np.zeros((48, 64), dtype=bool)
+    late[3:9, 5:6] = True
+    with ClipRleWriter(tmp_path / "rle.json", "a clip", {1: "the square", 4: None}) as writer:
+        for index, labels in enumerate(square_labels(3, 1)):
+            masks = {1: labels == 1} if index < 2 else {1: labels == 9, 4: late}
+            writer.write(f"{index:05d}", masks, dict.fromkeys(masks, 0.5))
+        assert [entry.name for entry in tmp_path.iterdir()] == []
+    made = json.loads((tmp_path / "rle.json").read_text())
+    (video,) = made["videos"]
+    assert (video["height"], video["width"], video["length"]) == (48, 64, 3)
+    assert video["file_names"] == ["00000", "00001", "00002"]
+    first, second = made["annotations"]
+    assert {item["id"]: item["name"] for item in made["categories"]} == {1: "the square", 4: "object 4"}
+    for index in range(2):
+        assert np.array_equal(decode_rle(first["segmentations"][index]), square_labels(3)[index] > 0)
+    assert first["segmentations"][2] is None and first["scores"] == [0.5, 0.5, 0.5]
+    assert second["segmentations"][:2] == [None, None] and second["scores"] == [None, None, 0.5]
+    assert np.array_equal(decode_rle(second["segmentations"][2]), late)
+    assert second["bboxes"][2] == [5, 3, 1, 6] and second["areas"] == [None, None, 6]
+
+
+def test_run_lengths_that_fail_leave_nothing_behind(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="size of the first"), ClipRleWriter(tmp_path / "rle.json", "", {}) as writer:
+        writer.write("0", {1: np.ones((4, 4), dtype=bool)}, {1: 1.0})
+        writer.write("1", {1: np.ones((4, 5), dtype=bool)}, {1: 1.0})
+    assert not list(tmp_path.iterdir())
+
+
+# ------------------------------------------------------------------------------------------------------- whole or not
 def test_replacing_keeps_the_old_file_when_the_block_fails(tmp_path: Path) -> None:
     target = tmp_path / "deep" / "file.txt"
     with replacing(target) as partial:
@@ -348,6 +550,23 @@ def test_filling_a_folder_is_all_or_nothing(tmp_path: Path) -> None:
     assert (target / "a.txt").read_text() == "two"
     assert [file.name for file in (target / "masks").iterdir()] == ["two"]
     assert (target / "own.txt").exists() and [entry.name for entry in tmp_path.iterdir()] == ["results"]
+
+
+def test_a_folder_that_cannot_be_replaced_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "results" / "masks").mkdir(parents=True)
+    (tmp_path / "results" / "masks" / "old").touch()
+    rename = Path.rename
+
+    def interrupted(self: Path, target: Path) -> Path:
+        if self.name == "masks" and Path(target).parent.name == "results":
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt), filling(tmp_path / "results", ["masks"], overwrite=True) as staged:
+        (staged / "masks").mkdir()
+    assert [file.name for file in (tmp_path / "results" / "masks").iterdir()] == ["old"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["results"]
 
 
 def test_filling_a_folder_refuses_to_overwrite_unasked(tmp_path: Path) -> None:

@@ -8,6 +8,12 @@ from types import FrameType, TracebackType
 
 from ..optional import MissingExtraError
 
+FAILED = 1
+"""Exit code: something went wrong, and it was not the command line; or a part was left out."""
+
+USERS_MISTAKE = 2
+INTERRUPTED = 130
+
 PACKAGE = __package__.split(".")[0]
 
 _OF_THE_MACHINE = {

@@ -89,7 +89,7 @@ def run_scoring(arguments: argparse.Namespace) -> int:
 def run_check(arguments: argparse.Namespace) -> int:
     """Prints what was found to standard output, with `--json` as JSON. The exit code is 1 if there is a problem."""
     from ..evaluation.submission_check import check_submission
-    from .main import FAILED
+    from .errors import FAILED
 
     report = check_submission(arguments.check, arguments.server, arguments.reference, progress=True)
     print(json.dumps(report.to_dict()) if arguments.json else report.text())

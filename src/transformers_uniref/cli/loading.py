@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +99,7 @@ def load_model_and_processor(
     Args:
         model: folder, Hub id or name of a bundled model; None for the default.
         device: see `choose_device`.
-        dtype: one of `DTYPES`: the type of the weights, in which pictures are computed under `precision` and clips in
+        dtype: one of `DTYPES`: the type of the weights, in which pictures are computed under autocast and clips in
             a session; "auto" is the type that they are saved in.
         compiled: let `torch.compile` translate each part of the model when it is first used.
 
@@ -160,13 +159,6 @@ def check_compiler(device: Any) -> None:
     except Exception as error:  # what a compiler raises is not documented
         reason = describe(error)
         raise UserError(f"--compile cannot be used on {device}, torch.compile failed: {reason[:200]}") from error
-
-
-def precision(model: Any) -> AbstractContextManager[Any]:
-    """What a model with half-precision weights computes pictures in; nothing for one with float32 weights."""
-    import torch
-
-    return torch.autocast(model.device.type, model.dtype, enabled=model.dtype != torch.float32)
 
 
 def processor_location(location: str, base: str | None) -> str:

@@ -14,7 +14,7 @@ from typing import TextIO
 
 from .. import __version__
 from .ending import interrupted_by_sigterm, stdout_is_lost
-from .errors import describe, is_failure, is_users_mistake
+from .errors import FAILED, INTERRUPTED, USERS_MISTAKE, describe, is_failure, is_users_mistake
 from .help_text import complete_help
 
 VERBS = (
@@ -33,10 +33,6 @@ VERBS = (
 """In the order of `uniref --help`. Each is a module beside this one with a line `HELP`, command lines `EXAMPLES`, a
 function `add_arguments(parser)` and a function `run(arguments)` that returns the exit code and imports what it
 needs."""
-
-FAILED = 1
-USERS_MISTAKE = 2
-INTERRUPTED = 130
 
 
 def available_verbs() -> list[str]:

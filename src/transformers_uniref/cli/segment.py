@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .errors import FAILED
 from .loading import add_model_arguments, add_output_arguments
 from .option_types import at_least_one, some_of
 from .picture_inputs import PictureInput, find_pictures, names_one_file
@@ -27,9 +28,6 @@ EXAMPLES = (
     'uniref segment photos/ "more/*.png" --text "a red car" --formats all --output out/cars --batch-size 4',
     'cat photo.jpg | uniref segment - --text "a zebra" --json',
 )
-
-FAILED = 1
-"""Exit code: pictures were left out."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,251 +1,304 @@
-"""`uniref track`: follow objects, given by masks or by sentences, through a clip of any length."""
+"""`uniref track`: follow objects, given by masks or by sentences, through clips of any length."""
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .errors import FAILED, UserError, describe, is_users_mistake
 from .loading import add_model_arguments, add_output_arguments
+from .track_clips import GivenClip, find_clips, folders_for
+from .track_outputs import DEFAULT_FORMATS, FORMATS, WITH_PYAV, FrameResult, Outputs, formats_of
+from .track_prompts import Prompts, Span, add_masks, described, masks_for, read_prompts
+from .track_summary import Tally
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from ..media.video_io import ClipInfo
+    from ..media.video_io import ClipFrame, ClipInfo
 
 HELP = "follow objects, given by a mask or by a sentence, through a video"
+
 EXAMPLES = (
-    'uniref track clip.mp4 --text "a person riding a bike"',
-    "uniref track frames/ --mask first.png --output out/followed",
+    'uniref track clip.mp4 --text "a person riding a bike" --text "the bike"',
+    "uniref track frames/ --mask first.png --formats palette,mp4,sheet --output out/followed",
+    "uniref track 'frames/*.jpg' --mask dog.png --mask cat.png --mask-at 00040=ball.png",
+    'uniref track clip.mp4 --mask first.png --text "1=the dog" --text "3=a ball" --start 100 --stride 2 --json',
+    'cat clip.mp4 | uniref track - --text "the red car" --formats rle,webm',
 )
 
-VIDEO, MASKS = "overlay.mp4", "masks"
+Load = Callable[[], tuple[Any, Any]]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the verb's options."""
     parser.add_argument(
-        "clip", type=Path, metavar="CLIP_OR_FRAMES_DIR", help="a video file, an animated picture or a folder of frames"
+        "clip",
+        nargs="+",
+        metavar="CLIP",
+        help="a video file, an animated picture, a folder of frames, a pattern for frames or clips in quotes, a "
+        "file:// URL, or - for a video on standard input; of several clips each has its own folder of results",
     )
+    add_prompt_arguments(parser)
+    add_frame_arguments(parser)
+    add_model_arguments(parser)
+    add_output_arguments(parser)
     parser.add_argument(
+        "--formats",
+        type=formats_of,
+        default=DEFAULT_FORMATS,
+        metavar="LIST",
+        help=f"what to write, some of {', '.join(FORMATS)}, with commas, or all (default: {','.join(DEFAULT_FORMATS)})",
+    )
+    parser.add_argument("--tags", action="store_true", help="write the objects' names into the overlays")
+    parser.add_argument(
+        "--sheet-frames",
+        type=int,
+        default=12,
+        metavar="N",
+        help="how many evenly spaced frames the contact sheet shows (default: 12)",
+    )
+
+
+def add_prompt_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the options that say what to follow."""
+    group = parser.add_argument_group("what to follow")
+    group.add_argument(
         "--mask",
+        action="append",
+        default=[],
         type=Path,
         metavar="FILE_OR_DIR",
-        help="the objects in the first frame: a PNG of its size, each value above 0 an object; or a folder of such "
-        "files, each named after its frame (00005.png), where objects may be added or corrected later",
+        help="objects in the first frame: a PNG of its size, each value above 0 an object; repeated, several such "
+        "files, or black and white ones with an object each; or a folder of PNG files named after their frames "
+        "(00005.png); for several clips a folder with a folder or PNG for each",
     )
-    parser.add_argument(
+    group.add_argument(
+        "--mask-at",
+        action="append",
+        default=[],
+        metavar="FRAME=FILE",
+        help="objects that begin, or are corrected, in a later frame, by its number from 0 or its name; repeatable",
+    )
+    group.add_argument(
         "--text",
         action="append",
+        default=[],
         metavar="SENTENCE",
-        help="an object to look for; repeated, each sentence is an object of its own; with --mask, one sentence for "
-        "each of the mask's objects, in the order of their numbers",
+        help="an object to look for; repeated, each sentence is an object of its own; with masks, one sentence for "
+        "each of their objects in the order of their numbers, or NUMBER=SENTENCE",
     )
-    parser.add_argument(
+    group.add_argument(
         "--threshold",
         type=float,
         metavar="SCORE",
         help="an object that scores this or less in a frame, 0 to 1, counts as absent there (default: 0.4 for objects "
         "given by a mask, 0.3 with a sentence)",
     )
-    parser.add_argument("--bf16", action="store_true", help="compute in bfloat16: faster, nearly the same masks")
-    add_model_arguments(parser)
-    add_output_arguments(parser)
 
 
-@dataclass
-class Prompts:
-    """What the user said about the objects.
-
-    Attributes:
-        masks: label map (H, W) by frame index.
-        sentences: sentence by object id; looked for from the first frame on.
-    """
-
-    masks: dict[int, np.ndarray]
-    sentences: dict[int, str]
-
-    def objects(self) -> list[int]:
-        """Their ids, ascending."""
-        return sorted({*self.sentences, *(number for labels in self.masks.values() for number in _ids(labels))})
-
-
-@dataclass
-class Tally:
-    """What happened to one object."""
-
-    text: str | None
-    frames: int = 0
-    frames_visible: int = 0
-    score_sum: float = 0.0
-
-    def add(self, visible: bool, score: float) -> None:
-        """Counts one frame in which the object was looked for."""
-        self.frames += 1
-        self.frames_visible += visible
-        self.score_sum += score
-
-    def summary(self, number: int) -> dict[str, Any]:
-        """As it is printed with `--json`."""
-        mean = round(self.score_sum / self.frames, 6) if self.frames else None
-        return {"id": number, "text": self.text, "frames_visible": self.frames_visible, "mean_score": mean}
+def add_frame_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the options that say which frames are followed, and how many objects at once."""
+    group = parser.add_argument_group("frames")
+    group.add_argument("--start", type=int, default=0, metavar="FRAME", help="first frame, from 0 (default: 0)")
+    group.add_argument("--end", type=int, metavar="FRAME", help="frame before which to stop (default: the clip's end)")
+    group.add_argument("--stride", type=int, default=1, metavar="N", help="follow every Nth frame only (default: 1)")
+    group.add_argument(
+        "--batch-size",
+        type=int,
+        metavar="N",
+        help="most objects that go through the network together (default: all); frames go one by one, since each "
+        "needs the result of the one before; a smaller number saves memory where objects are many",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Writes a palette mask for each frame and the overlaid video; with `--json` a summary goes to standard output."""
-    from ..media.atomic import filling
-    from ..media.video_io import probe_clip
+    """Follows objects through each clip; with `--json` a line for each clip goes to standard output."""
     from ..optional import require
-    from .errors import UserError
-    from .loading import load_model_and_processor, output_folder
+    from .loading import load_model_and_processor
 
-    if arguments.mask is None and not arguments.text:
-        raise UserError("say what to follow: --mask or --text")
+    check_arguments(arguments)
+    if set(WITH_PYAV) & set(arguments.formats):
+        require("av", "video", "uniref track, which writes a video (leave out --formats mp4 and webm to do without),")
+    load = functools.cache(
+        lambda: load_model_and_processor(arguments.model, arguments.device, arguments.dtype, arguments.compile)
+    )
+    failed = 0
+    with ExitStack() as resources:
+        clips = find_clips(arguments.clip, resources)
+        if len(clips) > 1 and arguments.mask_at:
+            raise UserError(f"--mask-at is for one clip, got {len(clips)}")
+        for clip, folder in zip(clips, folders_for(clips, arguments.output), strict=True):
+            try:
+                masks = arguments.mask if len(clips) == 1 else masks_for(arguments.mask, clip.name)
+                track_clip(arguments, clip, masks, folder, load)
+            except Exception as error:
+                # Of several clips the others may be good.
+                if len(clips) == 1 or not is_users_mistake(error):
+                    raise
+                failed += 1
+                print(f"uniref: error: {clip.shown}: {describe(error)}", file=sys.stderr)
+    if failed:
+        print(f"uniref: error: {failed} of {len(clips)} clips could not be followed", file=sys.stderr)
+    return FAILED if failed else 0
+
+
+def check_arguments(arguments: argparse.Namespace) -> None:
+    """Refuses what cannot be, before anything is read.
+
+    Raises:
+        UserError: naming the option, what came and what is accepted.
+    """
+    if not (arguments.mask or arguments.mask_at or arguments.text):
+        raise UserError("say what to follow: --mask, --mask-at or --text")
     if arguments.threshold is not None and not 0 <= arguments.threshold <= 1:
         raise UserError(f"--threshold must be between 0 and 1, got {arguments.threshold}")
-    require("av", "video", "uniref track, which writes a video,")
-    info = probe_clip(arguments.clip)
-    prompts = read_prompts(arguments, info)
-    folder = output_folder(arguments.output, arguments.clip.resolve().stem)
-    with filling(folder, [VIDEO, MASKS], overwrite=arguments.overwrite) as staged:
-        model, processor = load_model_and_processor(
-            arguments.model, arguments.device, arguments.dtype, arguments.compile
-        )
+    if arguments.start < 0:
+        raise UserError(f"--start must be 0 or more, got {arguments.start}")
+    if arguments.end is not None and arguments.end <= arguments.start:
+        raise UserError(f"--end must be above --start, {arguments.start}, got {arguments.end}")
+    for option in ("stride", "batch_size", "sheet_frames"):
+        value = getattr(arguments, option)
+        if value is not None and value < 1:
+            raise UserError(f"--{option.replace('_', '-')} must be 1 or more, got {value}")
+
+
+def track_clip(
+    arguments: argparse.Namespace, clip: GivenClip, masks: list[Path], folder: Path | None, load: Load
+) -> None:
+    """Follows the objects through one clip and writes its results, all or none."""
+    from ..media.atomic import filling
+    from ..media.video_io import probe_clip
+    from .loading import output_folder
+
+    info = probe_clip(clip.source)
+    span = Span(arguments.start, arguments.end, arguments.stride)
+    if info.num_frames is not None and info.kind != "video" and span.start >= info.num_frames:
+        raise UserError(f"--start must be one of the clip's {info.num_frames} frames, from 0, got {span.start}")
+    prompts = read_prompts(masks, arguments.mask_at, arguments.text, info, span)
+    target = output_folder(folder, clip.name)
+    with filling(target, [FORMATS[name] for name in arguments.formats], overwrite=arguments.overwrite) as staged:
+        model, processor = load()
         session = start_session(arguments, prompts, model, processor)
         tallies = {number: Tally(prompts.sentences.get(number)) for number in prompts.objects()}
-        started = time.perf_counter()
-        count = follow(info, session, model, processor, tallies, staged)
-        seconds = (time.perf_counter() - started) / count
-    print(f"{count} frames, {seconds:.3f} seconds each", file=sys.stderr)
-    for number, tally in tallies.items():
-        named = f"object {number}" + (f" ({tally.text})" if tally.text else "")
-        print(f"{named}: visible in {tally.frames_visible} frames", file=sys.stderr)
-    print(f"written: {folder / VIDEO}, {folder / MASKS}", file=sys.stderr)
-    if arguments.json:
-        summary = {"clip": str(arguments.clip), "frames": count, "seconds_per_frame": round(seconds, 6)}
-        objects = [tally.summary(number) for number, tally in tallies.items()]
-        outputs = {"video": str(folder / VIDEO), "masks": str(folder / MASKS)}
-        print(json.dumps({**summary, "objects": objects, **outputs}))
-    return 0
-
-
-def read_prompts(arguments: argparse.Namespace, info: ClipInfo) -> Prompts:
-    """Reads the masks and pairs them with the sentences.
-
-    Raises:
-        UserError: a mask for no frame, no object in any mask, or another number of sentences than objects.
-        ValueError: an unreadable mask.
-    """
-    from ..media.palette import load_label_map
-    from .errors import UserError
-
-    sentences = arguments.text or []
-    if arguments.mask is None:
-        return Prompts({}, dict(enumerate(sentences, start=1)))
-    masks = {index: load_label_map(file, "--mask") for index, file in mask_files(arguments.mask, info).items()}
-    prompts = Prompts({index: labels for index, labels in masks.items() if labels.any()}, {})
-    numbers = prompts.objects()
-    if not numbers:
-        raise UserError(f"--mask must mark at least one object with a value above 0, got none: {arguments.mask}")
-    if sentences and len(sentences) != len(numbers):
-        raise UserError(
-            f"--text must be given once for each of the mask's {len(numbers)} objects ({_shown(numbers)}), or not at "
-            f"all, got {len(sentences)} sentences"
+        outputs = Outputs(
+            arguments.formats,
+            staged,
+            clip.shown,
+            info.frames_per_second / span.stride,
+            {number: tally.text for number, tally in tallies.items()},
+            dict(described(prompts.objects(), prompts.sentences)),
+            arguments.tags,
+            arguments.sheet_frames,
         )
-    return Prompts(prompts.masks, dict(zip(numbers, sentences, strict=False)))
-
-
-def mask_files(given: Path, info: ClipInfo) -> dict[int, Path]:
-    """Mask files by frame index: a file is for frame 0, those of a folder are for the frames of their names.
-
-    Raises:
-        UserError: a name that no frame has, or a folder without masks.
-    """
-    from .errors import UserError
-
-    if not given.is_dir():
-        return {0: given}
-    files = sorted(file for file in given.glob("*.png") if not file.name.startswith("."))
-    if not files:
-        raise UserError(f"--mask must be a PNG file or a folder of such files, this folder holds none: {given}")
-    found = {}
-    for file in files:
-        index = frame_index(file.stem, info)
-        if index is None:
-            raise UserError(
-                f"--mask must name its files after the clip's frames, like {info.name(0)}.png, got {file.name}: {given}"
-            )
-        found[index] = file
-    return found
-
-
-def frame_index(name: str, info: ClipInfo) -> int | None:
-    """Which frame is called that; None when there is none."""
-    if info.names:
-        return info.names.index(name) if name in info.names else None
-    index = int(name) if name.isdecimal() else None
-    return None if index is not None and info.num_frames is not None and index >= info.num_frames else index
+        started = time.perf_counter()
+        with outputs:
+            count = follow(info, span, prompts, session, model, processor, tallies, outputs)
+        seconds = (time.perf_counter() - started) / count
+    report(arguments, clip, target, count, seconds, tallies)
 
 
 def start_session(arguments: argparse.Namespace, prompts: Prompts, model: Any, processor: Any) -> Any:
-    """A streaming session with all prompts in it; those for later frames wait there."""
-    import torch
-
+    """A streaming session with the sentences in it."""
     gates = {"vos_score_threshold": arguments.threshold, "rvos_score_threshold": arguments.threshold}
     session = processor.init_video_session(
         inference_device=model.device,
-        dtype=torch.bfloat16 if arguments.bf16 else torch.float32,
+        dtype=model.dtype,
+        object_chunk_size=arguments.batch_size,
         **({} if arguments.threshold is None else gates),
     )
-    for index, labels in prompts.masks.items():
-        processor.add_mask_prompt(session, frame_idx=index, obj_ids=_ids(labels), masks=labels)
     if prompts.sentences:
         processor.add_text_prompt(session, obj_ids=list(prompts.sentences), text=list(prompts.sentences.values()))
     return session
 
 
-def follow(info: ClipInfo, session: Any, model: Any, processor: Any, tallies: dict[int, Tally], folder: Path) -> int:
+def follow(
+    info: ClipInfo,
+    span: Span,
+    prompts: Prompts,
+    session: Any,
+    model: Any,
+    processor: Any,
+    tallies: dict[int, Tally],
+    outputs: Outputs,
+) -> int:
     """Streams the clip through the session, writing each frame's results as they come; returns the number of frames."""
     from tqdm import tqdm
 
-    from ..media.overlays import overlay_labels
-    from ..media.palette import save_label_map
-    from ..media.video_io import VideoWriter, read_frames
+    from ..media.video_io import read_clip
 
-    (folder / MASKS).mkdir()
-    count = 0
-    with VideoWriter(folder / VIDEO, info.frames_per_second) as writer:
-        for frame in tqdm(read_frames(info.path), total=info.num_frames, unit="frame", file=sys.stderr):
-            labels = segment_frame(frame, session, model, processor, tallies)
-            save_label_map(folder / MASKS / f"{info.name(count)}.png", labels)
-            writer.write(overlay_labels(frame, labels))
+    frames = read_clip(info, start=span.start, end=span.end, stride=span.stride)
+    waiting = set(prompts.masks)
+    begin, count = 0.0, 0
+    with tqdm(
+        frames, total=span.count(info.num_frames), unit="frame", file=sys.stderr, disable=not sys.stderr.isatty()
+    ) as shown:
+        for frame in shown:
+            if count == 0:
+                begin = frame.time
+                prompts.check_sizes((frame.image.shape[0], frame.image.shape[1]))
+            if frame.index in waiting:
+                waiting.remove(frame.index)
+                add_masks(session, processor, prompts.masks[frame.index], count)
+            masks, scores = segment_frame(frame.image, session, model, processor)
+            outputs.write(_result(info, frame, frame.time - begin, masks, scores, outputs))
+            for number, mask in masks.items():
+                tallies[number].add(frame.index, bool(mask.any()), scores[number])
             count += 1
+    if waiting:
+        raise UserError(f"--mask-at names frame {min(waiting)}, but the clip ended before it: {info.path}")
     return count
 
 
-def segment_frame(frame: np.ndarray, session: Any, model: Any, processor: Any, tallies: dict[int, Tally]) -> np.ndarray:
-    """The label map (H, W), uint8, of the next frame."""
-    import numpy as np
-
-    output = model(inference_session=session, frame=frame)
-    labels = np.zeros(frame.shape[:2], dtype=np.uint8)
+def segment_frame(
+    image: np.ndarray, session: Any, model: Any, processor: Any
+) -> tuple[dict[int, np.ndarray], dict[int, float]]:
+    """Disjoint masks, bool (H, W), and scores of the objects in the next frame, by their numbers."""
+    output = model(inference_session=session, frame=image)
     masks = processor.post_process_video_masks(output, session)
-    for number, score in zip(output.object_ids, output.object_scores.tolist(), strict=True):
-        mask = masks[number].cpu().numpy()
-        labels[mask] = number
-        tallies[number].add(bool(mask.any()), score)
-    return labels
+    scores = dict(zip(output.object_ids, output.object_scores.tolist(), strict=True))
+    return {number: mask.cpu().numpy() for number, mask in masks.items()}, scores
 
 
-def _ids(labels: np.ndarray) -> list[int]:
+def _result(
+    info: ClipInfo,
+    frame: ClipFrame,
+    moment: float,
+    masks: dict[int, np.ndarray],
+    scores: dict[int, float],
+    outputs: Outputs,
+) -> FrameResult:
     import numpy as np
 
-    return [int(value) for value in np.unique(labels) if value > 0]
+    labels = np.zeros(frame.image.shape[:2], dtype=np.uint8)
+    for number, mask in masks.items():
+        labels[mask] = number
+    overlay = outputs.overlay(frame.image, labels)
+    return FrameResult(info.name(frame.index), frame.index, moment, frame.image, overlay, labels, masks, scores)
 
 
-def _shown(numbers: list[int]) -> str:
-    return ", ".join(str(number) for number in numbers[:10]) + (", ..." if len(numbers) > 10 else "")
+def report(
+    arguments: argparse.Namespace,
+    clip: GivenClip,
+    folder: Path,
+    count: int,
+    seconds: float,
+    tallies: dict[int, Tally],
+) -> None:
+    """Says what was done on standard error, and with `--json` on standard output too."""
+    written = {name: str(folder / FORMATS[name]) for name in arguments.formats}
+    print(f"{clip.shown}: {count} frames, {seconds:.3f} seconds each", file=sys.stderr)
+    for number, tally in tallies.items():
+        print(tally.sentence(number), file=sys.stderr)
+    print(f"written: {', '.join(written.values())}", file=sys.stderr)
+    if arguments.json:
+        summary = {"clip": clip.shown, "frames": count, "seconds_per_frame": round(seconds, 6)}
+        objects = [tally.summary(number) for number, tally in tallies.items()]
+        print(json.dumps({**summary, "objects": objects, "outputs": written}), flush=True)

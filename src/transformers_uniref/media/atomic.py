@@ -122,15 +122,27 @@ def saving_into(folder: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def _move_content(source: Path, target: Path) -> None:
-    """Moves what `source` holds into `target`, over what is there, and removes `source`."""
+    """Moves what `source` holds into `target`, over what is there, and removes `source`.
+
+    A file takes the place of an old one at once; an old folder stays until the new one is there.
+    """
     if not target.exists():
         source.rename(target)
         return
-    for entry in source.iterdir():
+    for entry in list(source.iterdir()):
         old = target / entry.name
-        if old.is_dir() and not old.is_symlink():
-            shutil.rmtree(old)
-        entry.replace(old)
+        if not old.is_dir() or old.is_symlink():
+            entry.replace(old)
+            continue
+        aside = source / f".old-{entry.name}"
+        old.rename(aside)
+        try:
+            entry.rename(old)
+        except BaseException:
+            if not old.exists():
+                aside.rename(old)
+            raise
+        shutil.rmtree(aside)
     source.rmdir()
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from scipy import ndimage
 
+from .lettering import default_font, wrapped
 from .palette import davis_palette
 
 
@@ -120,7 +121,7 @@ def contact_sheet(
     columns = min(len(images), 4) if columns is None else columns
     if columns < 1:
         raise ValueError(f"`columns` must be 1 or more, got {columns}.")
-    font = ImageFont.load_default(14)
+    font = default_font(14)
     gap, line = 8, 18
     caption_height = 2 * line if captions is not None else 0
     cell_width, cell_height = cell
@@ -137,7 +138,7 @@ def contact_sheet(
         fitted = _fit(Image.fromarray(np.asarray(picture)), cell)
         sheet.paste(fitted, (left + (cell_width - fitted.width) // 2, top + (cell_height - fitted.height) // 2))
         if captions is not None:
-            for number, text in enumerate(_wrap(captions[index], font, cell_width)):
+            for number, text in enumerate(wrapped(captions[index], font, cell_width)):
                 pen.text((left, top + cell_height + number * line), text, fill=(235, 235, 235), font=font)
     return np.asarray(sheet)
 
@@ -146,25 +147,3 @@ def _fit(image: Image.Image, cell: tuple[int, int]) -> Image.Image:
     scale = min(cell[0] / image.width, cell[1] / image.height)
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     return image.resize(size, Image.Resampling.BICUBIC if scale > 1 else Image.Resampling.LANCZOS)
-
-
-def _wrap(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int, lines: int = 2) -> list[str]:
-    """Breaks a text at spaces into at most `lines` lines that fit, and marks a cut with an ellipsis."""
-    wrapped = [""]
-    for word in text.split():
-        longer = f"{wrapped[-1]} {word}".strip()
-        if font.getlength(longer) <= width or not wrapped[-1]:
-            wrapped[-1] = longer
-        else:
-            wrapped.append(word)
-    if len(wrapped) > lines:
-        wrapped = [*wrapped[: lines - 1], " ".join(wrapped[lines - 1 :])]
-    return [_shorten(part, font, width) for part in wrapped]
-
-
-def _shorten(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
-    if font.getlength(text) <= width:
-        return text
-    while text and font.getlength(text + "…") > width:
-        text = text[:-1]
-    return text.rstrip() + "…"
