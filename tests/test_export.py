@@ -77,7 +77,11 @@ def unlike_the_probes(path: str) -> dict[str, torch.Tensor]:
     inputs = {"pixel_values": values, "pixel_mask": mask}
     if path == "sentence":
         ids = torch.randint(5, 20, (4, 16), generator=torch.Generator().manual_seed(1))
-        return {**inputs, "input_ids": ids, "attention_mask": (torch.arange(16) < torch.tensor([[16], [9], [3], [2]])).long()}
+        return {
+            **inputs,
+            "input_ids": ids,
+            "attention_mask": (torch.arange(16) < torch.tensor([[16], [9], [3], [2]])).long(),
+        }
     values, mask = padded(picture(16, 90, 130, seed=8), 96, 160)
     masks = torch.zeros(16, 96, 160, dtype=torch.bool)
     masks[:, 20:60, 30:90] = True

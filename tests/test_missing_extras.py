@@ -29,7 +29,8 @@ def modules_of(extra: str) -> set[str]:
     return {MODULE_OF.get(name, name) for name in names}
 
 
-OPTIONAL = sorted(set().union(*(modules_of(extra) for extra in EXTRAS if extra not in FOR_CONTRIBUTORS)))
+# PyYAML is named by an extra, but Transformers needs it too.
+OPTIONAL = sorted(set().union(*(modules_of(extra) for extra in EXTRAS if extra not in FOR_CONTRIBUTORS)) - {"yaml"})
 
 
 def finders_that_miss(packages: set[str]) -> list[Any]:
@@ -202,8 +203,8 @@ NEEDS: list[tuple[str, str, Callable[[Path], None]]] = [
 ]
 
 # Not asked for by name: `uniref train` reports to the other trackers by the same lines, Transformers looks for
-# flash-attn itself, users import `evaluate` to load our modules, and PyYAML comes with Transformers.
-NOT_LISTED = {"tensorboard", "trackio", "flash_attn", "evaluate", "yaml", "gradio", "matplotlib"}
+# flash-attn itself, and users import `evaluate` to load our modules.
+NOT_LISTED = {"tensorboard", "trackio", "flash_attn", "evaluate", "gradio", "matplotlib"}
 # What a package of the extra brings along itself.
 BROUGHT_ALONG = {"eval": {"datasets"}}
 
@@ -236,7 +237,7 @@ def test_every_optional_package_is_tried() -> None:
 PROGRAM = f"""
 import sys
 from importlib.machinery import PathFinder
-packages = {sorted({*OPTIONAL, "torchvision", "pyarrow", "pandas"} - {"yaml"})!r}
+packages = {sorted({*OPTIONAL, "torchvision", "pyarrow", "pandas"})!r}
 class Forgetful(PathFinder):
     @classmethod
     def find_spec(cls, fullname, path=None, target=None):

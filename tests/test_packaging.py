@@ -23,9 +23,21 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PACKAGE = "transformers_uniref"
 # Neither environments nor what commands and builds write.
 LEFT_OUT = shutil.ignore_patterns(
-    ".git", ".venv", "venv", "*.egg-info", "__pycache__", "build", "dist", "out", "runs", "site", ".*_cache", ".hypothesis"
+    ".git",
+    ".venv",
+    "venv",
+    "*.egg-info",
+    "__pycache__",
+    "build",
+    "dist",
+    "out",
+    "runs",
+    "site",
+    ".*_cache",
+    ".hypothesis",
 )
-BUILD = "import sys; from setuptools import build_meta as b; b.build_sdist(sys.argv[1]); b.build_wheel(sys.argv[1])"
+# The first build changes sys.argv.
+BUILD = "import sys; to = sys.argv[1]; from setuptools import build_meta as b; b.build_sdist(to); b.build_wheel(to)"
 
 
 @pytest.fixture(scope="module")

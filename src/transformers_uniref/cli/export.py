@@ -1,4 +1,4 @@
-"""`uniref export`: a bundled model as a folder, an adapter merged with its base, a model as graphs for other runtimes."""
+"""`uniref export`: a bundled model as a folder, an adapter merged with its base, a model as graphs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-HELP = "copy a bundled model into a folder, merge an adapter with its base into one, or write ONNX or torch.export files"
+HELP = (
+    "copy a bundled model into a folder, merge an adapter with its base into one, or write ONNX or torch.export files"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "name",
         metavar="NAME",
-        help=f"a bundled model ({names}) or the folder of an adapter; with --onnx or --torch any model: folder or Hub id",
+        help=f"a bundled model ({names}) or the folder of an adapter; with --onnx or --torch "
+        "any model: folder or Hub id",
     )
     parser.add_argument(
         "--output",
@@ -42,8 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--verify",
         action=argparse.BooleanOptionalAction,
-        help="with --onnx or --torch, compare what was written with the model (default: yes, for ONNX where onnxruntime "
-        "is installed)",
+        help="with --onnx or --torch, compare what was written with the model (default: yes, for ONNX where "
+        "onnxruntime is installed)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace files of the same names in the folder")
     parser.add_argument("--json", action="store_true", help="print the result as JSON on standard output")
@@ -104,7 +107,9 @@ def _graphs(arguments: argparse.Namespace) -> int:
         else:
             written = export_program(model, processor, target, verify=arguments.verify is not False, **options)
     except ExportDiffersError as error:
-        raise UserError(f"nothing was written, for a graph does not compute what the model computes: {error}") from error
+        raise UserError(
+            f"nothing was written, for a graph does not compute what the model computes: {error}"
+        ) from error
     print(f"written: {target} ({', '.join(written.files)})", file=sys.stderr)
     for path, agreement in written.agreements.items():
         print(f"{path}: {agreement}", file=sys.stderr)

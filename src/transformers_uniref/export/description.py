@@ -12,9 +12,7 @@ from .paths import OUTPUTS, PATHS, SMALLEST, STEP, longest_sentence
 DESCRIPTION = "export.json"
 
 
-def describe_export(
-    model: UniRefModel, processor: Any, paths: list[str], suffix: str, folder: Path
-) -> dict[str, Any]:
+def describe_export(model: UniRefModel, processor: Any, paths: list[str], suffix: str, folder: Path) -> dict[str, Any]:
     """Writes the processor's files into `folder` and returns the description that goes beside them.
 
     Args:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import logging
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -161,8 +163,7 @@ def _save_onnx(program: torch.export.ExportedProgram, name: str, file: Path) -> 
         given: {axis: size for axis, size in enumerate(entry.dims) if isinstance(size, str)}
         for given, entry in spec.inputs.items()
     }
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the exporter, about its own workings
+    with _quiet_exporter():
         graph = torch.onnx.export(
             program,
             dynamo=True,
@@ -175,6 +176,20 @@ def _save_onnx(program: torch.export.ExportedProgram, name: str, file: Path) -> 
     assert graph is not None
     weights = sum(tensor.nbytes for tensor in program.state_dict.values())
     graph.save(str(file), external_data=weights > _LARGEST_FILE)
+
+
+@contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """Without the exporter's warnings about its own workings and about operators of torchvision, not used here."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
 
 
 def _check_model(model: Any) -> None:

@@ -25,7 +25,7 @@ STEP = 32
 """Heights and widths are multiples of this."""
 
 SMALLEST = 96
-"""The least height and width. Below, the coarsest level is one position wide, for which PyTorch exports another graph."""
+"""The least height and width. Below, the coarsest level is one position wide, and PyTorch would make another graph."""
 
 
 class _Path(nn.Module):
