@@ -24,6 +24,11 @@ def require(module: str, extra: str, purpose: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise MissingExtraError(
-            f'{purpose} needs the package {module}: pip install "transformers-uniref[{extra}]" ({error})', name=module
-        ) from error
+        raise missing_extra(module, extra, purpose, error) from error
+
+
+def missing_extra(module: str, extra: str, purpose: str, error: ImportError) -> MissingExtraError:
+    """What `require` raises, for modules that cannot do without a package and import it at their top."""
+    return MissingExtraError(
+        f'{purpose} needs the package {module}: pip install "transformers-uniref[{extra}]" ({error})', name=module
+    )

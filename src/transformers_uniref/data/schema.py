@@ -32,7 +32,7 @@ A sentence means the objects `object_ids`. None: it is true of nothing here; or,
 is not public. Rows of equal `image_id` show the same pictures, in whichever dataset they are.
 
 Rows are read with [`Record`], which decodes nothing before it is asked for, and written with [`make_row`]. Needs the
-package `datasets` (extra `train`).
+package `datasets` (extra `data`).
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ..optional import require
 from .mask_codes import decode_png, decode_rle, encode_png, encode_rle
 
 Row = dict[str, Any]
@@ -77,6 +78,7 @@ _INSTANCE_FIELDS = ("object_id", "frame_indices", "boxes")
 
 def features() -> Any:
     """The schema as `datasets.Features`."""
+    require("datasets", "data", "the schema as `datasets.Features`")
     from datasets import Features, List, Value
     from datasets import Image as ImageFeature
 
@@ -294,6 +296,7 @@ class Record:
         if isinstance(value, Image.Image):
             return np.asarray(value.convert("RGB"))
         if value.get("bytes") is None:
+            require("datasets", "data", "reading a picture by its path")
             from datasets import Image as ImageFeature
 
             return np.asarray(ImageFeature(mode="RGB").decode_example(dict(value)))

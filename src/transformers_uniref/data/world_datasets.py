@@ -2,7 +2,7 @@
 
 The rows are those of [`World`], in the order of its indices: two calls with equal arguments give equal datasets, and
 the cache of `datasets` keeps them. Masks and label maps are single-channel pictures: masks hold 0 and 255, label maps
-hold object ids with 0 for the background. Needs the package `datasets` (extra `train`).
+hold object ids with 0 for the background. Needs the package `datasets` (extra `data`).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from ..optional import require
 from .world import World
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ def _rvos_rows(split: str, n: int, seed: int, size: int, frames: int) -> Iterato
 def _generate(
     rows: Callable[..., Iterator[Row]], features: dict[str, Any], cache_dir: str | None, **options: Any
 ) -> Dataset:
+    require("datasets", "data", "a world as a dataset")
     from datasets import Dataset, Features
 
     if isinstance(options["n"], bool) or not isinstance(options["n"], int) or options["n"] < 1:
@@ -105,6 +107,7 @@ def ris_dataset(split: str, n: int, seed: int = 0, size: int = 128, cache_dir: s
         size: side of the pictures in pixels.
         cache_dir: where `datasets` keeps the rows; `None` for its own cache.
     """
+    require("datasets", "data", "a world as a dataset")
     from datasets import Image as ImageFeature
     from datasets import List, Value
 
@@ -137,6 +140,7 @@ def fss_dataset(
         shots: supports a query.
         novel, family: which categories, as in `World.few_shot`.
     """
+    require("datasets", "data", "a world as a dataset")
     from datasets import Image as ImageFeature
     from datasets import List, Value
 
@@ -152,6 +156,7 @@ def fss_dataset(
 
 
 def _clip_features() -> dict[str, Any]:
+    require("datasets", "data", "a world as a dataset")
     from datasets import Image as ImageFeature
     from datasets import List, Value
 
@@ -189,6 +194,7 @@ def rvos_dataset(
     Args:
         split, n, seed, size, frames, cache_dir: as in [`vos_dataset`].
     """
+    require("datasets", "data", "a world as a dataset")
     from datasets import List, Value
 
     features = _clip_features() | {

@@ -1,7 +1,7 @@
 """The procedural world in the common schema (`data/schema.py`): the same rows train any task that they allow.
 
 Stills serve detection, referring segmentation and few-shot segmentation (the shapes are the categories), clips serve
-both video tasks. Needs the package `datasets` (extra `train`).
+both video tasks. Needs the package `datasets` (extra `data`).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..optional import require
 from .schema import Row, features, make_instance, make_row
 from .world import NAMED_SHAPES, NOVEL_SHAPES, World
 
@@ -85,6 +86,7 @@ def world_dataset(
         frames: frames a clip.
         cache_dir: where the rows are kept; `None` for the cache of `datasets`.
     """
+    require("datasets", "data", "a world as a dataset")
     from datasets import Dataset
 
     _check(kind, n)
@@ -102,6 +104,7 @@ def world_stream(
         shards: parts that processes and workers can share; at most `n`.
         kind, split, n, seed, size, frames: as in [`world_dataset`].
     """
+    require("datasets", "data", "a world as a dataset")
     from datasets import IterableDataset
 
     _check(kind, n)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..data.schema import Record, Row, check_columns
+from ..optional import require
 from ..processors.text import normalise_sentence
 from .config_data import WORLD_SOURCES, DatasetConfig
 from .episodes import CategoryIndex
@@ -64,6 +65,7 @@ def _open_world(config: DatasetConfig, seed: int) -> Any:
 
 
 def _open_files(config: DatasetConfig) -> Any:
+    require("datasets", "train", "training on datasets")
     from datasets import DatasetDict, load_dataset, load_from_disk
 
     path = Path(config.source)

@@ -13,8 +13,14 @@ from typing import Any
 
 import torch
 import yaml
-from accelerate import Accelerator
-from accelerate.utils import AutocastKwargs
+
+from ..optional import missing_extra
+
+try:
+    from accelerate import Accelerator
+    from accelerate.utils import AutocastKwargs
+except ImportError as error:
+    raise missing_extra("accelerate", "train", "training", error) from error
 
 from ..media.atomic import replacing
 from ..modeling.losses.matching import NonFinitePredictionsError
