@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from finetuning import Scores, add_run_options, fail, read_labels, read_picture, run_example, save_rows
+from finetuning import Scores, add_run_options, fail, read_labels, read_picture, reduced, run_example, save_rows
 from transformers_uniref.data.schema import make_instance, make_row
 from transformers_uniref.metrics.region import iou
 
@@ -116,9 +116,12 @@ def main() -> int:
     trained = sorted(arguments.train_frames)
     prompts = {name: labels[name] for name in trained}
     truth = {name: labels[name] for name in arguments.held_out}
+    stored = {name: reduced(frames[name], labels[name]) for name in trained}
+    small_frames = {name: picture for name, (picture, _) in stored.items()}
+    small_labels = {name: objects for name, (_, objects) in stored.items()}
     sources = [
-        save_rows([clip_row(trained, frames, labels)], arguments.output / "data" / "clip"),
-        save_rows([clip_row([name], frames, labels) for name in trained], arguments.output / "data" / "stills"),
+        save_rows([clip_row(trained, small_frames, small_labels)], arguments.output / "data" / "clip"),
+        save_rows([clip_row([name], small_frames, small_labels) for name in trained], arguments.output / "data" / "stills"),
     ]
     shown = [number for name in trained for number in numbers_in(labels[name])]
     if len(set(shown)) == len(shown):  # no object is annotated twice: there are no pairs

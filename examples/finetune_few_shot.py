@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from finetuning import Scores, add_run_options, fail, read_labels, read_picture, run_example, save_rows
+from finetuning import Scores, add_run_options, fail, read_labels, read_picture, reduced, run_example, save_rows
 from transformers_uniref.data.schema import make_instance, make_row
 from transformers_uniref.metrics.region import iou
 
@@ -71,9 +71,10 @@ def main() -> int:
         return fail("--held-out: give as many --held-out-masks")
     examples = read_annotated(arguments.images, arguments.masks)
     questions = read_annotated(arguments.held_out, arguments.held_out_masks)
+    stored = [(name, *reduced(picture, mask)) for name, picture, mask in examples]
     rows = [
-        make_row(name, [picture], [make_instance(1, masks={0: mask}, category="it")], source="example", split="train")
-        for name, picture, mask in examples
+        make_row(name, [picture], [make_instance(1, masks={0: mask > 0}, category="it")], source="example", split="train")
+        for name, picture, mask in stored
     ]
     source = save_rows(rows, arguments.output / "data")
     return run_example(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ MODEL_FILES = {
     "tokenizer.json",
     "tokenizer_config.json",
 }
+IMAGE = torch.arange(7200).reshape(3, 40, 60) / 7200
 IN_A_NEW_PROCESS = """
 import json, re, sys
 from pathlib import Path
@@ -237,6 +239,39 @@ print(*(kind.__name__ for kind in kinds))
         "tokenizer_config.json",
     ]
     assert "auto_map" not in "".join(path.read_text() for path in (tmp_path / "copy").glob("*.json"))
+
+
+def test_trusting_the_code_of_an_adapters_base_loads_it_where_the_package_is_not_imported(
+    pushed: HubServer, folders: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(folders / "adapter", tmp_path / "whole")
+    AutoProcessor.from_pretrained(folders / "model").save_pretrained(tmp_path / "whole")
+    push_to_hub(tmp_path / "whole", "lab/adapter-with-processor", license="mit", base_model="lab/model")
+    run = run_python(
+        """
+import sys, torch
+from transformers import AutoModel, AutoProcessor
+assert "transformers_uniref" not in sys.modules
+model = AutoModel.from_pretrained("lab/adapter-with-processor", trust_remote_code=True).eval()
+processor = AutoProcessor.from_pretrained("lab/adapter-with-processor", trust_remote_code=True)
+inputs = processor(images=torch.arange(7200).reshape(3, 40, 60) / 7200, text="the dog")
+with torch.inference_mode():
+    adapted = model(**inputs).logits
+    model.disable_adapters()
+    alone = model(**inputs).logits
+print(type(model).__name__, type(processor).__name__, *model.peft_config, float(adapted.sum()), float(alone.sum()))
+""",
+        tmp_path / "home",
+        pushed,
+    )
+    assert run.returncode == 0, run.stderr
+    *names, adapted, alone = run.stdout.split()
+    assert names == ["UniRefModel", "UniRefProcessor", "default"]
+    inputs = AutoProcessor.from_pretrained(folders / "model")(images=IMAGE, text="the dog")
+    with torch.inference_mode():
+        expected = AutoModel.from_pretrained(folders / "adapter").eval()(**inputs).logits.sum()
+    assert float(adapted) == pytest.approx(float(expected), rel=1e-4)
+    assert float(adapted) != pytest.approx(float(alone), rel=1e-3)
 
 
 def test_the_code_of_a_repository_says_what_to_install_where_the_package_is_missing(
