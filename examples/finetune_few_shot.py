@@ -71,11 +71,11 @@ def main() -> int:
         return fail("--held-out: give as many --held-out-masks")
     examples = read_annotated(arguments.images, arguments.masks)
     questions = read_annotated(arguments.held_out, arguments.held_out_masks)
-    stored = [(name, *reduced(picture, mask)) for name, picture, mask in examples]
-    rows = [
-        make_row(name, [picture], [make_instance(1, masks={0: mask > 0}, category="it")], source="example", split="train")
-        for name, picture, mask in stored
-    ]
+    rows = []
+    for name, *annotated in examples:
+        picture, mask = reduced(*annotated)
+        thing = make_instance(1, masks={0: mask > 0}, category="it")
+        rows.append(make_row(name, [picture], [thing], source="example", split="train"))
     source = save_rows(rows, arguments.output / "data")
     return run_example(
         arguments, "few-shot-lora", [source], lambda model, processor: measure(model, processor, examples, questions)

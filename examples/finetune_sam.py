@@ -2,13 +2,15 @@
 
     python examples/finetune_sam.py --output runs/sam
 
-1. A SAM of random weights (examples/tiny_sam.py) learns on drawn scenes what SAM is for: the mask of what is under a point.
+1. A SAM of random weights (examples/tiny_sam.py) learns on drawn scenes what SAM is for: the mask of what is under a
+   point.
 2. `uniref convert --sam` puts reference encoders and UniFusion around it, which change nothing yet.
-3. A LoRA adapter (recipe `clip-lora`) is trained on drawn clips: image and prompt encoder stay as they are but for LoRA on
-   `attn.qkv`; fusion, mask encoder and mask decoder are trained.
+3. A LoRA adapter (recipe `clip-lora`) is trained on drawn clips: image and prompt encoder stay as they are but for LoRA
+   on `attn.qkv`; fusion, mask encoder and mask decoder are trained.
 
-Prints the IoU in clips that were held back, before and after step 3: the first frame's mask of each object is given, and
-it is looked for in the last frame. With a real SAM leave out step 1: `--model FOLDER`, written by `uniref convert --sam`.
+Prints the IoU in clips that were held back, before and after step 3: the first frame's mask of each object is given,
+and it is looked for in the last frame. With a SAM that was trained already leave out step 1: `--model FOLDER`, written
+by `uniref convert --sam`.
 """
 
 from __future__ import annotations
@@ -90,12 +92,15 @@ def learn_points(sam: Any, steps: int, pictures: int = 8, points: int = 3) -> No
 @torch.inference_mode()
 def measure(model: Any, processor: Any, clips: int) -> Scores:
     """Mean IoU over the objects of the first frame that show in the last, in clips of the test split."""
-    world, found, repeated = World("test", size=SIDE), [], []
+    world = World("test", size=SIDE)
+    found: list[float] = []
+    repeated: list[float] = []
     for index in range(clips):
         clip = world.clip(index, frames=4)
         first, last = clip["label_maps"][0], clip["label_maps"][-1]
         for number in sorted(set(np.unique(first)) & set(np.unique(last)) - {0}):
-            inputs = processor(images=clip["frames"][-1], reference_images=[clip["frames"][0]], reference_masks=[first == number])
+            example = {"reference_images": [clip["frames"][0]], "reference_masks": [first == number]}
+            inputs = processor(images=clip["frames"][-1], **example)
             [result] = processor.post_process_referring_segmentation(
                 model(**inputs), target_sizes=[last.shape], threshold=None
             )
