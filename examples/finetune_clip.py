@@ -60,7 +60,7 @@ def clip_row(names: list[str], frames: Frames, labels: Frames) -> dict[str, Any]
 
 
 def follow(model: Any, processor: Any, frames: Frames, prompts: Frames) -> Iterator[tuple[str, dict[int, np.ndarray]]]:
-    """The name of each frame and the masks of all objects there; an object is given where it first shows in `prompts`."""
+    """The name of each frame and the masks of all objects there; each is given where it first shows in `prompts`."""
     session = processor.init_video_session(video=list(frames.values()), vos_score_threshold=None)
     names = list(frames)
     known: set[int] = set()
@@ -101,9 +101,11 @@ def there_and_back(model: Any, processor: Any, frames: Frames, name: str, labels
     reached = np.zeros_like(labels)
     for number, mask in found.items():
         reached[mask] = number
+    lost = {f"{name} object {number}": 0.0 for number in numbers_in(labels)}
+    if not reached.any():
+        return lost
     back = {step: frames[step] for step in reversed(way)}
-    scores = propagate(model, processor, back, {turning_point: reached}, {name: labels})
-    return {f"{name} object {number}": 0.0 for number in numbers_in(labels)} | scores
+    return lost | propagate(model, processor, back, {turning_point: reached}, {name: labels})
 
 
 @torch.inference_mode()
