@@ -34,7 +34,6 @@ MODEL_FILES = {
     "tokenizer.json",
     "tokenizer_config.json",
 }
-IMAGE = torch.arange(7200).reshape(3, 40, 60) / 7200
 IN_A_NEW_PROCESS = """
 import json, re, sys
 from pathlib import Path
@@ -254,24 +253,20 @@ from transformers import AutoModel, AutoProcessor
 assert "transformers_uniref" not in sys.modules
 model = AutoModel.from_pretrained("lab/adapter-with-processor", trust_remote_code=True).eval()
 processor = AutoProcessor.from_pretrained("lab/adapter-with-processor", trust_remote_code=True)
-inputs = processor(images=torch.arange(7200).reshape(3, 40, 60) / 7200, text="the dog")
-with torch.inference_mode():
-    adapted = model(**inputs).logits
-    model.disable_adapters()
-    alone = model(**inputs).logits
-print(type(model).__name__, type(processor).__name__, *model.peft_config, float(adapted.sum()), float(alone.sum()))
+inputs = processor(images=torch.zeros(3, 40, 60), text="the dog")
+assert model(**inputs).pred_masks.isfinite().all()
+added = sum(float(value.abs().sum()) for name, value in model.state_dict().items() if "lora" in name)
+print(type(model).__name__, type(processor).__name__, *model.peft_config, added)
 """,
         tmp_path / "home",
         pushed,
     )
     assert run.returncode == 0, run.stderr
-    *names, adapted, alone = run.stdout.split()
+    *names, added = run.stdout.split()
     assert names == ["UniRefModel", "UniRefProcessor", "default"]
-    inputs = AutoProcessor.from_pretrained(folders / "model")(images=IMAGE, text="the dog")
-    with torch.inference_mode():
-        expected = AutoModel.from_pretrained(folders / "adapter").eval()(**inputs).logits.sum()
-    assert float(adapted) == pytest.approx(float(expected), rel=1e-4)
-    assert float(adapted) != pytest.approx(float(alone), rel=1e-3)
+    here = AutoModel.from_pretrained(folders / "adapter").state_dict()
+    expected = sum(float(value.abs().sum()) for name, value in here.items() if "lora" in name)
+    assert expected > 0 and float(added) == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_code_of_a_repository_says_what_to_install_where_the_package_is_missing(
