@@ -120,7 +120,7 @@ def main() -> int:
         code = put_references_around(sam, Path(arguments.model))
         if code:
             return code
-    arguments.override += [
+    arguments.override[:0] = [
         "datasets.0.samples=2000",
         "datasets.0.batch_size=6",
         "datasets.0.frame_gap=4",
