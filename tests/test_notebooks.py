@@ -68,11 +68,11 @@ def test_a_notebook_begins_with_what_it_is_about_and_installs_the_package(name: 
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_notebook_is_small_and_shows_a_picture(name: str) -> None:
+def test_a_notebook_is_small_and_keeps_at_most_one_picture(name: str) -> None:
     assert (EXAMPLES / f"{name}.ipynb").stat().st_size < 150_000
     with_output = [cell for cell in cells(name) if cell.get("outputs")]
-    assert with_output == [tagged(name, "picture")]
-    assert [list(output["data"]) for output in with_output[0]["outputs"]] == [["image/png"]]
+    assert with_output in ([], [tagged(name, "picture")])
+    assert all(list(output["data"]) == ["image/png"] for cell in with_output for output in cell["outputs"])
     assert all(cell["execution_count"] is None for cell in cells(name) if cell["cell_type"] == "code")
 
 
