@@ -121,10 +121,10 @@ def main() -> int:
         if code:
             return code
     arguments.override[:0] = [
-        "datasets.0.samples=2000",
+        "datasets.0.samples=400",
         "datasets.0.batch_size=6",
         "datasets.0.frame_gap=4",
-        "datasets.1.samples=2000",
+        "datasets.1.samples=400",
         "datasets.1.batch_size=6",
     ]
     sources = [Path("world:clips"), Path("world:stills")]

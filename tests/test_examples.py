@@ -19,6 +19,7 @@ pytest.importorskip("accelerate")
 pytest.importorskip("peft")
 
 from cli_support import save_tiny_checkpoint  # noqa: E402
+from processor_support import small_processor  # noqa: E402
 from transformers_uniref.data import World  # noqa: E402
 from transformers_uniref.media.palette import save_label_map  # noqa: E402
 
@@ -51,7 +52,10 @@ def example(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_tiny_checkpoint(tmp_path_factory.mktemp("tiny") / "model")
+    folder = save_tiny_checkpoint(tmp_path_factory.mktemp("tiny") / "model")
+    side = {"shortest_edge": 64, "longest_edge": 128}
+    small_processor(size=side, few_shot_size=side, video_size=side).save_pretrained(folder)
+    return folder
 
 
 @pytest.fixture(scope="module")
