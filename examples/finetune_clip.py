@@ -8,7 +8,8 @@ any, and on pictures of them that are moved by chance. Two things are measured o
 
 - follow: the masks of the training frames are given, where each object shows first, and the clip is followed to the
   held-out frames, where these objects are compared with the masks there. Nothing where no object is annotated in both.
-- moved: every object of a held-out frame is given there and found in the frame mirrored.
+- return: every object of a held-out frame is followed for five frames; what was found of it there is followed back, and
+  compared with where it began. No other frame has to be annotated for that.
 
 Masks are label maps (0: background), named like their frames.
 """
@@ -17,17 +18,20 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from finetuning import Scores, add_run_options, fail, read_labels, read_picture, run_example, save_rows
+from finetuning import Scores, add_run_options, fail, read_labels, read_picture, reduced, run_example, save_rows
 from transformers_uniref.data.schema import make_instance, make_row
 from transformers_uniref.metrics.region import iou
 
 Frames = dict[str, np.ndarray]
+AWAY = 5
+"""Frames for which an object is followed before it is followed back."""
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -55,8 +59,8 @@ def clip_row(names: list[str], frames: Frames, labels: Frames) -> dict[str, Any]
     return make_row("+".join(names), [frames[name] for name in names], instances, source="example", split="train")
 
 
-def propagate(model: Any, processor: Any, frames: Frames, prompts: Frames, truth: Frames) -> Scores:
-    """IoU of every prompted object in the frames of `truth` in which it shows."""
+def follow(model: Any, processor: Any, frames: Frames, prompts: Frames) -> Iterator[tuple[str, dict[int, np.ndarray]]]:
+    """The name of each frame and the masks of all objects there; each is given where it first shows in `prompts`."""
     session = processor.init_video_session(video=list(frames.values()), vos_score_threshold=None)
     names = list(frames)
     known: set[int] = set()
@@ -66,21 +70,42 @@ def propagate(model: Any, processor: Any, frames: Frames, prompts: Frames, truth
             masks = [labels == number for number in new]
             processor.add_mask_prompt(session, frame_idx=names.index(name), obj_ids=new, masks=masks)
             known.update(new)
-    scores = {}
     for output in model.propagate_in_video_iterator(session):
-        name = names[output.frame_idx]
+        found = processor.post_process_video_masks(output, session)
+        yield names[output.frame_idx], {number: np.asarray(mask) for number, mask in found.items()}
+
+
+def propagate(model: Any, processor: Any, frames: Frames, prompts: Frames, truth: Frames) -> Scores:
+    """IoU of every prompted object in the frames of `truth` in which it shows."""
+    known = {number for labels in prompts.values() for number in numbers_in(labels)}
+    scores = {}
+    for name, found in follow(model, processor, frames, prompts):
         if name in truth:
-            found = processor.post_process_video_masks(output, session)
             nothing = np.zeros(truth[name].shape, dtype=bool)
             for number in sorted(known & set(numbers_in(truth[name]))):
-                mask = np.asarray(found[number]) if number in found else nothing
-                scores[f"{name} object {number}"] = float(iou(mask, truth[name] == number))
+                scores[f"{name} object {number}"] = float(iou(found.get(number, nothing), truth[name] == number))
     return scores
 
 
-def mirrored(picture: np.ndarray) -> Frames:
-    """A picture as it is and with left and right exchanged: everything that is not in the middle has moved."""
-    return {"first": picture, "second": np.ascontiguousarray(picture[:, ::-1])}
+def there_and_back(model: Any, processor: Any, frames: Frames, name: str, labels: np.ndarray) -> Scores:
+    """IoU of every object of a frame with what is found of it there, after following it away and back again.
+
+    What was found at the turning point is all that the way back knows: errors of both ways add up.
+    """
+    names = list(frames)
+    start = names.index(name)
+    way = names[start : start + AWAY + 1]
+    if len(way) <= AWAY:  # near the end of the clip: backwards
+        way = names[max(start - AWAY, 0) : start + 1][::-1]
+    *_, (turning_point, found) = follow(model, processor, {step: frames[step] for step in way}, {name: labels})
+    reached = np.zeros_like(labels)
+    for number, mask in found.items():
+        reached[mask] = number
+    lost = {f"{name} object {number}": 0.0 for number in numbers_in(labels)}
+    if not reached.any():
+        return lost
+    back = {step: frames[step] for step in reversed(way)}
+    return lost | propagate(model, processor, back, {turning_point: reached}, {name: labels})
 
 
 @torch.inference_mode()
@@ -91,9 +116,8 @@ def measure(model: Any, processor: Any, frames: Frames, prompts: Frames, truth: 
     if shared & {number for labels in truth.values() for number in numbers_in(labels)}:
         scores |= {f"follow {key}": v for key, v in propagate(model, processor, frames, prompts, truth).items()}
     for name, labels in truth.items():
-        pictures, masks = mirrored(frames[name]), mirrored(labels)
-        found = propagate(model, processor, pictures, {"first": masks["first"]}, {"second": masks["second"]})
-        scores |= {f"moved {key.replace('second', name)}": value for key, value in found.items()}
+        returned = there_and_back(model, processor, frames, name, labels)
+        scores |= {f"return {key}": value for key, value in returned.items()}
     return {**scores, "mean": float(np.mean(list(scores.values())))}
 
 
@@ -116,10 +140,13 @@ def main() -> int:
     trained = sorted(arguments.train_frames)
     prompts = {name: labels[name] for name in trained}
     truth = {name: labels[name] for name in arguments.held_out}
-    sources = [
-        save_rows([clip_row(trained, frames, labels)], arguments.output / "data" / "clip"),
-        save_rows([clip_row([name], frames, labels) for name in trained], arguments.output / "data" / "stills"),
-    ]
+    stored = {name: reduced(frames[name], labels[name]) for name in trained}
+    small_frames = {name: picture for name, (picture, _) in stored.items()}
+    small_labels = {name: objects for name, (_, objects) in stored.items()}
+    clip = [clip_row(trained, small_frames, small_labels)]
+    stills = [clip_row([name], small_frames, small_labels) for name in trained]
+    data = arguments.output / "data"
+    sources = [save_rows(clip, data / "clip"), save_rows(stills, data / "stills")]
     shown = [number for name in trained for number in numbers_in(labels[name])]
     if len(set(shown)) == len(shown):  # no object is annotated twice: there are no pairs
         arguments.override.append("datasets.0.weight=0")

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from finetuning import Scores, add_run_options, fail, read_labels, read_picture, run_example, save_rows
+from finetuning import Scores, add_run_options, fail, read_labels, read_picture, reduced, run_example, save_rows
 from transformers_uniref.data.schema import make_instance, make_row
 from transformers_uniref.metrics.region import iou
 
@@ -71,10 +71,11 @@ def main() -> int:
         return fail("--held-out: give as many --held-out-masks")
     examples = read_annotated(arguments.images, arguments.masks)
     questions = read_annotated(arguments.held_out, arguments.held_out_masks)
-    rows = [
-        make_row(name, [picture], [make_instance(1, masks={0: mask}, category="it")], source="example", split="train")
-        for name, picture, mask in examples
-    ]
+    rows = []
+    for name, *annotated in examples:
+        picture, mask = reduced(*annotated)
+        thing = make_instance(1, masks={0: mask > 0}, category="it")
+        rows.append(make_row(name, [picture], [thing], source="example", split="train"))
     source = save_rows(rows, arguments.output / "data")
     return run_example(
         arguments, "few-shot-lora", [source], lambda model, processor: measure(model, processor, examples, questions)

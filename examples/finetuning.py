@@ -20,6 +20,8 @@ from transformers_uniref.training.config import config_from_dict, load_config
 from transformers_uniref.training.loop import train
 
 Scores = dict[str, float]
+STORED_SIDE = 320
+"""Short side in pixels of the pictures that are trained on: twice the largest that the recipes cut from them."""
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
@@ -50,6 +52,17 @@ def read_labels(path: Path, size: tuple[int, int]) -> np.ndarray:
         labels = picture if picture.mode in ("P", "L", "I", "1") else picture.convert("L")
         height, width = size
         return np.asarray(labels if labels.size == (width, height) else labels.resize((width, height), Image.NEAREST))
+
+
+def reduced(picture: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A picture and its label map with a short side of `STORED_SIDE` or less: a run decodes them at every step."""
+    height, width = labels.shape
+    scale = STORED_SIDE / min(height, width)
+    if scale >= 1:
+        return picture, labels
+    size = (round(width * scale), round(height * scale))
+    smaller = Image.fromarray(labels.astype(np.uint8)).resize(size, Image.Resampling.NEAREST)
+    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS)), np.asarray(smaller)
 
 
 def save_rows(rows: Sequence[dict[str, Any]], folder: Path) -> Path:

@@ -20,8 +20,8 @@ from transformers_uniref.cli.main import main as uniref
 SIDE, CHANNELS = 128, 64
 
 
-def save_tiny_sam(folder: Path) -> None:
-    """A SAM with 4 layers of 64 channels for pictures of 128 pixels."""
+def tiny_sam() -> SamModel:
+    """A SAM of random weights with 4 layers of 64 channels for pictures of 128 pixels."""
     vision = SamVisionConfig(
         hidden_size=CHANNELS,
         output_channels=CHANNELS,
@@ -36,20 +36,23 @@ def save_tiny_sam(folder: Path) -> None:
     prompt = SamPromptEncoderConfig(hidden_size=CHANNELS, image_size=SIDE, patch_size=16)
     decoder = SamMaskDecoderConfig(hidden_size=CHANNELS, mlp_dim=128, num_attention_heads=4, iou_head_hidden_dim=32)
     torch.manual_seed(0)
-    SamModel(
-        SamConfig(vision_config=vision, prompt_encoder_config=prompt, mask_decoder_config=decoder)
-    ).save_pretrained(folder)
+    return SamModel(SamConfig(vision_config=vision, prompt_encoder_config=prompt, mask_decoder_config=decoder))
+
+
+def put_references_around(sam: SamModel, folder: Path) -> int:
+    """Write the UniRef-SAM with this SAM in it to a new folder; returns the exit code of `uniref convert --sam`."""
+    options = ["value_encoder_widths=[32, 32, 64]", "value_encoder_depths=[1, 1, 1]", "fusion_head_dim=16"]
+    with tempfile.TemporaryDirectory() as kept:
+        sam.save_pretrained(kept)
+        settings = [part for option in options for part in ("--set", option)]
+        return uniref(["convert", kept, str(folder), "--sam", "--text-encoder", "none", *settings])
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output_dir", type=Path, help="folder to write; must not exist yet, or be empty")
     arguments = parser.parse_args()
-    options = ["value_encoder_widths=[32, 32, 64]", "value_encoder_depths=[1, 1, 1]", "fusion_head_dim=16"]
-    with tempfile.TemporaryDirectory() as folder:
-        save_tiny_sam(Path(folder))
-        settings = [part for option in options for part in ("--set", option)]
-        return uniref(["convert", folder, str(arguments.output_dir), "--sam", "--text-encoder", "none", *settings])
+    return put_references_around(tiny_sam(), arguments.output_dir)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -237,6 +238,35 @@ print(*(kind.__name__ for kind in kinds))
         "tokenizer_config.json",
     ]
     assert "auto_map" not in "".join(path.read_text() for path in (tmp_path / "copy").glob("*.json"))
+
+
+def test_trusting_the_code_of_an_adapters_base_loads_it_where_the_package_is_not_imported(
+    pushed: HubServer, folders: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(folders / "adapter", tmp_path / "whole")
+    AutoProcessor.from_pretrained(folders / "model").save_pretrained(tmp_path / "whole")
+    push_to_hub(tmp_path / "whole", "lab/adapter-with-processor", license="mit", base_model="lab/model")
+    run = run_python(
+        """
+import sys, torch
+from transformers import AutoModel, AutoProcessor
+assert "transformers_uniref" not in sys.modules
+model = AutoModel.from_pretrained("lab/adapter-with-processor", trust_remote_code=True).eval()
+processor = AutoProcessor.from_pretrained("lab/adapter-with-processor", trust_remote_code=True)
+inputs = processor(images=torch.zeros(3, 40, 60), text="the dog")
+assert model(**inputs).pred_masks.isfinite().all()
+added = sum(float(value.abs().sum()) for name, value in model.state_dict().items() if "lora" in name)
+print(type(model).__name__, type(processor).__name__, *model.peft_config, added)
+""",
+        tmp_path / "home",
+        pushed,
+    )
+    assert run.returncode == 0, run.stderr
+    *names, added = run.stdout.split()
+    assert names == ["UniRefModel", "UniRefProcessor", "default"]
+    here = AutoModel.from_pretrained(folders / "adapter").state_dict()
+    expected = sum(float(value.abs().sum()) for name, value in here.items() if "lora" in name)
+    assert expected > 0 and float(added) == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_code_of_a_repository_says_what_to_install_where_the_package_is_missing(
