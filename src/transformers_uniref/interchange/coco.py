@@ -33,12 +33,13 @@ def to_coco(
     pictures = list(images)
     numbers = _numbers(pictures, categories)
     ids = image_ids([picture.image_id for picture in pictures], "image_id")
-    entries, annotations = [], []
+    entries: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for image_id, picture in zip(ids, pictures, strict=True):
         height, width = picture.size
         entries.append({"id": image_id, "file_name": picture.name, "height": height, "width": width})
         for entry in picture.found():
-            annotation = {
+            annotation: dict[str, Any] = {
                 "id": len(annotations) + 1,
                 "image_id": image_id,
                 "category_id": numbers[entry.label],

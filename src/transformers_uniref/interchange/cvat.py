@@ -50,7 +50,8 @@ def to_cvat_images(images: Iterable[AnnotatedImage], *, score_attribute: str | N
             fields = {"label": entry.label, "source": _source(entry), "occluded": "0"}
             if entry.object_id is not None:
                 fields["group_id"] = str(entry.object_id)
-            shape = ElementTree.SubElement(element, "mask", **fields, **_mask_fields(entry.mask), z_order=str(order))
+            fields |= {**_mask_fields(entry.mask), "z_order": str(order)}
+            shape = ElementTree.SubElement(element, "mask", fields)
             _add_score(shape, entry, score_attribute)
     return _text(root)
 
@@ -78,16 +79,9 @@ def to_cvat_video(clip: AnnotatedClip, *, score_attribute: str | None = None) ->
             count += 1
             # The second shape says that the first ends; in the last frame there is no need to.
             for index in range(frame, min(frame + 2, len(clip.frames))):
-                shape = ElementTree.SubElement(
-                    element,
-                    "mask",
-                    frame=str(index),
-                    outside=str(int(index != frame)),
-                    occluded="0",
-                    keyframe="1",
-                    **_mask_fields(entry.mask),
-                    z_order=str(number),
-                )
+                fields = {"frame": str(index), "outside": str(int(index != frame)), "occluded": "0", "keyframe": "1"}
+                fields |= {**_mask_fields(entry.mask), "z_order": str(number)}
+                shape = ElementTree.SubElement(element, "mask", fields)
                 _add_score(shape, entry, score_attribute)
     return _text(root)
 

@@ -28,7 +28,8 @@ def to_youtube_vis(clips: Iterable[AnnotatedClip], *, categories: Mapping[str, i
     given = list(clips)
     numbers = _numbers(given, categories)
     ids = image_ids([clip.clip_id for clip in given], "clip_id")
-    videos, annotations = [], []
+    videos: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for clip_id, clip in zip(ids, given, strict=True):
         height, width = clip.size
         videos.append(
@@ -46,7 +47,7 @@ def to_youtube_vis(clips: Iterable[AnnotatedClip], *, categories: Mapping[str, i
             if not track:
                 continue
             shown = [track.get(index) for index in range(len(clip.frames))]
-            annotation = {
+            annotation: dict[str, Any] = {
                 "id": len(annotations) + 1,
                 "video_id": clip_id,
                 "category_id": numbers[labels[number]],
