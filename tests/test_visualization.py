@@ -113,7 +113,8 @@ from transformers_uniref.visualization import plot_masks
 figure = plot_masks(np.zeros((8, 8, 3), np.uint8), {"segmentation": np.eye(8, dtype=bool), "score": 0.5})
 figure.savefig(sys.argv[1])
 assert dict(matplotlib.rcParams) == before
-assert "matplotlib.pyplot" not in sys.modules
+import matplotlib.pyplot
+assert matplotlib.pyplot.get_fignums() == []
 """
     file = tmp_path / "figure.png"
     done = subprocess.run([sys.executable, "-c", program, str(file)], capture_output=True, text=True, check=False)
