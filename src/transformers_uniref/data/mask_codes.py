@@ -37,13 +37,30 @@ def decode_png(data: bytes) -> np.ndarray:
     return values != 0
 
 
-def _runs(mask: np.ndarray) -> list[int]:
-    """Lengths of the runs of 0, 1, 0, ... down the columns; the first may be 0."""
-    flat = np.asarray(mask, dtype=bool).ravel(order="F")
+def flat_runs(flat: np.ndarray) -> list[int]:
+    """Lengths of the runs of 0, 1, 0, ... in bool (n,); the first may be 0."""
     changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
     edges = np.concatenate([[0], changes, [flat.size]])
     runs = np.diff(edges).tolist()
     return [0, *runs] if flat.size and flat[0] else runs
+
+
+def runs_to_flat(runs: Sequence[int], size: int) -> np.ndarray:
+    """Bool (size,) from the lengths of the runs of 0, 1, 0, ...
+
+    Raises:
+        ValueError: the runs do not fill the size.
+    """
+    if any(run < 0 for run in runs) or sum(runs) != size:
+        raise ValueError(f"rle: the runs cover {sum(runs)} pixels of {size}")
+    values = np.zeros(len(runs), dtype=bool)
+    values[1::2] = True
+    return np.repeat(values, runs)
+
+
+def _runs(mask: np.ndarray) -> list[int]:
+    """Lengths of the runs down the columns."""
+    return flat_runs(np.asarray(mask, dtype=bool).ravel(order="F"))
 
 
 def _compress(runs: Sequence[int]) -> str:
@@ -97,8 +114,4 @@ def decode_rle(rle: Mapping[str, Any]) -> np.ndarray:
     if isinstance(counts, bytes):
         counts = counts.decode("ascii")
     runs = _decompress(counts) if isinstance(counts, str) else [int(run) for run in counts]
-    if any(run < 0 for run in runs) or sum(runs) != height * width:
-        raise ValueError(f"rle: the runs cover {sum(runs)} pixels of {height} x {width}")
-    values = np.zeros(len(runs), dtype=bool)
-    values[1::2] = True
-    return np.repeat(values, runs).reshape((height, width), order="F")
+    return runs_to_flat(runs, height * width).reshape((height, width), order="F")

@@ -71,15 +71,15 @@ class UniFusion(nn.Module):
         return ProjectedReferences(references.kind, map_levels(references.levels, self._project_level))
 
     def _project_level(self, tokens: ReferenceTokens) -> ProjectedTokens:
-        keys, values, valid = tokens.keys, tokens.values, tokens.valid
+        keys, values, valid, kept = tokens.keys, tokens.values, tokens.valid, None
         if valid is not None and not is_tracing():
             used = valid.any(0)
             if not bool(used.all()):
-                keys, values, valid = keys[:, used], values[:, used], valid[:, used]
+                keys, values, valid, kept = keys[:, used], values[:, used], valid[:, used], used
             if bool(valid.all()):
                 valid = None
         keys = self._heads(apply_linear(self.k_proj, self.key_norm(keys)))
-        return ProjectedTokens(keys, self._heads(apply_linear(self.v_proj, values)), valid, tokens.condition)
+        return ProjectedTokens(keys, self._heads(apply_linear(self.v_proj, values)), valid, tokens.condition, kept)
 
     def _heads(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.heads, self.head_dim)).transpose(1, 2)
@@ -102,15 +102,54 @@ class UniFusion(nn.Module):
         Returns:
             (N, S, d): gate * (attention * (1 + scale) + shift).
         """
+        q, k = self._queries_and_keys(source, tokens, positions, image_indices)
+        attended = apply_linear(self.out_proj, self._attend(q, k, tokens.values, tokens.valid).flatten(2))
+        return self._modulate(attended, tokens.condition)
+
+    def _queries_and_keys(
+        self, source: Tensor, tokens: ProjectedTokens, positions: Tensor | None, image_indices: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         queries = self.query_norm(source)
         if positions is not None:
             queries = queries + positions.to(queries.dtype)
         q = self._heads(apply_linear(self.q_proj, queries))
         count = tokens.values.shape[0]
         q = q[image_indices] if image_indices is not None else q.expand(count, -1, -1, -1)
-        k = tokens.keys.expand(count, -1, -1, -1)
-        attended = apply_linear(self.out_proj, self._attend(q, k, tokens.values, tokens.valid).flatten(2))
-        return self._modulate(attended, tokens.condition)
+        return q, tokens.keys.expand(count, -1, -1, -1)
+
+    def attention_weights(
+        self,
+        source: Tensor,
+        tokens: ProjectedTokens,
+        positions: Tensor | None = None,
+        image_indices: Tensor | None = None,
+    ) -> Tensor:
+        """The softmax of `forward`, which does not compute it by itself where a fused kernel does the attention.
+
+        Args:
+            source, tokens, positions, image_indices: see `forward`.
+
+        Returns:
+            (N, heads, S, T) for T tokens of the reference, 0 at padding; sums to 1 over T. In training without dropout.
+        """
+        q, k = self._queries_and_keys(source, tokens, positions, image_indices)
+        if self._kernel(tokens.valid)[1]:
+            q, k = q.bfloat16(), k.bfloat16()
+        mask = None if tokens.valid is None else tokens.valid[:, None, None, :]
+        _, weights = eager_attention(self, q, k, tokens.values[..., :0].to(q.dtype), mask, self.head_dim**-0.5)
+        if tokens.kept is None:
+            return weights
+        whole = weights.new_zeros(*weights.shape[:-1], len(tokens.kept))
+        whole[..., tokens.kept] = weights
+        return whole
+
+    def _kernel(self, valid: Tensor | None) -> tuple[str | None, bool]:
+        """The attention implementation, and whether queries, keys and values become bfloat16 for it."""
+        implementation = self.config._attn_implementation
+        if implementation is not None and "flash" in implementation and valid is not None:
+            # The library's flash wrapper would drop *queries* by the key mask; SDPA takes the mask as it is.
+            implementation = "sdpa"
+        return implementation, self.config.fusion_bf16 or (implementation is not None and "flash" in implementation)
 
     def _modulate(self, attended: Tensor, condition: Tensor) -> Tensor:
         shift, scale, gate = self.modulation(F.silu(condition))[:, None].chunk(3, dim=-1)
@@ -123,6 +162,9 @@ class UniFusion(nn.Module):
             and not torch.is_grad_enabled()
             and not is_tracing()
             and self.config._attn_implementation in (None, "sdpa")
+            # Whoever listens to `forward` wants it called.
+            and not self._forward_hooks
+            and not self._forward_pre_hooks
             and can_fold(self.head_dim, [self.q_proj, self.k_proj, self.v_proj, self.out_proj])
         )
 
@@ -156,11 +198,8 @@ class UniFusion(nn.Module):
     def _attend(self, q: Tensor, k: Tensor, v: Tensor, valid: Tensor | None) -> Tensor:
         """(N, S, heads, head_dim)."""
         dtype = q.dtype
-        implementation = self.config._attn_implementation
-        if implementation is not None and "flash" in implementation and valid is not None:
-            # The library's flash wrapper would drop *queries* by the key mask; SDPA takes the mask as it is.
-            implementation = "sdpa"
-        if self.config.fusion_bf16 or (implementation is not None and "flash" in implementation):
+        implementation, in_bfloat16 = self._kernel(valid)
+        if in_bfloat16:
             q, k, v = q.bfloat16(), k.bfloat16(), v.bfloat16()
         attention: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(implementation, eager_attention)
         out, _ = attention(

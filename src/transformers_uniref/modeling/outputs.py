@@ -27,6 +27,9 @@ class UniRefModelOutput(ModelOutput):
         encoder_last_hidden_state: (N, S, d) memory of the four levels (with `output_hidden_states`).
         encoder_logits: (N, S, classes) scores of every memory token (with `output_hidden_states`).
         encoder_boxes: (N, S, 4) their boxes (with `output_hidden_states`).
+        fusion_attentions: the softmax of UniFusion (with `output_attentions`): for each reference, the sentence first,
+            one (N, heads, S, T) a level, finest first; S = (H/s)(W/s) visual tokens, T tokens of the sentence (the
+            first T of `input_ids`) or of the K examples' maps at that level, one after the other. 0 at padding.
     """
 
     loss: Tensor | None = None
@@ -42,6 +45,7 @@ class UniRefModelOutput(ModelOutput):
     encoder_last_hidden_state: Tensor | None = None
     encoder_logits: Tensor | None = None
     encoder_boxes: Tensor | None = None
+    fusion_attentions: tuple[tuple[Tensor, ...], ...] | None = None
 
 
 __all__ = ["UniRefModelOutput"]

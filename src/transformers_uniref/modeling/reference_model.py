@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,6 +14,7 @@ from ..hub.shared_model import SharedModel
 from .configuration_references import ReferenceFusionConfig
 from .frame_fusion import SharedFrames
 from .fusion import UniFusion, fuse_levels
+from .fusion_attention import by_reference, record_fusion_attention
 from .language_reference import LanguageReferenceEncoder
 from .mask_reference import MaskReferenceEncoder
 from .normalization import FrozenBatchNorm2d
@@ -208,6 +210,7 @@ class ReferenceSegmentationMixin(VideoPropagationMixin):
         image_indices: Tensor | None = None,
         full_resolution_masks: bool | None = None,
         output_hidden_states: bool | None = None,
+        output_attentions: bool | None = None,
         return_dict: bool | None = None,
         inference_session: UniRefVideoSession | None = None,
         frame: Any = None,
@@ -232,6 +235,8 @@ class ReferenceSegmentationMixin(VideoPropagationMixin):
             full_resolution_masks: mask logits at (H, W); [`UniRefModel`] then has its mask losses there too (the
                 released rule for video object segmentation). Default: `config.full_resolution_masks`.
             output_hidden_states: also return the intermediate features.
+            output_attentions: also return `fusion_attentions`. They are computed apart from the fused attention kernel
+                and take (N, heads, S, T) numbers a level: much for large pictures with annotated examples.
             return_dict: False returns a tuple.
             inference_session: follow a session's objects into the next frame of its stream; then only `frame` is read
                 and a [`VideoOutput`] returned (see `stream_frame`).
@@ -244,6 +249,7 @@ class ReferenceSegmentationMixin(VideoPropagationMixin):
         output_hidden_states = (
             self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
         )
+        output_attentions = self.config.output_attentions if output_attentions is None else output_attentions
         return_dict = self.config.return_dict if return_dict is None else return_dict
         if full_resolution_masks is None:
             full_resolution_masks = self.config.full_resolution_masks
@@ -273,7 +279,9 @@ class ReferenceSegmentationMixin(VideoPropagationMixin):
         _check_counts(pixel_values.shape[0], references, image_indices)
 
         features = self.encode_image(pixel_values, pixel_mask)
-        fused = self.fuse(features, references, image_indices)
+        listening = output_attentions and bool(references)
+        with record_fusion_attention(self.fusion) if listening else nullcontext([]) as attentions:
+            fused = self.fuse(features, references, image_indices)
         output = self.decode(
             features, fused, references, image_indices, labels, num_masks, full_resolution_masks, output_hidden_states
         )
@@ -281,6 +289,8 @@ class ReferenceSegmentationMixin(VideoPropagationMixin):
         output["padded_sizes"] = padded.expand(fused[0].shape[0], -1)
         if output_hidden_states:
             output["fused_features"] = tuple(fused)
+        if output_attentions:
+            output["fusion_attentions"] = by_reference(attentions, len(references))
         return output if return_dict else output.to_tuple()
 
     def _encode_examples(

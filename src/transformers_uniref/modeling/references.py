@@ -71,13 +71,15 @@ class References:
 class ProjectedTokens:
     """`ReferenceTokens` after the key and value projections: keys and values (N, heads, S, head_dim).
 
-    A reference that is used again (the first frame of a clip) is projected once.
+    A reference that is used again (the first frame of a clip) is projected once. `kept` (S',) tells which of the
+    reference's tokens the S are; None: all, or not known any more.
     """
 
     keys: Tensor
     values: Tensor
     valid: Tensor | None
     condition: Tensor
+    kept: Tensor | None = None
 
 
 @dataclass
@@ -101,6 +103,7 @@ class ProjectedReferences:
                 tokens.values[index],
                 None if tokens.valid is None else tokens.valid[index],
                 tokens.condition[index],
+                tokens.kept,
             )
 
         return ProjectedReferences(self.kind, map_levels(self.levels, pick))

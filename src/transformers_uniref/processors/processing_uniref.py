@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,15 +13,16 @@ from transformers.processing_utils import ProcessorMixin
 
 from ..hub.sharing import SharedProcessor
 from . import inputs, post_processing
+from .drawn_references import drawn_masks
 from .targets import instance_masks, make_label
 from .text import check_sentence, tokenise
-from .video_frames import VideoFrames
+from .video_prompts import VideoPrompting
 
 Shot: TypeAlias = "tuple[Any, np.ndarray]"
 """An annotated example: the picture in the image processor's working form (3, H, W), and its bool mask (H, W)."""
 
 
-class UniRefProcessor(SharedProcessor, ProcessorMixin):
+class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
     """Joins the image processor and, for models that read sentences, a tokenizer.
 
     Args:
@@ -73,6 +74,10 @@ class UniRefProcessor(SharedProcessor, ProcessorMixin):
         return_tensors: str | None = "pt",
         size: Any = None,
         return_original_sizes: bool = False,
+        reference_points: Any = None,
+        reference_boxes: Any = None,
+        reference_scribbles: Any = None,
+        reference_drawing: Mapping[str, Any] | None = None,
         **images_kwargs: Any,
     ) -> BatchFeature:
         """Pictures and what to look for in them -> the model's input.
@@ -97,6 +102,11 @@ class UniRefProcessor(SharedProcessor, ProcessorMixin):
                 `video_size` with both reference images and text, `size` otherwise.
             return_original_sizes: add `original_sizes`, int64 (N, 2), height and width: what the post-processing calls
                 `target_sizes`. Not an input of the model.
+            reference_points, reference_boxes, reference_scribbles: instead of `reference_masks`, one of them: for each
+                reference image, in the same arrangement, the points (x, y), the box x0, y0, x1, y1 or the stroke(s) of
+                the object in pixels. A mask is drawn from them (`drawn_references`), which says less than a true one.
+            reference_drawing: how: the options of `point_mask` (`radius`), `box_mask` (`shape`) or `scribble_mask`
+                (`width`).
             **images_kwargs: any other option of the image processor, for this call (`do_resize=False`, ...).
 
         Returns:
@@ -111,9 +121,16 @@ class UniRefProcessor(SharedProcessor, ProcessorMixin):
         """
         if return_tensors not in (None, "pt", "np"):
             raise ValueError(f"`return_tensors` must be 'pt' or 'np', got {return_tensors!r}.")
-        if (reference_images is None) != (reference_masks is None):
-            given, missing = ("images", "masks") if reference_masks is None else ("masks", "images")
+        drawn = {"points": reference_points, "boxes": reference_boxes, "scribbles": reference_scribbles}
+        drawn = {kind: value for kind, value in drawn.items() if value is not None}
+        marks = ([] if reference_masks is None else ["masks"]) + list(drawn)
+        if len(marks) > 1:
+            raise ValueError(f"`reference_{marks[0]}` and `reference_{marks[1]}` came together; an example needs one.")
+        if (reference_images is None) != (not marks):
+            given, missing = (marks[0], "images") if marks else ("images", "masks")
             raise ValueError(f"`reference_{given}` came without `reference_{missing}`; an example needs both.")
+        if reference_drawing and not drawn:
+            raise ValueError("`reference_drawing` came without points, boxes or scribbles to draw.")
         if images is None:
             for name, value in (("reference_images", reference_images), ("segmentation_maps", segmentation_maps)):
                 if value is not None:
@@ -131,6 +148,9 @@ class UniRefProcessor(SharedProcessor, ProcessorMixin):
         if text is not None:
             sentences, indices = self._sentences(text, len(pictures))
         if reference_images is not None:
+            if drawn:
+                reference_images, sizes_tree = self._sized_references(reference_images, order)
+                reference_masks = drawn_masks(drawn, sizes_tree, dict(reference_drawing or {}))
             groups = self._references(reference_images, reference_masks, len(pictures), order)
         indices = _entry_images(len(pictures), sentences, groups, indices)
         wanted = None if segmentation_maps is None else _wanted_masks(segmentation_maps, [sizes[i] for i in indices])
@@ -208,6 +228,15 @@ class UniRefProcessor(SharedProcessor, ProcessorMixin):
             [self._shot(image, mask, order) for image, mask in zip(image_group, mask_group, strict=True)]
             for image_group, mask_group in zip(image_groups, mask_groups, strict=True)
         ]
+
+    def _sized_references(self, images: Any, order: Any) -> tuple[Any, Any]:
+        """Reference images in their arrangement, upright arrays (H, W, 3), and the (height, width) of each."""
+        if isinstance(images, (list, tuple)) or not inputs.is_image(images):
+            tree = inputs.as_tree(images, inputs.is_image, "reference_images")
+            both = [self._sized_references(image, order) for image in tree]
+            return [image for image, _ in both], [size for _, size in both]
+        picture = inputs.rgb_array(images, "reference_images", order)
+        return picture, picture.shape[:2]
 
     def _shot(self, image: Any, mask: Any, order: Any) -> Shot:
         picture = self.image_processor.process_image(image, order, name="reference_images")
@@ -312,92 +341,6 @@ class UniRefProcessor(SharedProcessor, ProcessorMixin):
             )
         return post_processing.post_process_video_masks(output)
 
-    # ------------------------------------------------------------------------------------------------------------ video
-    def init_video_session(
-        self,
-        video: Any = None,
-        inference_device: str | torch.device = "cpu",
-        dtype: torch.dtype = torch.float32,
-        **session_options: Any,
-    ) -> Any:
-        """A session for one clip, or for a stream.
-
-        Args:
-            video: a list of frames, an array (T, H, W, 3), a directory of pictures, a clip's file (needs PyAV), or None
-                for a stream whose frames go to `model(inference_session=session, frame=...)` one by one.
-            inference_device: where the model is.
-            dtype: what the frames are converted to.
-            **session_options: see `UniRefVideoSession`; the score gates default to this model's own.
-
-        Returns:
-            `UniRefVideoSession`. Frames are read one at a time and resized by the image processor's `video_size`.
-
-        Raises:
-            TypeError, ValueError: not a clip, an unreadable one, or one without frames; an unknown option.
-        """
-        from ..modeling.video_session import UniRefVideoSession
-
-        gates = {
-            "vos_score_threshold": self.vos_score_threshold,
-            "rvos_score_threshold": self.rvos_score_threshold,
-        }
-        return UniRefVideoSession(
-            video=None if video is None else VideoFrames(video),
-            image_processor=self.image_processor,
-            inference_device=inference_device,
-            dtype=dtype,
-            **{**gates, **session_options},
-        )
-
-    def add_mask_prompt(self, session: Any, frame_idx: int, obj_ids: int | Sequence[int], masks: Any) -> None:
-        """Gives objects by their masks in one frame; for an object that the session knows, a correction.
-
-        Args:
-            session: from `init_video_session`.
-            frame_idx: from 0. In a stream it may lie ahead: the prompt waits for its frame.
-            obj_ids: distinct integers from 1.
-            masks: a label map (H, W) that holds the ids, or one binary mask for each id (a list, or an array
-                (n, H, W)): bool or integer, of the video's size. A size that differs by at most 2 pixels or 1 % a side
-                is resized, with a warning.
-
-        Raises:
-            TypeError, ValueError: naming the argument, what came, and what is accepted. Nothing is added then.
-        """
-        ids = inputs.object_ids(obj_ids)
-        frame = _frame_index(session, frame_idx)
-        given = inputs.object_masks(masks, ids)
-        if session.video_size is not None:
-            given = [inputs.fit_mask(mask, session.video_size, "masks") for mask in given]
-            if not all(mask.any() for mask in given):
-                raise ValueError("`masks` has an object of which no pixel is left at the frame's size.")
-        for obj_id, mask in zip(ids, given, strict=True):
-            session.add_mask(frame, obj_id, torch.from_numpy(np.ascontiguousarray(mask)))
-
-    def add_text_prompt(
-        self, session: Any, obj_ids: int | Sequence[int], text: str | Sequence[str], frame_idx: int = 0
-    ) -> None:
-        """Gives objects by sentences, to be looked for from one frame on.
-
-        Args:
-            session: from `init_video_session`.
-            obj_ids: distinct integers from 1.
-            text: one sentence for each.
-            frame_idx: from 0; the frame from which the object is looked for.
-
-        Raises:
-            TypeError, ValueError: naming the argument, what came, and what is accepted. Nothing is added then.
-        """
-        ids = inputs.object_ids(obj_ids)
-        frame = _frame_index(session, frame_idx)
-        sentences, grouped = self._sentences(text, None)
-        if grouped is not None or len(sentences) != len(ids):
-            raise ValueError(f"`text` must hold one sentence for each of the {len(ids)} objects, got {len(sentences)}.")
-        tokens = {name: torch.from_numpy(values) for name, values in self._tokenise(sentences).items()}
-        for index, obj_id in enumerate(ids):
-            session.add_text(
-                frame, obj_id, tokens["input_ids"][index : index + 1], tokens["attention_mask"][index : index + 1]
-            )
-
     # ------------------------------------------------------------------------------------------------- saving, loading
     def to_dict(self) -> dict[str, Any]:
         """As saved in `processor_config.json`. A `tokenizer` of None there says that the folder has none."""
@@ -482,16 +425,6 @@ def _wanted_masks(maps: Any, sizes: list[tuple[int, int]]) -> list[np.ndarray]:
             f"`segmentation_maps` must hold one item for each of {len(sizes)} results, got {len(entries)}."
         )
     return [instance_masks(entry, size, "segmentation_maps") for entry, size in zip(entries, sizes, strict=True)]
-
-
-def _frame_index(session: Any, frame_idx: Any) -> int:
-    if not isinstance(frame_idx, (int, np.integer)) or isinstance(frame_idx, bool):
-        raise TypeError(f"`frame_idx` must be an integer, got {frame_idx!r}.")
-    count = session.num_frames
-    if frame_idx < 0 or (count is not None and frame_idx >= count):
-        last = "" if count is None else f" to {count - 1}"
-        raise ValueError(f"`frame_idx` must be from 0{last}, got {frame_idx}.")
-    return int(frame_idx)
 
 
 def _height_width(picture: Any) -> tuple[int, int]:

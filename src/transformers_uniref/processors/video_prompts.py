@@ -1,0 +1,214 @@
+"""The part of the processor that speaks to video sessions: who is followed, and how the user says so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from . import inputs
+from .drawn_references import PAINTERS
+from .video_frames import VideoFrames
+
+
+class VideoPrompting:
+    """Sessions and their prompts, for a processor with an image processor and, to read sentences, a tokenizer."""
+
+    if TYPE_CHECKING:
+        image_processor: Any
+        vos_score_threshold: float | None
+        rvos_score_threshold: float | None
+
+        def _sentences(self, text: Any, n_images: int | None) -> tuple[list[str], list[int] | None]: ...
+
+        def _tokenise(self, sentences: list[str]) -> dict[str, np.ndarray]: ...
+
+    def init_video_session(
+        self,
+        video: Any = None,
+        inference_device: str | torch.device = "cpu",
+        dtype: torch.dtype = torch.float32,
+        **session_options: Any,
+    ) -> Any:
+        """A session for one clip, or for a stream.
+
+        Args:
+            video: a list of frames, an array (T, H, W, 3), a directory of pictures, a clip's file (needs PyAV), or None
+                for a stream whose frames go to `model(inference_session=session, frame=...)` one by one.
+            inference_device: where the model is.
+            dtype: what the frames are converted to.
+            **session_options: see `UniRefVideoSession`; the score gates default to this model's own.
+
+        Returns:
+            `UniRefVideoSession`. Frames are read one at a time and resized by the image processor's `video_size`.
+
+        Raises:
+            TypeError, ValueError: not a clip, an unreadable one, or one without frames; an unknown option.
+        """
+        from ..modeling.video_session import UniRefVideoSession
+
+        gates = {
+            "vos_score_threshold": self.vos_score_threshold,
+            "rvos_score_threshold": self.rvos_score_threshold,
+        }
+        return UniRefVideoSession(
+            video=None if video is None else VideoFrames(video),
+            image_processor=self.image_processor,
+            inference_device=inference_device,
+            dtype=dtype,
+            **{**gates, **session_options},
+        )
+
+    def add_mask_prompt(self, session: Any, frame_idx: int, obj_ids: int | Sequence[int], masks: Any) -> None:
+        """Gives objects by their masks in one frame; for an object that the session knows, a correction.
+
+        Args:
+            session: from `init_video_session`.
+            frame_idx: from 0. In a stream it may lie ahead: the prompt waits for its frame.
+            obj_ids: distinct integers from 1.
+            masks: a label map (H, W) that holds the ids, or one binary mask for each id (a list, or an array
+                (n, H, W)): bool or integer, of the video's size. A size that differs by at most 2 pixels or 1 % a side
+                is resized, with a warning.
+
+        Raises:
+            TypeError, ValueError: naming the argument, what came, and what is accepted. Nothing is added then.
+        """
+        ids = inputs.object_ids(obj_ids)
+        frame = _frame_index(session, frame_idx)
+        given = inputs.object_masks(masks, ids)
+        if session.video_size is not None:
+            given = [inputs.fit_mask(mask, session.video_size, "masks") for mask in given]
+            if not all(mask.any() for mask in given):
+                raise ValueError("`masks` has an object of which no pixel is left at the frame's size.")
+        for obj_id, mask in zip(ids, given, strict=True):
+            session.add_mask(frame, obj_id, torch.from_numpy(np.ascontiguousarray(mask)))
+
+    def add_point_prompt(
+        self,
+        session: Any,
+        frame_idx: int,
+        obj_ids: int | Sequence[int],
+        points: Any,
+        radius: float | None = None,
+        frame_size: tuple[int, int] | None = None,
+    ) -> None:
+        """Gives objects by points in one frame, drawn as a mask of discs. The model knows masks, not clicks.
+
+        In that frame the discs are the result, as every given mask is; `refinement.refine_masks` asks the model
+        first what they belong to.
+
+        Args:
+            session, frame_idx: see `add_mask_prompt`.
+            obj_ids: an integer, or a list of them.
+            points: of the object (x, y) in pixels or several of them; with a list of ids a list of that.
+            radius: see `point_mask`.
+            frame_size: (height, width) of the frames; needed in a stream before its first frame.
+
+        Raises:
+            TypeError, ValueError: naming the argument, what came, and what is accepted. Nothing is added then.
+        """
+        self._add_drawn_prompt(session, frame_idx, obj_ids, "points", points, {"radius": radius}, frame_size)
+
+    def add_box_prompt(
+        self,
+        session: Any,
+        frame_idx: int,
+        obj_ids: int | Sequence[int],
+        boxes: Any,
+        shape: str = "ellipse",
+        frame_size: tuple[int, int] | None = None,
+    ) -> None:
+        """Gives objects by boxes in one frame, drawn as a mask; see `add_point_prompt`.
+
+        Args:
+            session, frame_idx, obj_ids: see `add_point_prompt`.
+            boxes: of the object x0, y0, x1, y1 in pixels; with a list of ids a list of that.
+            shape: "ellipse" or "rectangle", see `box_mask`.
+            frame_size: see `add_point_prompt`.
+
+        Raises:
+            TypeError, ValueError: naming the argument, what came, and what is accepted. Nothing is added then.
+        """
+        self._add_drawn_prompt(session, frame_idx, obj_ids, "boxes", boxes, {"shape": shape}, frame_size)
+
+    def add_scribble_prompt(
+        self,
+        session: Any,
+        frame_idx: int,
+        obj_ids: int | Sequence[int],
+        scribbles: Any,
+        width: float | None = None,
+        frame_size: tuple[int, int] | None = None,
+    ) -> None:
+        """Gives objects by scribbles in one frame, drawn as a mask of thick lines; see `add_point_prompt`.
+
+        Args:
+            session, frame_idx, obj_ids: see `add_point_prompt`.
+            scribbles: of the object a stroke, (n, 2) points (x, y) in pixels, or a list of strokes; with a list of ids
+                a list of that.
+            width: see `scribble_mask`.
+            frame_size: see `add_point_prompt`.
+
+        Raises:
+            TypeError, ValueError: naming the argument, what came, and what is accepted. Nothing is added then.
+        """
+        self._add_drawn_prompt(session, frame_idx, obj_ids, "scribbles", scribbles, {"width": width}, frame_size)
+
+    def _add_drawn_prompt(
+        self,
+        session: Any,
+        frame_idx: int,
+        obj_ids: Any,
+        kind: str,
+        drawn: Any,
+        options: dict[str, Any],
+        frame_size: tuple[int, int] | None,
+    ) -> None:
+        ids = inputs.object_ids(obj_ids)
+        known = session.video_size if frame_size is None else frame_size
+        if known is None:
+            raise ValueError("`frame_size` (height, width) is needed: this stream has had no frame that tells it.")
+        values = [drawn] if isinstance(obj_ids, (int, np.integer)) else drawn
+        if not isinstance(values, (list, tuple, np.ndarray, torch.Tensor)) or len(values) != len(ids):
+            found = len(values) if hasattr(values, "__len__") else type(values).__name__
+            raise ValueError(f"`{kind}` must hold one item for each of the {len(ids)} objects, got {found}.")
+        size = (int(known[0]), int(known[1]))
+        masks = [PAINTERS[kind](value, size, **options) for value in values]
+        self.add_mask_prompt(session, frame_idx, ids, masks)
+
+    def add_text_prompt(
+        self, session: Any, obj_ids: int | Sequence[int], text: str | Sequence[str], frame_idx: int = 0
+    ) -> None:
+        """Gives objects by sentences, to be looked for from one frame on.
+
+        Args:
+            session: from `init_video_session`.
+            obj_ids: distinct integers from 1.
+            text: one sentence for each.
+            frame_idx: from 0; the frame from which the object is looked for.
+
+        Raises:
+            TypeError, ValueError: naming the argument, what came, and what is accepted. Nothing is added then.
+        """
+        ids = inputs.object_ids(obj_ids)
+        frame = _frame_index(session, frame_idx)
+        sentences, grouped = self._sentences(text, None)
+        if grouped is not None or len(sentences) != len(ids):
+            raise ValueError(f"`text` must hold one sentence for each of the {len(ids)} objects, got {len(sentences)}.")
+        tokens = {name: torch.from_numpy(values) for name, values in self._tokenise(sentences).items()}
+        for index, obj_id in enumerate(ids):
+            session.add_text(
+                frame, obj_id, tokens["input_ids"][index : index + 1], tokens["attention_mask"][index : index + 1]
+            )
+
+
+def _frame_index(session: Any, frame_idx: Any) -> int:
+    if not isinstance(frame_idx, (int, np.integer)) or isinstance(frame_idx, bool):
+        raise TypeError(f"`frame_idx` must be an integer, got {frame_idx!r}.")
+    count = session.num_frames
+    if frame_idx < 0 or (count is not None and frame_idx >= count):
+        last = "" if count is None else f" to {count - 1}"
+        raise ValueError(f"`frame_idx` must be from 0{last}, got {frame_idx}.")
+    return int(frame_idx)
