@@ -142,6 +142,13 @@ def test_broken_links_are_noticed(tmp_path: Path) -> None:
     assert [link for link in links_of(page) if is_broken(page, link)] == ["#other", "none.md"]
 
 
+def test_tables_in_docstrings_become_restructuredtext() -> None:
+    given = ["| `a` | b |", "|---|---|", '| 1 | "x", y |', "", "See [`Record`]."]
+    assert markdown_docstrings.to_rst(given) == [
+        *(".. csv-table::", '   :header: "`a`", "b"', "", '   "1", """x"", y"', "", "See `Record`."),
+    ]
+
+
 def test_markdown_in_docstrings_becomes_restructuredtext() -> None:
     given = [
         "Finds.",

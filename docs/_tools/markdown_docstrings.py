@@ -1,7 +1,8 @@
 """Docstrings are written in Markdown; Sphinx reads reStructuredText. What the two write differently is little:
 
-fenced code becomes an indented `code-block`, and lists and code get the empty lines around them that reStructuredText
-wants. (Single backquotes mean code through `default_role` in conf.py.) Runs before napoleon sorts the sections.
+fenced code becomes an indented `code-block`, a table a `csv-table`, and lists and code get the empty lines around them
+that reStructuredText wants. (Single backquotes mean code through `default_role` in conf.py.) Runs before napoleon sorts
+the sections.
 """
 
 from __future__ import annotations
@@ -14,12 +15,15 @@ from sphinx.application import Sphinx
 
 FENCE = re.compile(r"^(\s*)```(\w*)\s*$")
 ITEM = re.compile(r"^\s*- ")
+NAME = re.compile(r"\[(`[^`]+`)\]")
+ROW = re.compile(r"^(\s*)\|(.*)\|\s*$")
 LINK = re.compile(r"\[([^\]`]+)\]\((https?://[^)\s]+)\)")
 
 
 def to_rst(lines: list[str]) -> list[str]:
     """The same docstring in reStructuredText."""
-    return list(_with_spaces_around_lists(_with_code_blocks(LINK.sub(r"`\1 <\2>`__", line) for line in lines)))
+    plain = (NAME.sub(r"\1", LINK.sub(r"`\1 <\2>`__", line)) for line in lines)
+    return list(_with_spaces_around_lists(_with_tables(_with_code_blocks(plain))))
 
 
 def _with_code_blocks(lines: Iterator[str]) -> Iterator[str]:
@@ -34,6 +38,22 @@ def _with_code_blocks(lines: Iterator[str]) -> Iterator[str]:
             yield ""
         else:
             yield line if indent is None or not line.strip() else f"    {line}"
+
+
+def _with_tables(lines: Iterator[str]) -> Iterator[str]:
+    inside = False
+    for line in lines:
+        row = ROW.match(line)
+        if row and set(row[2]) <= set("|-: "):
+            continue
+        if row:
+            cells = ", ".join('"' + cell.strip().replace('"', '""') + '"' for cell in row[2].split("|"))
+            yield from () if inside else (f"{row[1]}.. csv-table::", f"{row[1]}   :header: {cells}", "")
+            if inside:
+                yield f"{row[1]}   {cells}"
+        else:
+            yield line
+        inside = bool(row)
 
 
 def _with_spaces_around_lists(lines: Iterator[str]) -> Iterator[str]:

@@ -67,8 +67,10 @@ def run_page(page: Path, folder: Path) -> int:
     Raises:
         PageError: with the page, the line and the traceback of the block that failed.
     """
+    import torch
+
     count = 0
-    with chdir(folder):
+    with chdir(folder), torch.enable_grad():  # a page may switch gradients off for itself
         for example in blocks(page, "python"):
             count += 1
             try:
