@@ -20,9 +20,10 @@ extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
-    # "made_pictures",
+    "made_pictures",
     "markdown_docstrings",
     "mathml",
+    "repository_links",
 ]
 exclude_patterns = ["_tools", "_build"]
 # Pages of the table of contents that do not exist yet are left out.

@@ -28,6 +28,7 @@ sys.path.insert(0, str(DOCS / "_tools"))
 import made_pictures  # noqa: E402
 import markdown_docstrings  # noqa: E402
 import page_blocks  # noqa: E402
+import repository_links  # noqa: E402
 
 PAGES = [ROOT / "README.md", *sorted(page for page in DOCS.rglob("*.md") if "_build" not in page.parts)]
 OTHER_PAGES = [
@@ -166,6 +167,16 @@ def test_markdown_in_docstrings_becomes_restructuredtext() -> None:
         *("Finds.", "", ".. code-block:: python", "", "    find()", "", "    found", ""),
         *("Returns:", "    A dict:", "", "    - `a`: one", "    - `b`"),
     ]
+
+
+def test_links_to_files_outside_of_the_pages_lead_to_the_pages_that_include_them() -> None:
+    page = DOCS / "tasks" / "page.md"
+    text = "[a](../../CHANGELOG.md#x) [b](../../LICENSE) [c](../data.md) [d](../../benchmarks/README.md)"
+    assert repository_links.with_links_to_pages(page, text) == (
+        "[a](../changelog.md#x) [b](../../LICENSE) [c](../data.md) [d](../benchmarks.md)"
+    )
+    for file, name in repository_links.PAGE_OF.items():
+        assert (ROOT / file).is_file() and (DOCS / f"{name}.md").is_file()
 
 
 class Fetched(HTMLParser):

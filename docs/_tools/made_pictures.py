@@ -15,6 +15,8 @@ import re
 import shutil
 import sys
 import tempfile
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 from sphinx.application import Sphinx
@@ -78,7 +80,9 @@ def _move(source: Path, target: Path) -> None:
 
 def _make_all(app: Sphinx) -> None:
     for page in pages_with_pictures():
-        if make(page):
+        with redirect_stdout(StringIO()), redirect_stderr(StringIO()):  # what the code prints is not about the build
+            count = make(page)
+        if count:
             logging.getLogger(__name__).info("made the pictures of %s", page.name)
 
 
