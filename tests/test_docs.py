@@ -165,7 +165,7 @@ def test_markdown_in_docstrings_becomes_restructuredtext() -> None:
     ]
     assert markdown_docstrings.to_rst(given) == [
         *("Finds.", "", ".. code-block:: python", "", "    find()", "", "    found", ""),
-        *("Returns:", "    A dict:", "", "    - `a`: one", "    - `b`"),
+        *("Returns:", "    : A dict:", "", "    - `a`: one", "    - `b`"),
     ]
 
 

@@ -1,7 +1,8 @@
 """Docstrings are written in Markdown; Sphinx reads reStructuredText. What the two write differently is little:
 
 fenced code becomes an indented `code-block`, a table a `csv-table`, and lists and code get the empty lines around them
-that reStructuredText wants. (Single backquotes mean code through `default_role` in conf.py.) Runs before napoleon sorts
+that reStructuredText wants. What stands before a colon in a section on results is no type, as it is everywhere in this
+package. (Single backquotes mean code through `default_role` in conf.py.) Runs before napoleon sorts
 the sections.
 """
 
@@ -15,6 +16,7 @@ from sphinx.application import Sphinx
 
 FENCE = re.compile(r"^(\s*)```(\w*)\s*$")
 ITEM = re.compile(r"^\s*- ")
+RESULT = re.compile(r"^\s*(Returns|Yields):\s*$")
 NAME = re.compile(r"\[(`[^`]+`)\]")
 ROW = re.compile(r"^(\s*)\|(.*)\|\s*$")
 LINK = re.compile(r"\[([^\]`]+)\]\((https?://[^)\s]+)\)")
@@ -23,7 +25,18 @@ LINK = re.compile(r"\[([^\]`]+)\]\((https?://[^)\s]+)\)")
 def to_rst(lines: list[str]) -> list[str]:
     """The same docstring in reStructuredText."""
     plain = (NAME.sub(r"\1", LINK.sub(r"`\1 <\2>`__", line)) for line in lines)
-    return list(_with_spaces_around_lists(_with_tables(_with_code_blocks(plain))))
+    return list(_with_spaces_around_lists(_with_tables(_with_code_blocks(_without_types(plain)))))
+
+
+def _without_types(lines: Iterator[str]) -> Iterator[str]:
+    begins = False
+    for line in lines:
+        if begins and line.strip():
+            yield f"{line[: _indent(line)]}: {line.lstrip()}"  # napoleon: an empty type, then the description
+            begins = False
+        else:
+            begins = begins or RESULT.match(line) is not None
+            yield line
 
 
 def _with_code_blocks(lines: Iterator[str]) -> Iterator[str]:
