@@ -175,6 +175,10 @@ def test_links_to_files_outside_of_the_pages_lead_to_the_pages_that_include_them
     assert repository_links.with_links_to_pages(page, text) == (
         "[a](../changelog.md#x) [b](../../LICENSE) [c](../data.md) [d](../benchmarks.md)"
     )
+    text = "[scripts](../../examples/) [none](../../none.md) [card](../../CITATION.cff)"
+    assert repository_links.with_links_to_pages(page, text) == (
+        "scripts [none](../../none.md) [card](../../CITATION.cff)"
+    )
     for file, name in repository_links.PAGE_OF.items():
         assert (ROOT / file).is_file() and (DOCS / f"{name}.md").is_file()
 

@@ -1,6 +1,6 @@
-"""Links of pages to Markdown files outside of `docs/`, which lead somewhere in the repository but not on the site.
+"""Links of pages to files and folders outside of `docs/`, which lead somewhere in the repository but not on the site.
 
-Such a file has a page here that includes it, and the links lead there.
+Those that readers look for have a page here that includes them, and the links lead there.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from pathlib import Path
 
 from sphinx.application import Sphinx
 
-ROOT = Path(__file__).parent.parent.parent
+DOCS = Path(__file__).resolve().parent.parent
+ROOT = DOCS.parent
 PAGE_OF = {
     "benchmarks/README.md": "benchmarks",
     "src/transformers_uniref/checkpoints/uniref-pp/README.md": "bundled_model",
@@ -19,19 +20,24 @@ PAGE_OF = {
     "CONTRIBUTING.md": "contributing",
     "README.md": "index",
 }
-LINK = re.compile(r"\]\((?P<path>(?:\.\./)+[\w./-]+\.md)(?P<anchor>#[\w-]+)?\)")
+LINK = re.compile(r"\[(?P<text>[^\]\[]*)\]\((?P<path>(?:\.\./)+[\w./-]*)(?P<anchor>#[\w-]+)?\)")
 
 
 def with_links_to_pages(page: Path, text: str) -> str:
-    """The text of a page in `docs/`, with its links to the files of `PAGE_OF` led to their pages."""
+    """The text of a page in `docs/`, with its links to the files of `PAGE_OF` led to their pages.
+
+    Of a link to a folder, or to another Markdown file, only the words are left. Sphinx copies files of other kinds.
+    """
 
     def replaced(link: re.Match[str]) -> str:
         target = (page.parent / link["path"]).resolve()
-        name = PAGE_OF.get(target.relative_to(ROOT).as_posix()) if target.is_relative_to(ROOT) else None
-        if name is None:
+        if not target.exists() or target.is_relative_to(DOCS) or not target.is_relative_to(ROOT):
             return link[0]
-        path = os.path.relpath(ROOT / "docs" / f"{name}.md", page.parent)
-        return f"]({path}{link['anchor'] or ''})"
+        name = PAGE_OF.get(target.relative_to(ROOT).as_posix())
+        if name is not None:
+            path = os.path.relpath(DOCS / f"{name}.md", page.parent)
+            return f"[{link['text']}]({path}{link['anchor'] or ''})"
+        return link["text"] if target.is_dir() or target.suffix == ".md" else link[0]
 
     return LINK.sub(replaced, text)
 
