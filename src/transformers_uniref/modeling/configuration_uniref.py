@@ -12,9 +12,11 @@ from .configuration_references import ReferenceFusionConfig, sub_config
 class UniRefConfig(ReferenceFusionConfig):
     r"""Configuration of [`UniRefModel`]. The defaults are the released ResNet-50 model.
 
-    Args: those of `ReferenceFusionConfig` (a model with neither kind of reference has no fusion module, as in the
-        released detection stage; `full_resolution_masks` also holds for the mask losses: at a quarter of the input's
-        size, the released rule, an object of radius 12 in a picture of a hundred pixels loses a fifth of its IoU), and
+    The options of `ReferenceFusionConfig` come first. A model with neither kind of reference has no fusion module, as
+    in the released detection stage. `full_resolution_masks` also holds for the mask losses: at a quarter of the input's
+    size, the released rule, an object of radius 12 in a picture of a hundred pixels loses a fifth of its IoU.
+
+    Args:
         backbone_config: any Transformers backbone with four stages at strides 4, 8, 16 and 32. Default: ResNet-50.
         backbone_norm: `"frozen"` turns the backbone's batch norms into constants (released), `"batch"` leaves them
             trainable, `"group"` replaces them by group norm (training from scratch with small batches).

@@ -13,8 +13,10 @@ from .configuration_references import ReferenceFusionConfig, sub_config
 class UniRefSamConfig(ReferenceFusionConfig):
     r"""Configuration of [`UniRefSamModel`]. The defaults are SAM ViT-B with BERT-base.
 
-    Args: those of `ReferenceFusionConfig` (d_model is the width of SAM's image embedding; the value encoder has the
-        stages down to its stride), and
+    The options of `ReferenceFusionConfig` come first: d_model is the width of SAM's image embedding, and the value
+    encoder has the stages down to its stride.
+
+    Args:
         vision_config: `SamVisionConfig`, its image encoder: ViT-B, L, H or any other size. Default: ViT-B.
         prompt_encoder_config: `SamPromptEncoderConfig`. Default: what fits the image encoder.
         mask_decoder_config: `SamMaskDecoderConfig`. Default: what fits the image encoder.
