@@ -14,7 +14,7 @@ from typing import TextIO
 from .. import __version__
 from .errors import describe, is_users_mistake
 
-VERBS = ("demo", "segment", "track", "convert", "export", "train", "evaluate", "annotate", "data", "push")
+VERBS = ("demo", "segment", "track", "convert", "export", "train", "evaluate", "annotate", "data", "push", "app")
 """In the order of `uniref --help`. Each is a module beside this one with a line `HELP`, a function
 `add_arguments(parser)` and a function `run(arguments)` that returns the exit code and imports what it needs."""
 
