@@ -117,16 +117,16 @@ class User:
 
     def told(self) -> str:
         """The message that comes up, which is closed then."""
-        toast = self.page.locator(".toast-body").first
+        toast = self.page.get_by_test_id("toast-body").first
         toast.wait_for()
-        text = toast.inner_text()
-        self.page.locator(".toast-close").first.click()
+        text = str(toast.get_by_test_id("toast-text").first.inner_text())
+        toast.get_by_test_id("toast-close").first.click()
         toast.wait_for(state="detached")
         return text
 
-    def paint(self, editor_label: str, strokes: list[tuple[tuple[float, float], tuple[float, float]]]) -> None:
+    def paint(self, field: str, strokes: list[tuple[tuple[float, float], tuple[float, float]]]) -> None:
         """Draws lines in an image editor; points are shares of its picture's width and height."""
-        editor = self.page.locator(".block:visible").filter(has_text=editor_label).last
+        editor = self.page.locator(f"#{field}")
         editor.scroll_into_view_if_needed()
         editor.get_by_label("Brush").first.click()
         canvas = editor.locator("canvas").first

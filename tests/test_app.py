@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -104,6 +104,7 @@ def test_what_is_no_picture_is_refused_by_name_and_not_by_folder(tmp_path: Path)
         read_picture(None, "the example picture")
 
 
+@settings(deadline=None, max_examples=25)
 @given(height=st.integers(1, 3000), width=st.integers(1, 3000))
 def test_fitted_pictures_keep_their_proportions(height: int, width: int) -> None:
     mask = np.ones((height, width), dtype=bool)

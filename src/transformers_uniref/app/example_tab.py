@@ -53,7 +53,7 @@ def build_example_tab(page: Page, choice: Any) -> None:
                 sources=["upload", "clipboard"],
                 elem_id="example-picture",
             )
-            editor = mask_editor("2. Paint over the object in it")
+            editor = mask_editor("2. Paint over the object in it", "example-editor")
         with gr.Column():
             picture = gr.Image(
                 label="3. Picture to search",

@@ -39,12 +39,13 @@ class Page:
     examples: ExampleInputs
 
 
-def mask_editor(label: str) -> Any:
+def mask_editor(label: str, elem_id: str) -> Any:
     """An image editor in which one can paint, and nothing else: the picture comes from elsewhere on the page."""
     import gradio as gr
 
     return gr.ImageEditor(
         label=label,
+        elem_id=elem_id,
         type="numpy",
         sources=(),
         transforms=(),

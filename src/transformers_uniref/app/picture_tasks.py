@@ -134,6 +134,6 @@ def save_picture_results(folder: Path, overlay: np.ndarray, found: Sequence[Foun
         }
         for number, item in enumerate(found, start=1)
     ]
-    height, width = labels.shape
+    height, width = found[0].mask.shape
     (folder / "masks.json").write_text(json.dumps({"height": height, "width": width, "objects": objects}))
     return [str(folder / name) for name in ("overlay.png", "masks.png", "masks.json")]

@@ -39,7 +39,7 @@ def build_video_tab(page: Page, choice: Any) -> None:
             )
             about = gr.Markdown("No video yet.", elem_id="video-about")
             frame = gr.Slider(0, 1, 0, step=1, label="2. Frame", interactive=True, elem_id="video-frame")
-            editor = mask_editor("3. Paint over an object of this frame, or write")
+            editor = mask_editor("3. Paint over an object of this frame, or write", "video-editor")
             text = gr.Textbox(
                 label="one sentence a line (with a drawing: about the drawn object, optional)",
                 lines=2,
