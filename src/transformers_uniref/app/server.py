@@ -13,12 +13,14 @@ from typing import Any
 
 from ..cli.errors import UserError
 from ..optional import require
-from .limits import MAX_PICTURE_PIXELS, MAX_UPLOAD_BYTES
+from .limits import MAX_UPLOAD_BYTES
 from .settings import AppSettings
 
 STYLE = """
 .uniref-progress { display: flex; align-items: center; gap: 0.75em; }
 .uniref-progress progress { flex: 1; height: 1em; }
+/* Gradio's cutting of a video would fetch a program from another server. */
+#video-clip button[aria-label="Trim video to selection"] { display: none; }
 """
 
 
@@ -53,16 +55,12 @@ def running(settings: AppSettings) -> Iterator[str]:
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     require("gradio", "app", "uniref app")
     require("av", "app", "uniref app, which reads and writes videos,")
-    from PIL import Image
-
     from .example_inputs import make_examples
     from .interface import build_interface
     from .model_shelf import ModelChoice, ModelShelf
     from .page import Page
     from .workspace import Workspace
 
-    # Gradio opens pictures too; what has more than twice this many pixels, Pillow refuses to anybody.
-    Image.MAX_IMAGE_PIXELS = MAX_PICTURE_PIXELS
     shelf = ModelShelf(settings)
     shelf.get(ModelChoice())
     with Workspace() as workspace:
