@@ -105,7 +105,12 @@ class User:
         self.page.get_by_role("tab", name=name, exact=True).click()
 
     def send_file(self, field: str, file: Path) -> None:
-        """Into the upload field whose element has this id, and waits until it is there."""
+        """Into the upload field whose element has this id, instead of what it holds; waits until it is there."""
+        held = self.page.locator(f"#{field} .icon-button-wrapper").locator(
+            "[aria-label='Remove Image'], [aria-label=Clear]"
+        )
+        if held.count():
+            held.first.click()
         with self.page.expect_response(lambda response: "/upload" in response.url):
             self.page.locator(f"#{field} input[type=file]").first.set_input_files(file)
 

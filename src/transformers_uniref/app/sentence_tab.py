@@ -23,8 +23,8 @@ def answer(
     Raises:
         UserError: bad input; see `read_picture`, `split_sentences`, `ModelShelf.get`.
     """
-    image = read_picture(path)
     sentences = split_sentences(text)
+    image = read_picture(path)
     model, processor = page.shelf.get(choice)
     found = find_by_sentences(image, sentences, threshold, model, processor)
     overlay = picture_overlay(image, found)

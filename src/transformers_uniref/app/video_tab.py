@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from . import video_handlers as handlers
@@ -74,7 +75,11 @@ def build_video_tab(page: Page, choice: Any) -> None:
         numbers = [str(known) for known in job.objects] if job is not None else []
         return handlers.object_rows(job), gr.update(choices=numbers, value=numbers[-1] if numbers else None)
 
-    def load(path: str | None) -> Iterator[Any]:
+    def load(path: str | None, known: ClipJob | None) -> Iterator[Any]:
+        # Gradio tells of one upload more than once; what was added to it meanwhile stays.
+        if known is not None and path is not None and known.clip.path == Path(path):
+            yield tuple(gr.skip() for _ in loaded)
+            return
         yield None, "No video yet.", gr.update(value=0, maximum=1), None, *list_objects(None), "", None, None, None
         if path is None:
             return
@@ -118,8 +123,9 @@ def build_video_tab(page: Page, choice: Any) -> None:
         return "", None, None, None, 0, show_frame(job, 0)
 
     results = [progress, live, rendered, files]
+    loaded = [job_state, about, frame, editor, objects, number, *results]
     at_once: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
-    clip.change(explained(load), clip, [job_state, about, frame, editor, objects, number, *results], **at_once)
+    clip.change(explained(load), [clip, job_state], loaded, **at_once)
     frame.release(explained(show_frame), [job_state, frame], editor, **at_once)
     add.click(explained(add_objects), [job_state, frame, editor, text], [objects, number, editor, text], **at_once)
     remove.click(explained(remove_object), [job_state, number], [objects, number], **at_once)
