@@ -28,6 +28,7 @@ VERBS = (
     "annotate",
     "data",
     "push",
+    "app",
     "completion",
 )
 """In the order of `uniref --help`. Each is a module beside this one with a line `HELP`, command lines `EXAMPLES`, a

@@ -1,0 +1,241 @@
+"""One user's clip being followed: what was asked, how far it is, and what was found."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..cli.errors import UserError
+from ..data.mask_codes import encode_rle
+from ..media.palette import save_label_map
+from .clips import Clip
+from .legend import LegendEntry
+from .limits import MAX_OBJECTS
+
+DRAWN = "drawn"
+
+
+@dataclass(frozen=True)
+class ClipObject:
+    """An object that the user asked for.
+
+    Attributes:
+        number: its id, from 1.
+        frame: the frame from which on it is looked for, or in which it was drawn.
+        sentence: or None.
+        mask: bool (H, W), or None.
+    """
+
+    number: int
+    frame: int
+    sentence: str | None = None
+    mask: np.ndarray | None = None
+
+    @property
+    def text(self) -> str:
+        """What the legend calls it."""
+        return self.sentence or DRAWN
+
+    @property
+    def given_by(self) -> str:
+        """ "sentence", "mask" or "mask and sentence"."""
+        return " and ".join(
+            name for name, value in (("mask", self.mask), ("sentence", self.sentence)) if value is not None
+        )
+
+
+@dataclass(frozen=True)
+class FrameResult:
+    """What was found in one frame.
+
+    Attributes:
+        index: of the frame.
+        frame: uint8 (H, W, 3).
+        masks: bool (H, W) by object id.
+        scores: 0..1 by object id; None where the mask was given.
+    """
+
+    index: int
+    frame: np.ndarray
+    masks: dict[int, np.ndarray]
+    scores: dict[int, float | None]
+
+
+class ClipJob:
+    """Follows objects through a clip, in one or several runs.
+
+    A run may be stopped after any frame; the next one goes on from there with all that is remembered. Objects may be
+    added and removed between runs and while one is under way, from any thread.
+
+    Args:
+        clip: within the limits.
+        folder: for the label maps; exists, and belongs to this job alone.
+
+    Attributes:
+        objects: that are followed, by id.
+        known: the same, and those that were removed after a run.
+        position: the next frame that will be computed.
+        scores: of each computed frame, by object id.
+        codes: of each computed frame, COCO's run-length code by object id.
+    """
+
+    def __init__(self, clip: Clip, folder: Path) -> None:
+        self.clip = clip
+        self.folder = folder
+        self.objects: dict[int, ClipObject] = {}
+        self.known: dict[int, ClipObject] = {}
+        self.position = 0
+        self.scores: list[dict[int, float | None]] = []
+        self.codes: list[dict[int, dict[str, Any]]] = []
+        self._next_number = 1
+        self._session: Any = None
+        self._model: Any = None
+        self._processor: Any = None
+        self._step = threading.RLock()
+        self._running = threading.Lock()
+        self._stop = threading.Event()
+
+    # ---------------------------------------------------------------------------------------------------------- objects
+    def add(self, frame: int, sentence: str | None = None, mask: np.ndarray | None = None) -> ClipObject:
+        """Asks for one more object.
+
+        Args:
+            frame: where it was drawn, or from where on it is looked for; it must not have been computed yet.
+            sentence, mask: one of them, or both; the mask is bool (H, W) of the clip's size.
+
+        Raises:
+            UserError: too many objects, or the frame has passed.
+        """
+        with self._step:
+            if len(self.objects) >= MAX_OBJECTS:
+                raise UserError(f"Up to {MAX_OBJECTS} objects can be followed; remove one first.")
+            if not 0 <= frame < len(self.clip):
+                raise UserError(f"The frame must be from 0 to {len(self.clip) - 1}, got {frame}.")
+            if frame < self.position and mask is not None:
+                raise UserError(
+                    f"Frame {frame} has been computed already: draw on frame {self.position} or a later one, or start "
+                    "over."
+                )
+            item = ClipObject(self._next_number, max(frame, self.position), sentence, mask)
+            if self._session is not None:
+                self._tell(item)
+            self.objects[item.number] = self.known[item.number] = item
+            self._next_number += 1
+            return item
+
+    def remove(self, number: int) -> None:
+        """Follows an object no further; what was found of it stays.
+
+        Raises:
+            UserError: there is no such object.
+        """
+        with self._step:
+            if number not in self.objects:
+                raise UserError(f"There is no object {number}.")
+            del self.objects[number]
+            if self._session is not None and number in self._session.object_ids:
+                self._session.remove_object(number)
+
+    def start_over(self) -> None:
+        """Forgets what was found, and keeps the objects, each in its frame.
+
+        Raises:
+            UserError: a run is under way.
+        """
+        with self._exclusive():
+            self.position = 0
+            self.scores.clear()
+            self.codes.clear()
+            self.known = dict(self.objects)
+            self._session = self._model = self._processor = None
+            for file in self.folder.glob("*.png"):
+                file.unlink()
+
+    def _tell(self, item: ClipObject) -> None:
+        if item.mask is not None:
+            self._processor.add_mask_prompt(
+                self._session, frame_idx=item.frame, obj_ids=[item.number], masks=[item.mask]
+            )
+        if item.sentence is not None:
+            self._processor.add_text_prompt(
+                self._session, obj_ids=[item.number], text=[item.sentence], frame_idx=item.frame
+            )
+
+    # -------------------------------------------------------------------------------------------------------------- run
+    def run(self, model: Any, processor: Any) -> Iterator[FrameResult]:
+        """Goes on from `position`; one result a frame.
+
+        Raises:
+            UserError: nothing to look for, a run is under way, the clip is done, or begun with another model.
+        """
+        with self._exclusive():
+            if not self.objects:
+                raise UserError("Say what to follow: add a sentence, or draw an object and add it.")
+            if self.position >= len(self.clip):
+                raise UserError("The clip is done. Start over to follow other objects from its first frame.")
+            if self._session is not None and self._model is not model:
+                raise UserError("This clip was begun with another model: start over, or choose that model again.")
+            self._stop.clear()
+            with self._step:
+                if self._session is None:
+                    self._model, self._processor = model, processor
+                    self._session = processor.init_video_session(inference_device=model.device)
+                    for item in self.objects.values():
+                        self._tell(item)
+            while self.position < len(self.clip) and not self._stop.is_set():
+                yield self._next_frame()
+
+    def stop(self) -> None:
+        """Lets the run that is under way end after the frame at hand."""
+        self._stop.set()
+
+    def _next_frame(self) -> FrameResult:
+        index = self.position
+        frame = self.clip.frames[index]
+        with self._step:
+            output = self._model(inference_session=self._session, frame=frame)
+            found = self._processor.post_process_video_masks(output, self._session)
+            masks = {number: mask.cpu().numpy() for number, mask in found.items()}
+            scores: dict[int, float | None] = {}
+            for number, score in zip(output.object_ids, output.object_scores.tolist(), strict=True):
+                item = self.known[number]
+                scores[number] = None if item.mask is not None and item.frame == index else float(score)
+            labels = np.zeros(self.clip.size, dtype=np.uint8)
+            for number, mask in masks.items():
+                labels[mask] = number
+            save_label_map(self.mask_file(index), labels)
+            self.scores.append(scores)
+            self.codes.append({number: encode_rle(mask) for number, mask in masks.items()})
+            self.position = index + 1
+        return FrameResult(index, frame, masks, scores)
+
+    def mask_file(self, index: int) -> Path:
+        """The label map of a computed frame."""
+        return self.folder / f"{index:05d}.png"
+
+    def entries(self, scores: dict[int, float | None], visible: set[int]) -> list[LegendEntry]:
+        """Lines of a frame's legend, one for each known object.
+
+        Args:
+            scores: of that frame.
+            visible: ids of the objects that show in it.
+        """
+        return [
+            LegendEntry(item.number, item.text, scores.get(item.number), item.number in visible)
+            for item in list(self.known.values())
+        ]
+
+    @contextmanager
+    def _exclusive(self) -> Iterator[None]:
+        if not self._running.acquire(blocking=False):
+            raise UserError("This clip is being followed already: wait, or press Stop.")
+        try:
+            yield
+        finally:
+            self._running.release()

@@ -1,0 +1,63 @@
+"""The tab on which the model is chosen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .messages import explained
+from .model_shelf import BUNDLED, FOLDER, HUB, ModelChoice
+from .page import PICTURES, Page
+
+
+def build_model_tab(page: Page, choice: Any) -> None:
+    """Lays the tab out and connects it; see `build_sentence_tab`."""
+    import gradio as gr
+
+    shelf, settings = page.shelf, page.settings
+    kinds = shelf.kinds
+    kind = gr.Radio(
+        [(_described(name, settings.model), name) for name in kinds], value=BUNDLED, label="Model", elem_id="model-kind"
+    )
+    folder = gr.Dropdown(
+        shelf.folders(),
+        label="Folder" if settings.allow_folders else "One of these folders",
+        allow_custom_value=settings.allow_folders,
+        visible=False,
+        elem_id="model-folder",
+    )
+    hub = gr.Textbox(label="Hub id", placeholder="owner/name", visible=False, elem_id="model-hub")
+    button = gr.Button("Use this model", variant="primary", elem_id="model-use")
+    status = gr.Markdown("In use: the model of the start.", elem_id="model-status")
+
+    def show_fields(chosen: str) -> Any:
+        return gr.update(visible=chosen == FOLDER), gr.update(visible=chosen == HUB)
+
+    def use(chosen: str, folder_name: str | None, hub_name: str | None) -> Any:
+        names = {FOLDER: folder_name, HUB: hub_name}
+        wanted = ModelChoice(chosen, (names.get(chosen) or "").strip())
+        model, _ = shelf.get(wanted)
+        count = sum(parameter.numel() for parameter in model.parameters())
+        return (
+            wanted,
+            f"In use: {gr_escape(str(wanted))} ({type(model).__name__}, {count / 1e6:.1f} million parameters).",
+        )
+
+    kind.change(show_fields, kind, [folder, hub], api_visibility="private", queue=False)
+    button.click(
+        explained(use),
+        [kind, folder, hub],
+        [choice, status],
+        api_visibility="private",
+        **PICTURES,
+    )
+
+
+def gr_escape(text: str) -> str:
+    """A name as Markdown shows it letter by letter."""
+    return "`" + text.replace("`", "'") + "`"
+
+
+def _described(kind: str, started_with: str | None) -> str:
+    if kind == BUNDLED:
+        return "the model of the start" if started_with else "the bundled one: tiny, knows drawn scenes"
+    return {FOLDER: "a folder of this machine", HUB: "a model of the Hub"}[kind]

@@ -1,0 +1,75 @@
+"""What the tabs share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .example_inputs import ExampleInputs
+from .limits import CLIPS_AT_ONCE, EDITOR_SIDE, PICTURES_AT_ONCE
+from .model_shelf import ModelShelf
+from .settings import AppSettings
+from .uploads import fitted
+from .workspace import Workspace
+
+BRUSH_COLOUR = "#ff2d55"
+TABLE_HEADERS = ["object", "looked for", "score", "% of picture"]
+
+PICTURES: dict[str, Any] = {"concurrency_id": "pictures", "concurrency_limit": PICTURES_AT_ONCE}
+CLIPS: dict[str, Any] = {"concurrency_id": "clips", "concurrency_limit": CLIPS_AT_ONCE}
+"""In which queue a handler waits."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """What the handlers of every tab reach.
+
+    Attributes:
+        settings: how the application was started.
+        shelf: its models.
+        workspace: its folder.
+        examples: what can be tried at once.
+    """
+
+    settings: AppSettings
+    shelf: ModelShelf
+    workspace: Workspace
+    examples: ExampleInputs
+
+
+def mask_editor(label: str, elem_id: str) -> Any:
+    """An image editor in which one can paint, and nothing else: the picture comes from elsewhere on the page."""
+    import gradio as gr
+
+    return gr.ImageEditor(
+        label=label,
+        elem_id=elem_id,
+        type="numpy",
+        sources=(),
+        transforms=(),
+        layers=gr.LayerOptions(allow_additional_layers=False, disabled=True),
+        brush=gr.Brush(default_size=24, colors=[BRUSH_COLOUR], color_mode="fixed"),
+        eraser=gr.Eraser(default_size=24),
+        canvas_size=(EDITOR_SIDE, EDITOR_SIDE),
+        buttons=[],
+        format="png",
+    )
+
+
+def editor_value(picture: np.ndarray | None) -> Any:
+    """A picture to draw on, without strokes; uint8 (H, W, 3), or None for none."""
+    if picture is None:
+        return None
+    background = fitted(picture, EDITOR_SIDE, EDITOR_SIDE)
+    return {"background": background, "layers": [], "composite": background}
+
+
+def results_table() -> Any:
+    """An empty table of results."""
+    import gradio as gr
+
+    return gr.Dataframe(
+        headers=TABLE_HEADERS, datatype=["number", "str", "number", "number"], interactive=False, label="Results"
+    )

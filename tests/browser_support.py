@@ -1,0 +1,150 @@
+"""A real browser and the application as a user starts it, for the tests that click."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+CHROMIUM = shutil.which("chromium")
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PATIENCE = 120_000
+"""Milliseconds; nothing waits as long unless the machine is overloaded."""
+
+
+class Application:
+    """`uniref app` in a process of its own, whose temporary files lie in one folder."""
+
+    def __init__(self, *options: str) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+        self.temporary = Path(tempfile.mkdtemp(prefix="uniref-app-test-"))
+        self.said = ""
+        command = [sys.executable, "-m", "transformers_uniref", "app", "--port", str(port), *options]
+        environment = {**os.environ, "TMPDIR": str(self.temporary), "OMP_NUM_THREADS": "1"}
+        self.process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+        self._ready = threading.Event()
+        # Reading all along, so that a full pipe never blocks the server.
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.said += line
+            if self.url in line:
+                self._ready.set()
+        self._ready.set()
+
+    def wait_until_it_serves(self) -> None:
+        assert self._ready.wait(300) and self.process.poll() is None, self.said
+
+    def press_ctrl_c(self) -> int:
+        """Returns the exit code."""
+        self.process.send_signal(signal.SIGINT)
+        code = self.process.wait(60)
+        self._reader.join(10)
+        return code
+
+    def leftovers(self) -> list[Path]:
+        return [path for path in self.temporary.rglob("*") if path.is_file()]
+
+    def clean_up(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        shutil.rmtree(self.temporary, ignore_errors=True)
+
+
+@contextmanager
+def started_browser() -> Iterator[Any]:
+    """A Playwright browser with a user directory of its own."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+class User:
+    """One visitor: a page, and every address that it asked for."""
+
+    def __init__(self, browser: Any, url: str) -> None:
+        self.context = browser.new_context(viewport={"width": 1400, "height": 1100})
+        self.context.set_default_timeout(PATIENCE)
+        self.page = self.context.new_page()
+        self.asked_for: list[str] = []
+        self.page.on("request", lambda request: self.asked_for.append(request.url))
+        self.page.goto(url, wait_until="domcontentloaded")
+        self.page.wait_for_selector("#sentence-run")
+
+    def open_tab(self, name: str) -> None:
+        self.page.get_by_role("tab", name=name, exact=True).click()
+
+    def send_file(self, field: str, file: Path) -> None:
+        """Into the upload field whose element has this id, instead of what it holds; waits until it is there."""
+        held = self.page.locator(f"#{field} .icon-button-wrapper").locator(
+            "[aria-label='Remove Image'], [aria-label=Clear]"
+        )
+        if held.count():
+            held.first.click()
+        with self.page.expect_response(lambda response: "/upload" in response.url):
+            self.page.locator(f"#{field} input[type=file]").first.set_input_files(file)
+
+    def write(self, field: str, text: str) -> None:
+        self.page.locator(f"#{field} textarea").first.fill(text)
+
+    def press(self, button: str) -> None:
+        self.page.locator(f"#{button}").click()
+
+    def told(self) -> str:
+        """The message that comes up, which is closed then."""
+        toast = self.page.get_by_test_id("toast-body").first
+        toast.wait_for()
+        text = str(toast.get_by_test_id("toast-text").first.inner_text())
+        toast.get_by_test_id("toast-close").first.click()
+        toast.wait_for(state="detached")
+        return text
+
+    def paint(self, field: str, strokes: list[tuple[tuple[float, float], tuple[float, float]]]) -> None:
+        """Draws lines in an image editor; points are shares of its picture's width and height."""
+        editor = self.page.locator(f"#{field}")
+        editor.scroll_into_view_if_needed()
+        editor.get_by_label("Brush").first.click()
+        canvas = editor.locator("canvas").first
+        box = canvas.bounding_box()
+        assert box is not None
+        for start, end in strokes:
+            self.page.mouse.move(box["x"] + start[0] * box["width"], box["y"] + start[1] * box["height"])
+            self.page.mouse.down()
+            self.page.mouse.move(box["x"] + end[0] * box["width"], box["y"] + end[1] * box["height"], steps=8)
+            self.page.mouse.up()
+
+    def download(self, field: str, name: str) -> bytes:
+        """The content of a file that a list of files offers."""
+        link = self.page.locator(f"#{field} a[download='{name}']").first
+        link.wait_for()
+        return self.context.request.get(link.get_attribute("href")).body()

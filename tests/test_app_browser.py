@@ -1,0 +1,239 @@
+"""The web application as its users meet it: clicked through in a real browser.
+
+Screenshots go to the folder that the environment variable UNIREF_SCREENSHOTS names, or to the test's own.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from browser_support import CHROMIUM, Application, User, started_browser
+from transformers_uniref.data.mask_codes import decode_rle
+from transformers_uniref.data.world import World
+from transformers_uniref.media.video_io import VideoWriter
+
+pytest.importorskip("gradio")
+pytest.importorskip("av")
+pytest.importorskip("playwright")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+
+CLIP_FRAMES = 150
+"""So many that it is stopped long before its end."""
+
+
+@pytest.fixture(scope="module")
+def application() -> Iterator[Application]:
+    started = Application()
+    try:
+        started.wait_until_it_serves()
+        yield started
+    finally:
+        started.clean_up()
+
+
+@pytest.fixture(scope="module")
+def browser(application: Application) -> Iterator[Any]:
+    with started_browser() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def user(browser: Any, application: Application) -> User:
+    return User(browser, application.url)
+
+
+@pytest.fixture
+def screenshot(tmp_path: Path) -> Callable[[User, str], None]:
+    folder = Path(os.environ.get("UNIREF_SCREENSHOTS") or tmp_path)
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def take(user: User, name: str) -> None:
+        user.page.screenshot(path=folder / f"{name}.png", full_page=True)
+
+    return take
+
+
+def picture_file(folder: Path, picture: np.ndarray, name: str = "picture.png") -> Path:
+    Image.fromarray(picture).save(folder / name)
+    return folder / name
+
+
+def overlap(found: np.ndarray, truth: np.ndarray) -> float:
+    return float((found & truth).sum() / (found | truth).sum())
+
+
+def ask(user: User, picture: Path, text: str) -> None:
+    user.open_tab("Sentence")
+    user.send_file("sentence-picture", picture)
+    user.write("sentence-text", text)
+    user.press("sentence-run")
+
+
+def test_sentences_are_answered_with_a_picture_and_files(user: User, tmp_path: Path, screenshot: Any) -> None:
+    scene = World(split="test", size=128, seed=5).image(1, easy=True)
+    sentences = [sentences[0] for sentences in scene["sentences"]]
+    ask(user, picture_file(tmp_path, scene["image"]), "\n".join(sentences))
+    told = json.loads(user.download("sentence-files", "masks.json"))
+    assert [item["text"] for item in told["objects"]] == sentences
+    masks = [decode_rle(item["segmentation"]) for item in told["objects"]]
+    overlaps = [overlap(mask, truth) for mask, truth in zip(masks, scene["masks"], strict=True)]
+    assert np.mean(overlaps) > 0.4, overlaps
+    labels = Image.open(io.BytesIO(user.download("sentence-files", "masks.png")))
+    assert labels.mode == "P" and labels.size == (128, 128)
+    user.page.locator("#sentence-overlay img").first.wait_for()
+    screenshot(user, "sentence")
+
+
+def test_what_is_painted_over_in_an_example_is_found(user: User, tmp_path: Path, screenshot: Any) -> None:
+    scene = World(split="test", size=128, seed=5).few_shot(2)
+    mask = scene["reference_masks"][0]
+    user.open_tab("Example")
+    user.send_file("example-picture", picture_file(tmp_path, scene["reference_images"][0], "example.png"))
+    user.send_file("example-query", picture_file(tmp_path, scene["image"], "query.png"))
+    user.press("example-run")
+    assert "Nothing is drawn yet" in user.told()
+    rows, columns = np.nonzero(mask)
+    middle = (float(columns.mean()) / 128, float(rows.mean()) / 128)
+    user.paint("example-editor", [((middle[0] - 0.04, middle[1]), (middle[0] + 0.04, middle[1]))])
+    user.press("example-run")
+    told = json.loads(user.download("example-files", "masks.json"))
+    assert told["objects"][0]["text"] == "like the example"
+    user.page.locator("#example-overlay img").first.wait_for()
+    screenshot(user, "example")
+
+
+def test_a_clip_is_followed_live_and_stopped_and_objects_are_added(user: User, tmp_path: Path, screenshot: Any) -> None:
+    clip = World(split="test", size=128, seed=5).clip(0, frames=CLIP_FRAMES)
+    with VideoWriter(tmp_path / "clip.mp4", 12) as writer:
+        for frame in clip["frames"]:
+            writer.write(frame)
+    sentence = next(sentences[0] for sentences in clip["sentences"].values() if sentences)
+    user.open_tab("Video")
+    user.send_file("video-clip", tmp_path / "clip.mp4")
+    user.page.get_by_text(f"128 x 128, {CLIP_FRAMES} frames").wait_for()
+    user.write("video-text", sentence)
+    user.press("video-add")
+    user.page.get_by_role("gridcell", name=sentence).first.wait_for()
+
+    user.press("video-run")
+    user.page.locator("#video-live img").first.wait_for()
+    user.press("video-stop")
+    stopped = user.page.locator("#video-progress", has_text="stopped; Follow goes on from here")
+    stopped.wait_for()
+    done = int(stopped.locator("progress").get_attribute("value"))
+    assert 0 < done < CLIP_FRAMES
+    first = json.loads(user.download("video-files", "masks.json"))
+    assert len(first["frames"]) == done and [item["text"] for item in first["objects"]] == [sentence]
+    with zipfile.ZipFile(io.BytesIO(user.download("video-files", "masks.zip"))) as archive:
+        assert len(archive.namelist()) == done
+    assert b"ftyp" in user.download("video-files", "overlay.mp4")[:12]
+
+    user.paint("video-editor", [((0.4, 0.5), (0.6, 0.5))])
+    user.press("video-add")
+    user.page.get_by_role("gridcell", name="mask").first.wait_for()
+    user.press("video-run")
+    user.page.locator("#video-progress", has_text="following").wait_for()
+    user.press("video-stop")
+    stopped.wait_for()
+    second = json.loads(user.download("video-files", "masks.json"))
+    assert [item["given_by"] for item in second["objects"]] == ["sentence", "mask"]
+    assert second["objects"][1]["from_frame"] == done and len(second["frames"]) > done
+    screenshot(user, "video")
+
+
+def test_a_model_is_chosen_for_ones_own_page(user: User, screenshot: Any) -> None:
+    user.open_tab("Model")
+    user.press("model-use")
+    user.page.locator("#model-status", has_text="million parameters").wait_for()
+    user.page.get_by_label("a model of the Hub").check()
+    user.page.locator("#model-hub textarea, #model-hub input").first.fill("../../etc")
+    user.press("model-use")
+    assert "A Hub id looks like owner/name" in user.told()
+    screenshot(user, "model")
+
+
+def test_bad_files_are_answered_in_one_clear_sentence(user: User, tmp_path: Path, screenshot: Any) -> None:
+    Image.new("1", (10_000, 5_000)).save(tmp_path / "large.png")
+    ask(user, tmp_path / "large.png", "the red star")
+    assert "The picture has 50.0 megapixels (10000 x 5000); up to 32 are accepted" in user.told()
+    user.write("sentence-text", "<img src=x onerror=alert(1)>" * 20)
+    user.press("sentence-run")
+    assert "A sentence may have up to 300 letters" in user.told()
+    user.open_tab("Video")
+    (tmp_path / "words.mp4").write_text("These are words.")
+    user.send_file("video-clip", tmp_path / "words.mp4")
+    assert "This file is no video that can be read: words.mp4" in user.told()
+    screenshot(user, "bad-video")
+
+
+def test_two_users_at_once_get_their_own_answers(
+    user: User, browser: Any, application: Application, tmp_path: Path
+) -> None:
+    world = World(split="test", size=128, seed=5)
+    other = User(browser, application.url)
+    for visitor, size, text in ((user, 128, "the star"), (other, 96, "the ring")):
+        picture = Image.fromarray(world.image(3)["image"]).resize((size, size))
+        picture.save(tmp_path / f"{size}.png")
+        ask(visitor, tmp_path / f"{size}.png", text)
+    for visitor, size, text in ((other, 96, "the ring"), (user, 128, "the star")):
+        visitor.page.get_by_role("gridcell", name=text).first.wait_for()
+        told = json.loads(visitor.download("sentence-files", "masks.json"))
+        assert (told["height"], told["objects"][0]["text"]) == (size, text)
+    other.context.close()
+
+
+def test_the_page_asks_no_other_server(user: User, application: Application) -> None:
+    foreign = [url for url in user.asked_for if not url.startswith((application.url, "data:", "blob:"))]
+    assert user.asked_for and not foreign
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/gradio_api/file=/etc/passwd",
+        "/file=/etc/passwd",
+        "/gradio_api/file=../../../../../../etc/passwd",
+        "/gradio_api/file=%2e%2e/%2e%2e/etc/passwd",
+        "/static/../../../../../../etc/passwd",
+        "/gradio_api/file=/proc/self/environ",
+        f"/gradio_api/file={Path(__file__)}",
+        "/gradio_api/file=http://127.0.0.1:1/",
+        "/gradio_api/file=https:/127.0.0.1:1/",
+    ],
+)
+def test_no_file_outside_is_served(application: Application, path: str) -> None:
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(application.url + path, timeout=120)
+    assert refused.value.code in (403, 404)
+
+
+def test_no_file_outside_is_read_for_somebody_who_claims_to_have_sent_it(application: Application) -> None:
+    outside = {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}
+    request = urllib.request.Request(
+        f"{application.url}/gradio_api/call/sentence",
+        json.dumps({"data": [outside, "the star", 0.3]}).encode(),
+        {"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=120) as reply:
+        event = json.load(reply)["event_id"]
+    with urllib.request.urlopen(f"{application.url}/gradio_api/call/sentence/{event}", timeout=120) as reply:
+        told = reply.read().decode()
+    assert "event: error" in told and "root:" not in told
+
+
+def test_ctrl_c_ends_the_server_and_leaves_no_file(application: Application) -> None:
+    assert application.press_ctrl_c() == 0, application.said
+    assert "uniref app: ended" in application.said and "Traceback" not in application.said, application.said
+    assert application.leftovers() == []
