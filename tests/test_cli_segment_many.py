@@ -252,21 +252,22 @@ def test_a_machine_without_a_compiler_says_so_at_once(
     assert said == "uniref: error: --compile cannot be used on cpu, torch.compile failed: no C++ compiler\n"
 
 
-def test_a_compiled_model_answers_the_same(
+def test_compile_hands_each_part_of_the_model_to_the_compiler(
     model: str, files: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The eager backend traces what a compiler would get, without waiting for one."""
-    compiled: list[Any] = []
-    whole = torch.compile
+    """The compiler of this test changes nothing and only counts how often its functions run."""
+    calls: list[Any] = []
 
-    def trace(function: Any, **options: Any) -> Any:
-        compiled.append(function)
-        return whole(function, backend="eager")
+    def count(function: Any, **options: Any) -> Any:
+        def counted(*given: Any, **named: Any) -> Any:
+            calls.append(getattr(function, "__self__", None))
+            return function(*given, **named)
 
-    monkeypatch.setattr(torch, "compile", trace)
+        return counted
+
+    monkeypatch.setattr(torch, "compile", count)
     [as_it_is], _ = run(capsys, 0, "photos/1.png", *DOG, "--model", model)
-    assert not compiled
+    assert not calls
     [result], _ = run(capsys, 0, "photos/1.png", *DOG, "--model", model, "--compile")
-    assert len(compiled) > 3
-    for left, right in zip(as_it_is["objects"], result["objects"], strict=True):
-        assert left["score"] == pytest.approx(right["score"], abs=1e-5)
+    assert {"VisualEncoder", "DeformableTransformer"} <= {type(part).__name__ for part in calls}
+    assert result["objects"] == as_it_is["objects"]
