@@ -18,7 +18,7 @@ def refine_masks(
     """Asks what rough masks are part of: each is an annotated example in the very picture that is searched.
 
     A few pixels, a box or a scribble (`processors.drawn_references`) become a mask along the object's border, which is
-    then a better reference, in other pictures or through a video. `docs/references.md` says how much better.
+    then mostly a better reference, in other pictures or through a video; `docs/references.md` has measurements.
 
     Args:
         model: `UniRefModel` or `UniRefSamModel`, in eval mode.

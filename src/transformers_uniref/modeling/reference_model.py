@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -279,8 +279,10 @@ class ReferenceSegmentationMixin(VideoPropagationMixin):
         _check_counts(pixel_values.shape[0], references, image_indices)
 
         features = self.encode_image(pixel_values, pixel_mask)
-        listening = output_attentions and bool(references)
-        with record_fusion_attention(self.fusion) if listening else nullcontext([]) as attentions:
+        recording: AbstractContextManager[list[Tensor]] = nullcontext([])
+        if output_attentions and references:
+            recording = record_fusion_attention(self.fusion)
+        with recording as attentions:
             fused = self.fuse(features, references, image_indices)
         output = self.decode(
             features, fused, references, image_indices, labels, num_masks, full_resolution_masks, output_hidden_states

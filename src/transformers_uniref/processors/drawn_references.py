@@ -202,7 +202,7 @@ def _shown(value: Any) -> str:
 def _near_strokes(strokes: Sequence[np.ndarray], size: tuple[int, int], reach: float) -> np.ndarray:
     """The pixels whose centres are at most `reach` from a stroke (n, 2), and those under its points."""
     height, width = size
-    mask = np.zeros(size, dtype=bool)
+    mask: np.ndarray = np.zeros(size, dtype=bool)
     for stroke in strokes:
         for start, end in zip(stroke, stroke[1:] if len(stroke) > 1 else stroke, strict=False):
             low, high = np.minimum(start, end) - reach, np.maximum(start, end) + reach
