@@ -27,7 +27,7 @@ from transformers_uniref.media.video_io import VideoWriter
 pytest.importorskip("gradio")
 pytest.importorskip("av")
 pytest.importorskip("playwright")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")]
 
 CLIP_FRAMES = 150
 """So many that it is stopped long before its end."""
