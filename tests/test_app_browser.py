@@ -27,7 +27,7 @@ from transformers_uniref.media.video_io import VideoWriter
 pytest.importorskip("gradio")
 pytest.importorskip("av")
 pytest.importorskip("playwright")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")]
 
 CLIP_FRAMES = 150
 """So many that it is stopped long before its end."""
@@ -103,7 +103,7 @@ def test_what_is_painted_over_in_an_example_is_found(user: User, tmp_path: Path,
     user.send_file("example-picture", picture_file(tmp_path, scene["reference_images"][0], "example.png"))
     user.send_file("example-query", picture_file(tmp_path, scene["image"], "query.png"))
     user.press("example-run")
-    assert "Nothing is drawn yet" in user.told()
+    user.is_told("Nothing is drawn yet")
     rows, columns = np.nonzero(mask)
     middle = (float(columns.mean()) / 128, float(rows.mean()) / 128)
     user.paint("example-editor", [((middle[0] - 0.04, middle[1]), (middle[0] + 0.04, middle[1]))])
@@ -160,21 +160,21 @@ def test_a_model_is_chosen_for_ones_own_page(user: User, screenshot: Any) -> Non
     user.page.get_by_label("a model of the Hub").check()
     user.page.locator("#model-hub textarea, #model-hub input").first.fill("../../etc")
     user.press("model-use")
-    assert "A Hub id looks like owner/name" in user.told()
+    user.is_told("A Hub id looks like owner/name")
     screenshot(user, "model")
 
 
 def test_bad_files_are_answered_in_one_clear_sentence(user: User, tmp_path: Path, screenshot: Any) -> None:
     Image.new("1", (10_000, 5_000)).save(tmp_path / "large.png")
     ask(user, tmp_path / "large.png", "the red star")
-    assert "The picture has 50.0 megapixels (10000 x 5000); up to 32 are accepted" in user.told()
+    user.is_told("The picture has 50.0 megapixels (10000 x 5000); up to 32 are accepted")
     user.write("sentence-text", "<img src=x onerror=alert(1)>" * 20)
     user.press("sentence-run")
-    assert "A sentence may have up to 300 letters" in user.told()
+    user.is_told("A sentence may have up to 300 letters")
     user.open_tab("Video")
     (tmp_path / "words.mp4").write_text("These are words.")
     user.send_file("video-clip", tmp_path / "words.mp4")
-    assert "This file is no video that can be read: words.mp4" in user.told()
+    user.is_told("This file is no video that can be read: words.mp4")
     screenshot(user, "bad-video")
 
 

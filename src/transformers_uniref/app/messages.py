@@ -77,8 +77,10 @@ def _show_warning(
     from gradio.context import LocalContext
 
     text = " ".join(str(message).split())
-    is_ours = issubclass(category, UserWarning) and Path(filename).is_relative_to(PACKAGE_FOLDER)
-    if is_ours and LocalContext.event_id.get(None) is not None:
+    is_ours = Path(filename).is_relative_to(PACKAGE_FOLDER)
+    if not is_ours and issubclass(category, (DeprecationWarning, FutureWarning)):
+        return  # between Gradio and its libraries, at every request
+    if is_ours and issubclass(category, UserWarning) and LocalContext.event_id.get(None) is not None:
         gr.Warning(html.escape(text), duration=SHOWN_SECONDS)
     else:
         print(f"uniref: warning: {text}", file=sys.stderr)
