@@ -248,7 +248,7 @@ def follow(
                 waiting.remove(frame.index)
                 add_masks(session, processor, prompts.masks[frame.index], count)
             masks, scores = segment_frame(frame.image, session, model, processor)
-            outputs.write(_result(info, frame, frame.time - begin, masks, scores, outputs))
+            outputs.write(_result(info, frame, begin, masks, scores, outputs))
             for number, mask in masks.items():
                 tallies[number].add(frame.index, bool(mask.any()), scores[number])
             count += 1
@@ -270,7 +270,7 @@ def segment_frame(
 def _result(
     info: ClipInfo,
     frame: ClipFrame,
-    moment: float,
+    begin: float,
     masks: dict[int, np.ndarray],
     scores: dict[int, float],
     outputs: Outputs,
@@ -281,7 +281,17 @@ def _result(
     for number, mask in masks.items():
         labels[mask] = number
     overlay = outputs.overlay(frame.image, labels)
-    return FrameResult(info.name(frame.index), frame.index, moment, frame.image, overlay, labels, masks, scores)
+    return FrameResult(
+        info.name(frame.index),
+        frame.index,
+        frame.time,
+        frame.time - begin,
+        frame.image,
+        overlay,
+        labels,
+        masks,
+        scores,
+    )
 
 
 def report(

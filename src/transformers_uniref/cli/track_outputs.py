@@ -49,6 +49,7 @@ class FrameResult:
     Attributes:
         name: for files that are derived from it.
         number: in the clip, from 0.
+        moment: seconds after the clip's first frame.
         time: seconds after the first frame that is followed.
         image: uint8 (H, W, 3).
         overlay: the same with the objects tinted; the image itself where no output needs it.
@@ -59,6 +60,7 @@ class FrameResult:
 
     name: str
     number: int
+    moment: float
     time: float
     image: np.ndarray
     overlay: np.ndarray
@@ -141,7 +143,7 @@ class SheetPicture:
         self.sheet = sheet
 
     def write(self, frame: FrameResult) -> None:
-        self.sheet.add(frame.overlay, f"frame {frame.number}, {frame.time:.2f} s")
+        self.sheet.add(frame.overlay, f"frame {frame.number}, {frame.moment:.2f} s")
 
 
 class Outputs:
