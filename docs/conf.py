@@ -26,9 +26,6 @@ extensions = [
     "repository_links",
 ]
 exclude_patterns = ["_tools", "_build"]
-# Pages of the table of contents that do not exist yet are left out.
-suppress_warnings = ["toc.not_readable"]
-
 myst_enable_extensions = ["alert", "attrs_block", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 4  # the anchors that GitHub gives, so that links work in both places
 myst_dmath_double_inline = True

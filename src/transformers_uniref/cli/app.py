@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="let users name any model folder of this machine; with a local address only",
     )
     parser.add_argument("--no-hub", action="store_true", help="do not let users name a model of the Hub")
-    add_model_arguments(parser)
+    add_model_arguments(parser, tuning=False)
 
 
 def run(arguments: argparse.Namespace) -> int:

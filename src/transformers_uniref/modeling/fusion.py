@@ -143,13 +143,13 @@ class UniFusion(nn.Module):
         whole[..., tokens.kept] = weights
         return whole
 
-    def _kernel(self, valid: Tensor | None) -> tuple[str | None, bool]:
+    def _kernel(self, valid: Tensor | None) -> tuple[str, bool]:
         """The attention implementation, and whether queries, keys and values become bfloat16 for it."""
-        implementation = self.config._attn_implementation
-        if implementation is not None and "flash" in implementation and valid is not None:
+        implementation = self.config._attn_implementation or "eager"
+        if "flash" in implementation and valid is not None:
             # The library's flash wrapper would drop *queries* by the key mask; SDPA takes the mask as it is.
             implementation = "sdpa"
-        return implementation, self.config.fusion_bf16 or (implementation is not None and "flash" in implementation)
+        return implementation, self.config.fusion_bf16 or "flash" in implementation
 
     def _modulate(self, attended: Tensor, condition: Tensor) -> Tensor:
         shift, scale, gate = self.modulation(F.silu(condition))[:, None].chunk(3, dim=-1)

@@ -143,7 +143,8 @@ class _Frame:
         whole = torch.zeros(self.padded)
         resized = F.interpolate(region[None, None].float(), size=self.valid, mode="nearest")[0, 0]
         whole[: self.valid[0], : self.valid[1]] = resized
-        return F.adaptive_avg_pool2d(whole[None, None], self.shape(level)).flatten().clamp(min=1e-9)
+        rows, columns = self.shape(level)
+        return F.adaptive_avg_pool2d(whole[None, None], (rows, columns)).flatten().clamp(min=1e-9)
 
 
 def _word_maps(
