@@ -1,6 +1,7 @@
 """Sine position embeddings of maps and of boxes."""
 
 import math
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -9,8 +10,20 @@ _TEMPERATURE = 10000.0
 
 
 def _frequencies(channels: int, device: torch.device) -> Tensor:
+    if torch.compiler.is_exporting():
+        # In rows and columns without a valid pixel angles are so large that the last bit of a frequency decides.
+        return torch.tensor(frequency_values(channels), dtype=torch.float32, device=device)
     index = torch.arange(channels, dtype=torch.float32, device=device)
     return _TEMPERATURE ** (2 * torch.div(index, 2, rounding_mode="floor") / channels)
+
+
+@cache
+def frequency_values(channels: int) -> tuple[float, ...]:
+    """What coordinates are divided by, as the processor computes it: for graphs, whose own powers round differently.
+
+    Call it once before a graph is traced, for a trace has no values.
+    """
+    return tuple(_frequencies(channels, torch.device("cpu")).tolist())
 
 
 def _interleave(angle: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from transformers import AutoBackbone
 
 from .configuration_uniref import UniRefConfig
 from .normalization import replace_batch_norms
-from .position_embedding import sine_map_positions
+from .position_embedding import frequency_values, sine_map_positions
 from .references import VisualFeatures
 
 
@@ -36,6 +36,7 @@ class VisualEncoder(nn.Module):
     def __init__(self, config: UniRefConfig):
         super().__init__()
         self.d_model = config.d_model
+        frequency_values(self.d_model // 2)  # now, for a trace of this model has no values
         backbone_class: Any = AutoBackbone._model_mapping[type(config.backbone_config)]
         if not backbone_class._supports_sdpa:
             # A backbone without attention refuses the implementation that the whole model was asked for.
