@@ -27,7 +27,7 @@ from transformers_uniref.media.video_io import VideoWriter
 pytest.importorskip("gradio")
 pytest.importorskip("av")
 pytest.importorskip("playwright")
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")]
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
 
 CLIP_FRAMES = 150
 """So many that it is stopped long before its end."""
@@ -114,6 +114,7 @@ def test_what_is_painted_over_in_an_example_is_found(user: User, tmp_path: Path,
     screenshot(user, "example")
 
 
+@pytest.mark.slow
 def test_a_clip_is_followed_live_and_stopped_and_objects_are_added(user: User, tmp_path: Path, screenshot: Any) -> None:
     clip = World(split="test", size=128, seed=5).clip(0, frames=CLIP_FRAMES)
     with VideoWriter(tmp_path / "clip.mp4", 12) as writer:
@@ -235,5 +236,8 @@ def test_no_file_outside_is_read_for_somebody_who_claims_to_have_sent_it(applica
 
 def test_ctrl_c_ends_the_server_and_leaves_no_file(application: Application) -> None:
     assert application.press_ctrl_c() == 0, application.said
-    assert "uniref app: ended" in application.said and "Traceback" not in application.said, application.said
+    assert "uniref app: ended" in application.said, application.said
+    # Gradio itself reports the path that it refused above.
+    refused = application.said.count("InvalidPathError: Cannot move /etc/passwd")
+    assert application.said.count("Traceback") == refused, application.said
     assert application.leftovers() == []

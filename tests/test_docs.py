@@ -72,10 +72,27 @@ def test_invisible_code_sets_up_what_the_page_does_not_show(tmp_path: Path) -> N
     assert page_blocks.run_page(page, tmp_path) == 2
 
 
+def simple_commands(command: str) -> Iterator[list[str]]:
+    """The words of what stands between `|`, `&&` and their like, without redirections and `...`."""
+    lexer = shlex.shlex(command, posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    words: list[str] = []
+    redirected = False
+    for word in [*lexer, ";"]:
+        if set(word) <= set("|&;"):
+            yield words
+            words = []
+        elif set(word) <= set("<>"):
+            redirected = True
+        elif redirected:
+            redirected = False
+        elif word != "...":
+            words.append(word)
+
+
 def own_commands(command: str) -> Iterator[list[str]]:
     """The arguments of each call of this package's command in a line of a shell; `...` stands for more of the same."""
-    for part in re.split(r"&&|\|\||[|;]", command):
-        words = [word for word in shlex.split(re.sub(r"\s\d?>>?\s*\S+", "", part)) if word != "..."]
+    for words in simple_commands(command):
         for index, word in enumerate(words):
             if word == "uniref" or word.endswith("/uniref"):
                 yield words[index + 1 :]

@@ -181,6 +181,26 @@ def compare_onnx(folder: Path) -> None:
     require_onnx(verify=True)
 
 
+def serve_the_page(folder: Path) -> None:
+    from transformers_uniref.app.server import running
+    from transformers_uniref.app.settings import AppSettings
+
+    with running(AppSettings()):
+        pass
+
+
+def draw_a_figure(folder: Path) -> None:
+    from transformers_uniref.visualization import plot_masks
+
+    plot_masks(np.zeros((4, 4, 3), np.uint8), {1: np.ones((4, 4), bool)})
+
+
+def hand_over_to_supervision(folder: Path) -> None:
+    from transformers_uniref.interchange import AnnotatedImage, AnnotatedObject, to_supervision
+
+    to_supervision(AnnotatedImage((4, 4), [AnnotatedObject(np.ones((4, 4), bool))]))
+
+
 NEEDS: list[tuple[str, str, Callable[[Path], None]]] = [
     ("video", "av", read_a_clip),
     ("video", "av", write_a_clip),
@@ -200,13 +220,17 @@ NEEDS: list[tuple[str, str, Callable[[Path], None]]] = [
     ("onnx", "onnx", write_onnx),
     ("onnx", "onnxscript", write_onnx),
     ("onnx", "onnxruntime", compare_onnx),
+    ("app", "gradio", serve_the_page),
+    ("app", "av", serve_the_page),
+    ("plot", "matplotlib", draw_a_figure),
+    ("interchange", "supervision", hand_over_to_supervision),
 ]
 
 # Not asked for by name: `uniref train` reports to the other trackers by the same lines, Transformers looks for
 # flash-attn itself, and users import `evaluate` to load our modules.
-NOT_LISTED = {"tensorboard", "trackio", "flash_attn", "evaluate", "gradio", "matplotlib"}
+NOT_LISTED = {"tensorboard", "trackio", "flash_attn", "evaluate"}
 # What a package of the extra brings along itself.
-BROUGHT_ALONG = {"eval": {"datasets"}}
+BROUGHT_ALONG = {"eval": {"datasets"}, "interchange": {"matplotlib"}}
 
 
 @pytest.mark.parametrize(("extra", "package", "use"), NEEDS, ids=[f"{p} {use.__name__}" for _, p, use in NEEDS])
@@ -223,8 +247,8 @@ def test_what_is_missing_is_told_with_its_extra(
 def test_an_extra_alone_brings_what_it_promises(extra: str, without: Callable[..., None], tmp_path: Path) -> None:
     there = modules_of(extra) | BROUGHT_ALONG.get(extra, set())
     uses = [use for of, package, use in NEEDS if of == extra and find_spec(package) is not None]
-    if not uses or extra in ("eval", "trackers"):
-        pytest.skip("not installed, or needs several processes or an account to be tried")
+    if not uses or extra in ("eval", "trackers", "app"):
+        pytest.skip("not installed, tried elsewhere, or needs several processes or an account to be tried")
     without(*(set(OPTIONAL) - there))
     for use in dict.fromkeys(uses):
         use(tmp_path)
