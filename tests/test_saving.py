@@ -138,3 +138,17 @@ def test_classes_that_were_trusted_do_not_copy_their_modules(saved: Path, tmp_pa
     model.save_pretrained(tmp_path / "copy")
     processor.save_pretrained(tmp_path / "copy")
     assert not list((tmp_path / "copy").glob("*.py"))
+
+
+def test_the_bundled_model_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from transformers_uniref import UniRefConfig, UniRefModel, UniRefProcessor
+    from transformers_uniref.bundled import bundled_checkpoints
+
+    monkeypatch.chdir(tmp_path)  # where no folder has that name
+    config = UniRefConfig.from_pretrained("uniref-pp")
+    assert config.d_model == UniRefModel.from_pretrained("uniref-pp").config.d_model
+    assert UniRefProcessor.from_pretrained("uniref-pp").tokenizer is not None
+    small = UniRefConfig.from_pretrained(bundled_checkpoints()["uniref-pp"])
+    small.num_queries = config.num_queries + 1
+    small.save_pretrained(tmp_path / "uniref-pp")
+    assert UniRefConfig.from_pretrained("uniref-pp").num_queries == small.num_queries

@@ -12,6 +12,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
+from ..bundled import model_location
 from ..media.atomic import saving_into
 
 _WEIGHTS = re.compile(r"(model|adapter_model)(\.[\w-]+)?(-\d{5}-of-\d{5})?\.safetensors(\.index\.json)?")
@@ -24,6 +25,17 @@ class SavedWhole:
     Also keeps Transformers from copying this package's modules next to the weights. It would do that for classes that
     were loaded with `trust_remote_code=True`, and cannot for a package of nested modules; `hub/shim.py` replaces it.
     """
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
+        """See `from_pretrained` of Transformers; the name of a bundled model, such as "uniref-pp", is found too.
+
+        A folder of that name in the working directory goes before. The `Auto` classes of Transformers do not ask here
+        for a configuration: they need such a folder (`uniref export uniref-pp`).
+        """
+        if isinstance(pretrained_model_name_or_path, str):
+            pretrained_model_name_or_path = model_location(pretrained_model_name_or_path)
+        return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
 
     @classmethod
     def register_for_auto_class(cls, auto_class: Any = None) -> None:
