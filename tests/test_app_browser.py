@@ -114,20 +114,35 @@ def test_what_is_painted_over_in_an_example_is_found(user: User, tmp_path: Path,
     screenshot(user, "example")
 
 
-@pytest.mark.slow
-def test_a_clip_is_followed_live_and_stopped_and_objects_are_added(user: User, tmp_path: Path, screenshot: Any) -> None:
-    clip = World(split="test", size=128, seed=5).clip(0, frames=CLIP_FRAMES)
-    with VideoWriter(tmp_path / "clip.mp4", 12) as writer:
+def send_clip_and_sentence(user: User, file: Path, frames: int) -> str:
+    """Uploads a drawn clip on the video tab, and adds an object by the sentence that is returned."""
+    clip = World(split="test", size=128, seed=5).clip(0, frames=frames)
+    with VideoWriter(file, 12) as writer:
         for frame in clip["frames"]:
             writer.write(frame)
-    sentence = next(sentences[0] for sentences in clip["sentences"].values() if sentences)
+    sentence: str = next(sentences[0] for sentences in clip["sentences"].values() if sentences)
     user.open_tab("Video")
-    user.send_file("video-clip", tmp_path / "clip.mp4")
-    user.page.get_by_text(f"128 x 128, {CLIP_FRAMES} frames").wait_for()
+    user.send_file("video-clip", file)
+    user.page.get_by_text(f"128 x 128, {frames} frames").wait_for()
     user.write("video-text", sentence)
     user.press("video-add")
     user.page.get_by_role("gridcell", name=sentence).first.wait_for()
+    return sentence
 
+
+def test_a_clip_is_followed_to_its_end(user: User, tmp_path: Path, screenshot: Any) -> None:
+    sentence = send_clip_and_sentence(user, tmp_path / "clip.mp4", 8)
+    user.press("video-run")
+    user.page.locator("#video-progress", has_text="done: 8 of 8").wait_for()
+    written = json.loads(user.download("video-files", "masks.json"))
+    assert len(written["frames"]) == 8 and [item["text"] for item in written["objects"]] == [sentence]
+    assert b"ftyp" in user.download("video-files", "overlay.mp4")[:12]
+    screenshot(user, "video-done")
+
+
+@pytest.mark.slow
+def test_a_clip_is_followed_live_and_stopped_and_objects_are_added(user: User, tmp_path: Path, screenshot: Any) -> None:
+    sentence = send_clip_and_sentence(user, tmp_path / "clip.mp4", CLIP_FRAMES)
     user.press("video-run")
     user.page.locator("#video-live img").first.wait_for()
     user.press("video-stop")
