@@ -18,6 +18,7 @@ from PIL import Image
 
 from .atomic import replacing
 from .clip_reading import DEFAULT_FRAMES_PER_SECOND, _pyav
+from .frame_check import checked_frame
 from .gif_writing import GifWriter
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm")
@@ -102,14 +103,10 @@ class VideoWriter(AbstractContextManager["VideoWriter"]):
         Raises:
             ValueError: another type, shape or size.
         """
-        frame = np.asarray(frame)
-        if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[-1] != 3:
-            raise ValueError(f"`frame` must be uint8 (height, width, 3), got {frame.dtype} of shape {frame.shape}.")
+        frame = checked_frame(frame, self._size)
         if self._size is None:
             self._size = (frame.shape[0], frame.shape[1])
             self._open_stream()
-        elif frame.shape[:2] != self._size:
-            raise ValueError(f"`frame` must have the first frame's size {self._size}, got {frame.shape[:2]}.")
         even = np.pad(frame, [(0, frame.shape[0] % 2), (0, frame.shape[1] % 2), (0, 0)], mode="edge")
         encoded = self._av.VideoFrame.from_ndarray(even, format="rgb24")
         seconds = self.num_frames / self.rate if time is None else time

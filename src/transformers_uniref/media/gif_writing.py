@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from .atomic import replacing
+from .frame_check import checked_frame
 
 _SHORTEST = 2
 """Hundredths of a second: browsers show frames of 0.01 s for 0.1 s."""
@@ -63,17 +64,11 @@ class GifWriter(AbstractContextManager["GifWriter"]):
         Raises:
             ValueError: another type, shape or size.
         """
-        frame = np.asarray(frame)
-        if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[-1] != 3:
-            raise ValueError(f"`frame` must be uint8 (height, width, 3), got {frame.dtype} of shape {frame.shape}.")
+        frame = checked_frame(frame, None if self._waiting is None else self._waiting[1].shape[:2])
         moment = round(100 * (self.num_frames / self.rate if time is None else time))
         self.num_frames += 1
         if self._waiting is not None:
             before, picture = self._waiting
-            if frame.shape != picture.shape:
-                raise ValueError(
-                    f"`frame` must have the first frame's size {picture.shape[:2]}, got {frame.shape[:2]}."
-                )
             if moment - before < _SHORTEST:
                 return
             self._append(picture, moment - before)
