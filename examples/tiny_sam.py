@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 import torch
+from torch import nn
 from transformers import SamConfig, SamMaskDecoderConfig, SamModel, SamPromptEncoderConfig, SamVisionConfig
 
 from transformers_uniref.cli.main import main as uniref
@@ -36,7 +37,15 @@ def tiny_sam() -> SamModel:
     prompt = SamPromptEncoderConfig(hidden_size=CHANNELS, image_size=SIDE, patch_size=16)
     decoder = SamMaskDecoderConfig(hidden_size=CHANNELS, mlp_dim=128, num_attention_heads=4, iou_head_hidden_dim=32)
     torch.manual_seed(0)
-    return SamModel(SamConfig(vision_config=vision, prompt_encoder_config=prompt, mask_decoder_config=decoder))
+    sam = SamModel(SamConfig(vision_config=vision, prompt_encoder_config=prompt, mask_decoder_config=decoder))
+    # Transformers starts weights at a deviation of .02, with which a model as narrow as this learns next to nothing.
+    for module in sam.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.xavier_uniform_(module.weight)
+    # Public weights bring frequencies of deviation 1. Those of a new SamModel grow with its width: so fast that points
+    # within one patch have nothing in common with each other or with the patch, and no decoder can find them there.
+    nn.init.normal_(sam.shared_image_embedding.positional_embedding)
+    return sam
 
 
 def put_references_around(sam: SamModel, folder: Path) -> int:
