@@ -8,7 +8,7 @@ registry is often imported by the very module whose class would have to be regis
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -123,6 +123,24 @@ MODEL_FAMILIES = (
     ),
 )
 
+BACKBONES = (
+    ModelFamily(
+        "efficientnet_lite",
+        ".modeling.efficientnet_lite",
+        "EfficientNetLiteConfig",
+        ".modeling.efficientnet_lite",
+        "EfficientNetLiteBackbone",
+    ),
+    ModelFamily(
+        "uniref_twin_backbone",
+        ".modeling.twin_backbone",
+        "TwinBackboneConfig",
+        ".modeling.twin_backbone",
+        "TwinBackbone",
+    ),
+)
+"""Visual encoders of this package, for `AutoBackbone` and `UniRefConfig.backbone_config`."""
+
 
 def _processor_class_of(family: ModelFamily) -> type:
     from .processors.processing_uniref import UniRefProcessor
@@ -154,14 +172,16 @@ def preferred_image_processor_class() -> type:
     return classes.get("torchvision", classes["pil"])
 
 
-def _defer(registry_name: str, value: Callable[[ModelFamily], Any]) -> Callable[[ModuleType], None]:
+def _defer(
+    registry_name: str, value: Callable[[ModelFamily], Any], families: Sequence[ModelFamily] = MODEL_FAMILIES
+) -> Callable[[ModuleType], None]:
     """Returns a listener that adds config class -> `value` of every family to the registry in the imported module."""
 
     def listener(module: ModuleType) -> None:
         registry = getattr(module, registry_name)
         entries = [
             DeferredEntry(is_key=family.is_config_class, key=family.config_class, value=partial(value, family))
-            for family in MODEL_FAMILIES
+            for family in families
         ]
         registry._extra_content = DeferredEntries(registry._extra_content, entries)
 
@@ -173,9 +193,14 @@ def _add_config(module: ModuleType) -> None:
         DeferredEntry(
             is_key=partial(eq, family.model_type), key=partial(str, family.model_type), value=family.config_class
         )
-        for family in MODEL_FAMILIES
+        for family in (*MODEL_FAMILIES, *BACKBONES)
     ]
     module.CONFIG_MAPPING._extra_content = DeferredEntries(module.CONFIG_MAPPING._extra_content, entries)
+
+
+def _add_models(module: ModuleType) -> None:
+    _defer("MODEL_MAPPING", ModelFamily.model_class)(module)
+    _defer("MODEL_FOR_BACKBONE_MAPPING", ModelFamily.model_class, BACKBONES)(module)
 
 
 def _add_pipelines(module: ModuleType) -> None:
@@ -197,7 +222,7 @@ def register() -> None:
     """
     auto = "transformers.models.auto"
     after_import(f"{auto}.configuration_auto", _add_config)
-    after_import(f"{auto}.modeling_auto", _defer("MODEL_MAPPING", ModelFamily.model_class))
+    after_import(f"{auto}.modeling_auto", _add_models)
     after_import(f"{auto}.image_processing_auto", _defer("IMAGE_PROCESSOR_MAPPING", _image_processor_classes_of))
     after_import(f"{auto}.processing_auto", _defer("PROCESSOR_MAPPING", _processor_class_of))
     after_import("transformers.pipelines", _add_pipelines)

@@ -36,6 +36,10 @@ def describe_architecture(config: Any) -> list[tuple[str, str]]:
 
 
 def _backbone(config: Any) -> str:
+    if config.model_type == "uniref_twin_backbone":
+        return f"{_backbone(config.first)}; beside it {_backbone(config.second)}"
+    if config.model_type == "efficientnet_lite":
+        return f"{config.model_type}, width {config.width:g}, depth {config.depth:g}"
     widths = getattr(config, "hidden_sizes", None)
     if widths is None:  # Swin doubles its width from stage to stage
         widths = [config.embed_dim * 2**stage for stage in range(len(config.depths))]
