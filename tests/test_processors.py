@@ -685,7 +685,9 @@ def test_the_tokenizer_is_any_transformers_tokenizer():
 
 def test_a_models_own_score_gates_reach_its_sessions(tmp_path):
     processor = UniRefProcessor(UniRefImageProcessorPil(), vos_score_threshold=0.2, rvos_score_threshold=None)
+    processor.video_mask_threshold = 0.4
     processor.save_pretrained(tmp_path)
     session = UniRefProcessor.from_pretrained(tmp_path).init_video_session()
     assert (session.vos_score_threshold, session.rvos_score_threshold) == (0.2, None)
+    assert session.mask_threshold == 0.4
     assert processor.init_video_session(vos_score_threshold=0.6).vos_score_threshold == 0.6

@@ -348,6 +348,20 @@ def test_a_prompt_for_a_passed_frame_of_a_clip_counts_when_it_is_gone_through_ag
     assert_same(propagate(session, start_frame_idx=3), propagate(expected, start_frame_idx=3))
 
 
+def test_the_mask_threshold_shifts_what_is_found_and_what_is_remembered() -> None:
+    network_size = {"output_size": (48, 72), "vos_score_threshold": None}  # nothing is resized
+    plain, lower = offline(3, **network_size), offline(3, mask_threshold=0.2, **network_size)
+    assert plain.mask_threshold == 0.5 and plain.mask_shift == 0
+    for session in (plain, lower):
+        add_mask(session, 1)
+    shifts = [
+        after.pred_masks.logit() - before.pred_masks.logit()
+        for before, after in zip(propagate(plain), propagate(lower), strict=True)
+    ]
+    torch.testing.assert_close(shifts[1], torch.full_like(shifts[1], lower.mask_shift), atol=1e-3, rtol=0)
+    assert (shifts[2] - lower.mask_shift).abs().max() > 0.01  # its reference, frame 1, was another one
+
+
 # --------------------------------------------------------------------------------------------------------------- memory
 def living_tensor_bytes() -> int:
     gc.collect()
@@ -482,6 +496,8 @@ def test_bad_calls_are_named_and_change_nothing(
     [
         ({"vos_score_threshold": 1.5}, "`vos_score_threshold` must be between 0 and 1"),
         ({"rvos_score_threshold": -1}, "`rvos_score_threshold`"),
+        ({"mask_threshold": 0.0}, "`mask_threshold` must be between 0 and 1, both left out; got 0.0"),
+        ({"mask_threshold": 1}, "`mask_threshold`"),
         ({"references": "last"}, "`references` must be one of both, first, previous"),
         ({"object_chunk_size": 0}, "`object_chunk_size` must be 1 or more"),
         ({"dtype": torch.int8}, "`dtype` must be"),

@@ -97,9 +97,11 @@ def settings_for(
 
 
 def processor_with(processor: Any, settings: QuestionSettings) -> Any:
-    """A copy of the processor that resizes as the settings say; the one given stays as it is."""
+    """A copy of the processor that resizes, and cuts masks, as the settings say; the one given stays as it is."""
     changed = copy.copy(processor)
     changed.image_processor = copy.copy(processor.image_processor)
+    if settings.preset == "paper":
+        changed.video_mask_threshold = 0.5
     for name, rule in settings.sizes.items():
         setattr(changed.image_processor, name, changed.image_processor.as_size(dict(rule), name))
     return changed

@@ -200,7 +200,7 @@ class VideoPropagationMixin(nn.Module if TYPE_CHECKING else object):  # type: ig
                 if with_mask:
                     references.append(self._join_frames([items[row].slots() for row in chunk]))
                 score, logits = self.segment_objects(features, references)
-                found = self.soft_masks(logits)[:, : network_size[0], : network_size[1]]
+                found = self.soft_masks(logits.float() + session.mask_shift)[:, : network_size[0], : network_size[1]]
                 if threshold is not None:
                     found = found * (score > threshold)[:, None, None]
                 scores[chunk] = score

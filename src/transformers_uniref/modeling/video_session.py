@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -185,6 +186,9 @@ class UniRefVideoSession:
         vos_score_threshold: an object given by a mask has an empty mask in frames where its score is not above this;
             None for no gate. Released: 0.4 (0.3 for DAVIS 2017, 0.5 for LVOS).
         rvos_score_threshold: the same for an object with a sentence. Released: 0.3, None for Ref-DAVIS.
+        mask_threshold: the probability, between 0 and 1, from which on a pixel is the object's; released: 0.5. It acts
+            before what was found is resized, merged and remembered as a reference: the logits are shifted so that this
+            probability becomes a half. Less where objects lose parts from frame to frame.
         references: which annotated frames of an object are used: "both" (released), "first" or "previous".
         propagate_text: whether an object known by a sentence alone is followed by its mask as well once it has been
             found (released for Ref-YouTube-VOS). False looks for the sentence in every frame anew (Ref-DAVIS).
@@ -204,6 +208,7 @@ class UniRefVideoSession:
         *,
         vos_score_threshold: float | None = 0.4,
         rvos_score_threshold: float | None = 0.3,
+        mask_threshold: float = 0.5,
         references: str = "both",
         propagate_text: bool = True,
         object_chunk_size: int | None = None,
@@ -211,6 +216,8 @@ class UniRefVideoSession:
     ) -> None:
         _check_threshold("vos_score_threshold", vos_score_threshold)
         _check_threshold("rvos_score_threshold", rvos_score_threshold)
+        if not 0 < mask_threshold < 1:
+            raise ValueError(f"`mask_threshold` must be between 0 and 1, both left out; got {mask_threshold}.")
         if references not in REFERENCE_CHOICES:
             raise ValueError(f"`references` must be one of {', '.join(REFERENCE_CHOICES)}; got {references!r}.")
         if object_chunk_size is not None and (not is_integer(object_chunk_size) or object_chunk_size < 1):
@@ -233,6 +240,7 @@ class UniRefVideoSession:
         self.dtype = dtype
         self.vos_score_threshold = vos_score_threshold
         self.rvos_score_threshold = rvos_score_threshold
+        self.mask_threshold = mask_threshold
         self.references = references
         self.propagate_text = propagate_text
         self.object_chunk_size = object_chunk_size
@@ -245,6 +253,11 @@ class UniRefVideoSession:
         self._restart_needed = True
 
     # ---------------------------------------------------------------------------------------------------- what it knows
+    @property
+    def mask_shift(self) -> float:
+        """What is added to mask logits so that `mask_threshold` becomes a probability of a half."""
+        return math.log((1 - self.mask_threshold) / self.mask_threshold)
+
     @property
     def is_stream(self) -> bool:
         return self.video is None

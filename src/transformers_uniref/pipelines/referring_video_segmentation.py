@@ -39,8 +39,8 @@ class ReferringVideoSegmentationPipeline(VideoPipeline):
             masks: masks of the same objects, as for `video-object-segmentation`.
             **options: `stream`: return an iterator that computes a frame when it is asked for (default: a list of all);
                 `threshold`: an object whose score is not above it counts as absent from a frame (default: the session's
-                gates; 0 for none); `references`, `propagate_text`, `object_chunk_size`, `output_size`: see
-                `UniRefVideoSession`.
+                gates; 0 for none); `mask_threshold`, `references`, `propagate_text`, `object_chunk_size`,
+                `output_size`: see `UniRefVideoSession`.
 
         Returns:
             For each frame a dictionary:

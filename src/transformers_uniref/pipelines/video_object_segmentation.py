@@ -35,7 +35,8 @@ class VideoObjectSegmentationPipeline(VideoPipeline):
                 an object appears in the results from its own first frame on, and a later mask corrects it.
             **options: `stream`: return an iterator that computes a frame when it is asked for (default: a list of all);
                 `threshold`: an object whose score is not above it counts as absent from a frame (default: the session's
-                gates; 0 for none); `references`, `object_chunk_size`, `output_size`: see `UniRefVideoSession`.
+                gates; 0 for none); `mask_threshold`, `references`, `object_chunk_size`, `output_size`: see
+                `UniRefVideoSession`.
 
         Returns:
             For each frame a dictionary:

@@ -14,7 +14,7 @@ from ..processors.inputs import object_ids
 from .base import UniRefPipeline
 from .mask_prompts import MaskPrompts, read_mask_prompts
 
-SESSION_OPTIONS = ("references", "object_chunk_size", "output_size")
+SESSION_OPTIONS = ("mask_threshold", "references", "object_chunk_size", "output_size")
 
 
 class VideoPipeline(UniRefPipeline):

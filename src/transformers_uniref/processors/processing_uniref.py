@@ -33,6 +33,7 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
         rvos_score_threshold: score gate of objects with a sentence, in video sessions (released: 0.3).
         score_threshold: the score, 0 to 1, that tells this model's finds from absences in pictures: what to give as
             `threshold` where an object may be absent. Kept with the model; nothing is gated unless asked for.
+        video_mask_threshold: `mask_threshold` of video sessions, between 0 and 1, both left out (released: 0.5).
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
         score_threshold: float = 0.3,
         vos_score_threshold: float | None = 0.4,
         rvos_score_threshold: float | None = 0.3,
+        video_mask_threshold: float = 0.5,
     ) -> None:
         if text_length < 3:
             raise ValueError(f"`text_length` must leave room for a token between two special ones, got {text_length}.")
@@ -62,6 +64,7 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
         # Checked by the session, whose defaults they are.
         self.vos_score_threshold = vos_score_threshold
         self.rvos_score_threshold = rvos_score_threshold
+        self.video_mask_threshold = video_mask_threshold
 
     # ----------------------------------------------------------------------------------------------------- to the model
     def __call__(

@@ -20,6 +20,7 @@ class VideoPrompting:
         image_processor: Any
         vos_score_threshold: float | None
         rvos_score_threshold: float | None
+        video_mask_threshold: float
 
         def _sentences(self, text: Any, n_images: int | None) -> tuple[list[str], list[int] | None]: ...
 
@@ -39,7 +40,8 @@ class VideoPrompting:
                 for a stream whose frames go to `model(inference_session=session, frame=...)` one by one.
             inference_device: where the model is.
             dtype: what the frames are converted to.
-            **session_options: see `UniRefVideoSession`; the score gates default to this model's own.
+            **session_options: see `UniRefVideoSession`; the score gates and the mask threshold default to this
+                model's own.
 
         Returns:
             `UniRefVideoSession`. Frames are read one at a time and resized by the image processor's `video_size`.
@@ -49,16 +51,17 @@ class VideoPrompting:
         """
         from ..modeling.video_session import UniRefVideoSession
 
-        gates = {
+        thresholds = {
             "vos_score_threshold": self.vos_score_threshold,
             "rvos_score_threshold": self.rvos_score_threshold,
+            "mask_threshold": self.video_mask_threshold,
         }
         return UniRefVideoSession(
             video=None if video is None else VideoFrames(video),
             image_processor=self.image_processor,
             inference_device=inference_device,
             dtype=dtype,
-            **{**gates, **session_options},
+            **{**thresholds, **session_options},
         )
 
     def add_mask_prompt(self, session: Any, frame_idx: int, obj_ids: int | Sequence[int], masks: Any) -> None:
