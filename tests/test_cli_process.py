@@ -16,12 +16,15 @@ from transformers_uniref.cli.completion import SHELLS, completion_script
 from transformers_uniref.cli.main import available_verbs, main
 
 SLOW_VERB = """
-import sys, time
+import signal, sys, time
 from types import ModuleType
 from pathlib import Path
 from typing import IO
 from transformers_uniref.cli import main as front_door
 from transformers_uniref.media.atomic import filling, replacing
+
+# Tests that a shell started in the background inherit that Ctrl-C is ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def run(arguments):
     with filling("out", ["a.txt"]) as staged, replacing("single.txt") as partial:
