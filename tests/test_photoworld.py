@@ -444,5 +444,8 @@ def test_a_task_may_have_a_share_of_photographs_of_its_own(folder: Path) -> None
     )
     assert [entry.sample_id for entry in drawn.entries][0].startswith("world-ris:")
     assert [entry.sample_id for entry in photographed.entries][0].startswith("photoworld-vos:")
+    for share, kind in ((0.0, "world-vos:"), (1.0, "photoworld-vos:")):  # a plan's own goes before
+        sample = source.draw(ScenePlan("vos", 1, 64, 1, easy=False, seed=1, photo_share=share))
+        assert sample.entries[0].sample_id.startswith(kind)
     scrap = source.world(64, photographed=True).clip(1, frames=4, scraps=True)
     assert any(np.array_equal(photographed.image, frame) for frame in scrap["frames"])

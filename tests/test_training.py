@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -15,7 +16,12 @@ pytest.importorskip("accelerate")
 from transformers_uniref.training.auxiliary_head import AuxiliaryMaskHead  # noqa: E402
 from transformers_uniref.training.checkpointing import list_checkpoints, save_checkpoint  # noqa: E402
 from transformers_uniref.training.collation import Collator, mask_to_box  # noqa: E402
-from transformers_uniref.training.config import SamplingConfig, bundled_configs, load_config  # noqa: E402
+from transformers_uniref.training.config import (  # noqa: E402
+    SamplingConfig,
+    bundled_configs,
+    config_from_dict,
+    load_config,
+)
 from transformers_uniref.training.config_loop import OptimizerConfig  # noqa: E402
 from transformers_uniref.training.corruption import corrupt_mask  # noqa: E402
 from transformers_uniref.training.ema import ExponentialMovingAverage  # noqa: E402
@@ -31,6 +37,7 @@ from transformers_uniref.training.world_source import WorldSource  # noqa: E402
 TINY = (
     "steps=6",
     "log_every=3",
+    "sampling.predicted_share=0.5",
     "micro_batches=[{scenes: {ris: 2}}, {scenes: {fss: 1, vos: 1}}, {scenes: {rvos: 1}, every: 2}]",
 )
 
@@ -83,11 +90,17 @@ def test_overrides_change_nested_values_and_list_items():
         ("sampling.photo_shares={vis: 0.5}", "sampling.photo_shares: unknown task 'vis'"),
         ("sampling.photo_shares={vos: 0.5}", "sampling.photo_shares: given without sampling.photo_share"),
         ("sampling.stale_share=-0.1", "sampling.stale_share"),
+        ("sampling.predicted_share=1.1", "sampling.predicted_share"),
+        ("micro_batches.0.size=-64", "micro_batches[0].size"),
+        ("micro_batches.0.size=large", "micro_batches[0].size"),
+        ("micro_batches.0.photo_share=1.5", "micro_batches[0].photo_share"),
+        ("micro_batches.0.photo_share=some", "micro_batches[0].photo_share"),
+        ("micro_batches.0.photo_share=0.5", "micro_batches[0].photo_share: given without sampling.photo_share"),
         ("image_sizes=[{until: 0.5, size: 64}]", "image_sizes"),
     ],
 )
 def test_a_wrong_option_is_named(override, named):
-    with pytest.raises((ValueError, TypeError), match=named.replace(".", r"\.")):
+    with pytest.raises((ValueError, TypeError), match=re.escape(named)):
         load_config("world-smoke", [override])
 
 
@@ -124,6 +137,15 @@ def test_processes_share_the_scenes_of_a_step():
 def test_a_rarer_micro_batch_comes_every_so_many_steps():
     mixture = Mixture(tiny())
     assert [len(mixture.plan(step)) for step in range(4)] == [3, 2, 3, 2]
+
+
+def test_a_micro_batch_may_have_a_size_and_a_share_of_photographs_of_its_own():
+    scenes = "micro_batches=[{scenes: {vos: 1}, size: 96, photo_share: 0.25}, {scenes: {vos: 1}, photo_share: null}]"
+    config = tiny(scenes, "sampling.photo_share=0.5", "sampling.photo_folder=photographs")
+    own, usual = (plan.scenes[0] for plan in Mixture(config).plan(0))
+    assert (own.size, own.photo_share) == (96, 0.25)
+    assert (usual.size, usual.photo_share) == (config.image_size(0), None)
+    assert config_from_dict(config.to_dict()) == config
 
 
 def test_clips_alone_can_have_their_own_number_of_references():

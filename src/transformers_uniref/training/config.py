@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import types
 import typing
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from .config_loop import (
 )
 
 TASKS = ("ris", "fss", "vos", "rvos", "rvos_text")
+SHARES = ("photo_share", "stale_share", "scrap_share", "predicted_share")
 REFERENCES_OF_TASK = {"ris": "language", "rvos_text": "language", "fss": "mask", "vos": "mask", "rvos": "both"}
 """The references that a task gives to the model; one micro-batch holds tasks of one kind only."""
 
@@ -74,12 +76,17 @@ class MicroBatchConfig:
     `scenes` says how many scenes of each task it holds; all its tasks must give the model the same kind of references
     (sentences: ris, rvos_text; masks: fss, vos; both: rvos). `weight` multiplies its loss. It takes part in the steps
     `offset`, `offset + every`, `offset + 2 * every`, ...
+
+    `size` is the side of its scenes in pixels (0: as `image_sizes` says), `photo_share` the share of them that is drawn
+    from photographs (None: as the section `sampling` says).
     """
 
     scenes: dict[str, int]
     weight: float = 1.0
     every: int = 1
     offset: int = 0
+    size: int = 0
+    photo_share: float | None = None
 
 
 @dataclass
@@ -101,6 +108,8 @@ class SamplingConfig:
         random_shape_share: share of few-shot scenes whose category is a randomly drawn shape without a name.
         corrupted_share: share of `vos` references that are shifted, grown, shrunk, or spilt over another object.
         conflict_share: share of `rvos` samples whose mask belongs to another object than the sentence, or is corrupted.
+        predicted_share: share of the entries of a clip with two or more mask references whose later ones carry the mask
+            that the model itself gives to that frame, as in a propagation, instead of the true or a corrupted one.
         clip_frames: length of a clip.
         photo_folder: folder of sequences with masks for a second domain, photographs; see `data/photoworld.py`.
         photo_share: share of training scenes that are drawn from it.
@@ -122,6 +131,7 @@ class SamplingConfig:
     random_shape_share: float = 0.4
     corrupted_share: float = 0.3
     conflict_share: float = 0.3
+    predicted_share: float = 0.0
     clip_frames: int = 8
     photo_folder: str = ""
     photo_share: float = 0.0
@@ -313,6 +323,8 @@ class TrainingConfig:
                     f"micro_batches[{position}]: got every={micro_batch.every}, offset={micro_batch.offset}; accepted: "
                     "every at least 1, offset from 0 to every - 1"
                 )
+            if micro_batch.size < 0:
+                raise ValueError(f"micro_batches[{position}].size: got {micro_batch.size}; accepted: pixels, or 0")
             if len({REFERENCES_OF_TASK[task] for task in micro_batch.scenes}) > 1:
                 raise ValueError(
                     f"{where}: got {', '.join(micro_batch.scenes)}, which give different kinds of references; "
@@ -325,14 +337,22 @@ class TrainingConfig:
             shares = getattr(self.sampling, option)
             if (shares or option == "shots") and abs(sum(shares) - 1.0) > 1e-6:
                 raise ValueError(f"sampling.{option}: probabilities must sum to 1, got {shares}")
-        shares = {option: getattr(self.sampling, option) for option in ("photo_share", "stale_share", "scrap_share")}
+        shares = {option: getattr(self.sampling, option) for option in SHARES}
         for task, share in self.sampling.photo_shares.items():
             if task not in TASKS:
                 raise ValueError(f"sampling.photo_shares: unknown task {task!r}; tasks are {', '.join(TASKS)}")
             shares[f"photo_shares.{task}"] = share
-        for option, share in shares.items():
+        own_shares = {
+            f"micro_batches[{position}].photo_share": micro_batch.photo_share
+            for position, micro_batch in enumerate(self.micro_batches)
+            if micro_batch.photo_share is not None
+        }
+        for option, share in ({f"sampling.{option}": share for option, share in shares.items()} | own_shares).items():
             if not 0 <= share <= 1:
-                raise ValueError(f"sampling.{option}: got {share}; accepted: 0 to 1")
+                raise ValueError(f"{option}: got {share}; accepted: 0 to 1")
+        if any(own_shares.values()) and not self.sampling.photo_share:
+            option = next(option for option, share in own_shares.items() if share)
+            raise ValueError(f"{option}: given without sampling.photo_share; accepted with one above 0")
         if self.sampling.photo_shares and not self.sampling.photo_share:
             raise ValueError("sampling.photo_shares: given without sampling.photo_share; accepted with one above 0")
 
@@ -406,6 +426,9 @@ def _build(kind: Any, value: Any, where: str) -> Any:
             raise ValueError(f"{where or 'configuration'}: missing {', '.join(missing)}")
         return typing.cast(Any, kind)(**arguments)
     origin = typing.get_origin(kind)
+    if origin is types.UnionType:  # only ever a type or nothing
+        (inner,) = (one for one in typing.get_args(kind) if one is not type(None))
+        return None if value is None else _build(inner, value, where)
     if origin is Literal:
         choices = typing.get_args(kind)
         # YAML reads a bare `no` as False.

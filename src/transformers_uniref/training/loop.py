@@ -46,6 +46,7 @@ from .metrics_log import MetricsLog, RunningMeans, forget_after, memory_in_use
 from .model_factory import build_model, choose_tokenizer
 from .objective import Objective
 from .optimisation import build_optimizer, build_scheduler, restore_optimizer_
+from .own_references import with_own_references
 from .recipes import require_complete
 from .rescaling import fit_to_machine
 from .resume_check import changed_options
@@ -299,6 +300,7 @@ class TrainingRun:
         if self.sharded:
             # Not in its own forward pass: a process whose predictions are not finite does not get there.
             gather_(self.auxiliary)
+        batch = with_own_references(self.model, batch, self.config.sampling.predicted_share, self._autocast)
         loss = None
         try:
             loss, output, terms = self.objective(batch, self.step, self._autocast())

@@ -23,6 +23,7 @@ class ScenePlan:
         shots: mask references an entry (0 for tasks with a sentence only).
         easy: draw an easy scene.
         seed: seeds the choices inside the scene (objects, frames, corruptions).
+        photo_share: probability that it is drawn from photographs; `None`: that of the task.
     """
 
     task: str
@@ -31,6 +32,7 @@ class ScenePlan:
     shots: int
     easy: bool
     seed: int
+    photo_share: float | None = None
 
 
 @dataclass(frozen=True)
@@ -76,11 +78,13 @@ class Mixture:
                 shares = clips_alone and config.sampling.clip_shots or config.sampling.shots
                 shots = 1 + int(rng.choice(len(shares), p=shares))
             scenes = []
+            size = micro_batch.size or config.image_size(step)
             for task, count in micro_batch.scenes.items():
                 for _ in range(count):
                     easy = bool(rng.random() < config.easy_share(step))
                     scene_seed = int(rng.integers(2**31))
-                    scenes.append(ScenePlan(task, index, config.image_size(step), shots, easy, scene_seed))
+                    photo_share = micro_batch.photo_share
+                    scenes.append(ScenePlan(task, index, size, shots, easy, scene_seed, photo_share))
                     index += 1
             share = tuple(scenes[self.process_index :: self.num_processes])
             plans.append(MicroBatchPlan(share, micro_batch.weight))

@@ -84,7 +84,7 @@ class WorldSource:
     def draw(self, plan: ScenePlan) -> Sample:
         """Draw the planned scene; one that offers no entry is replaced by another."""
         rng = np.random.default_rng(plan.seed)
-        share = self._photo_share_of(plan.task)
+        share = self._photo_share_of(plan)
         world = self.world(plan.size, photographed=share > 0 and rng.random() < share)
         draw_task = {"ris": self._image, "fss": self._few_shot}.get(plan.task, self._clip)
         for attempt in range(MAXIMAL_DRAWS):
@@ -96,8 +96,10 @@ class WorldSource:
                 return sample
         raise RuntimeError(f"no usable scene for task {plan.task} after {MAXIMAL_DRAWS} draws from index {plan.index}")
 
-    def _photo_share_of(self, task: str) -> float:
-        return self.photo_share and self.task_shares.get(task, self.photo_share)
+    def _photo_share_of(self, plan: ScenePlan) -> float:
+        if plan.photo_share is not None:
+            return plan.photo_share
+        return self.photo_share and self.task_shares.get(plan.task, self.photo_share)
 
     def _image(self, world: Any, plan: ScenePlan, index: int, rng: np.random.Generator) -> Sample:
         scene = world.image(index, easy=plan.easy)
