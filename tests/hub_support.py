@@ -31,6 +31,8 @@ def hub_for_this_process(home: Path) -> Iterator[HubServer]:
         patch.setattr(constants, "HF_HUB_DISABLE_XET", True)
         patch.setattr(constants, "HF_HUB_CACHE", str(home / "hub"))
         patch.setattr(transformers.utils.hub, "HF_MODULES_CACHE", str(home / "modules"))
+        # Transformers keeps a client with the address that was valid at its first use, and asks in vain for minutes.
+        patch.setattr(transformers.utils.hub, "_hf_api", None)
         yield hub
 
 

@@ -305,14 +305,13 @@ sys.exit(main(["push", {str(folders / "model")!r}, "lab/quiet", "--license", "mi
     )
     assert run.returncode == 0, run.stderr
     assert json.loads(run.stdout)["repo_id"] == "lab/quiet"
-    everywhere = run.stdout + run.stderr
-    for folder in (tmp_path, folders):
-        everywhere += "".join(path.read_bytes().decode("latin1") for path in folder.rglob("*") if path.is_file())
-    for repository in hub.repositories.values():
-        for files in repository.commits.values():
-            everywhere += "".join(content.decode("latin1") for content in files.values())
-    everywhere += "".join(body.decode("latin1") for body in hub.bodies) + "".join(hub.requests)
-    assert TOKEN not in everywhere
+    secret = TOKEN.encode()
+    files = [path for folder in (tmp_path, folders) for path in folder.rglob("*") if path.is_file()]
+    assert files and not [path for path in files if secret in path.read_bytes()]
+    pushed = [files for repository in hub.repositories.values() for files in repository.commits.values()]
+    assert pushed and not [name for files in pushed for name, content in files.items() if secret in content]
+    assert hub.bodies and not any(secret in body for body in hub.bodies)
+    assert TOKEN not in run.stdout + run.stderr + "".join(hub.requests)
 
 
 def test_an_error_of_the_hub_is_told_without_the_token(hub: HubServer, folders: Path, capsys: Any) -> None:
