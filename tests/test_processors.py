@@ -135,6 +135,37 @@ def test_size_alone_sets_the_rules_for_examples_and_videos_too():
     assert dict(UniRefImageProcessorPil().video_size) == {"shortest_edge": 480, "longest_edge": 1333}
 
 
+@pytest.mark.parametrize(
+    ("given_size", "expected"),
+    [
+        ((500, 700), (192, 269)),  # reduced as ever
+        ((192, 200), (192, 200)),
+        ((150, 300), (150, 300)),  # would grow: kept
+        ((128, 128), (128, 128)),
+        ((60, 90), (128, 192)),  # grows, no further than by the limit
+        ((20, 200), (38, 384)),
+    ],
+)
+def test_small_pictures_grow_no_further_than_by_the_limit(given_size, expected, tmp_path):
+    limit = {"shortest_edge": 128, "longest_edge": 384}
+    processor = UniRefImageProcessorPil(size={"shortest_edge": 192, "longest_edge": 576}, enlarged_to=limit)
+    processor.save_pretrained(tmp_path)
+    processor = UniRefImageProcessorPil.from_pretrained(tmp_path)
+    assert processor.get_resized_size(*given_size) == expected
+    made = processor(picture(*given_size))
+    assert (int(made.pixel_mask[0, :, 0].sum()), int(made.pixel_mask[0, 0].sum())) == expected
+
+
+def test_a_call_with_a_size_of_its_own_has_no_limit_unless_it_gives_one():
+    processor = UniRefImageProcessorPil(size={"shortest_edge": 192}, enlarged_to={"shortest_edge": 128})
+    assert processor(picture(64, 64), size=256).pixel_values.shape[-1] == 256
+    assert processor(picture(64, 64), size=256, enlarged_to=96).pixel_values.shape[-1] == 96
+    assert processor(picture(64, 64), enlarged_to=160).pixel_values.shape[-1] == 160
+    assert UniRefImageProcessorPil(size={"shortest_edge": 192})(picture(64, 64)).pixel_values.shape[-1] == 192
+    with pytest.raises(ValueError, match="`enlarged_to` must have the keys"):
+        processor(picture(64, 64), enlarged_to={"max_height": 64, "max_width": 64})
+
+
 def test_the_container_of_a_picture_does_not_matter(tmp_path):
     array = picture(40, 60)
     path = tmp_path / "picture.png"
@@ -328,6 +359,9 @@ def test_the_size_follows_the_kind_of_reference_unless_given():
     assert side(**example) == 32
     assert side(**example, text="the dog") == 64
     assert side(**example, size=128) == 128
+    processor.image_processor.enlarged_to = {"shortest_edge": 48}
+    assert side() == side(**example, text="the dog") == 64 and side(**example) == 32
+    assert side(size=128) == 128
 
 
 def test_masks_are_resized_like_pil_nearest():

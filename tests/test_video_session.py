@@ -427,6 +427,19 @@ def test_results_may_have_another_size_than_the_video() -> None:
     assert session.video_size == (HEIGHT, WIDTH) and session.output_size == (30, 45)
 
 
+def test_a_small_frame_grows_no_further_than_the_image_processor_allows() -> None:
+    frame = clip(1)[0]
+    for limit, expected in (
+        (None, (200, 300)),
+        ({"shortest_edge": 64}, (64, 96)),
+        ({"shortest_edge": 8}, (HEIGHT, WIDTH)),
+    ):
+        session = UniRefVideoSession(image_processor=image_processor())
+        session.image_processor.video_size = {"shortest_edge": 200}
+        session.image_processor.enlarged_to = limit
+        assert session.prepare_frame(frame).network_size == expected
+
+
 def test_bfloat16_is_one_switch_and_stays_close() -> None:
     half, full = (stream(dtype=dtype, **NO_GATES) for dtype in (torch.bfloat16, torch.float32))
     outputs = []

@@ -102,6 +102,7 @@ def processor_with(processor: Any, settings: QuestionSettings) -> Any:
     changed.image_processor = copy.copy(processor.image_processor)
     if settings.preset == "paper":
         changed.video_mask_threshold = 0.5
+        changed.image_processor.enlarged_to = None
     for name, rule in settings.sizes.items():
         setattr(changed.image_processor, name, changed.image_processor.as_size(dict(rule), name))
     return changed

@@ -26,6 +26,7 @@ def describe_export(model: UniRefModel, processor: Any, paths: list[str], suffix
     processor.save_pretrained(folder)
     written = {file.name for file in folder.iterdir()} - before
     images = processor.image_processor
+    limit = images.enlarged_to
     description: dict[str, Any] = {
         "model_type": model.config.model_type,
         "graphs": {name: _graph(name, suffix) for name in paths},
@@ -36,6 +37,7 @@ def describe_export(model: UniRefModel, processor: Any, paths: list[str], suffix
             "std": list(images.image_std),
             "size": dict(images.as_size(images.size, "size")),
             "few_shot_size": dict(images.as_size(images.few_shot_size, "few_shot_size")),
+            "enlarged_to": None if limit is None else dict(images.as_size(limit, "enlarged_to")),
             "padding": "zeros at the right and below, after normalisation",
         },
         "masks": {

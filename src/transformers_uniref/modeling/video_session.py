@@ -447,9 +447,8 @@ class UniRefVideoSession:
                 f"processor; got {type(frame).__name__}."
             )
         picture = self.image_processor.process_image(frame, name=name)
-        made = self.image_processor(
-            picture, input_data_format="channels_first", size=self.image_processor.video_size, return_tensors="pt"
-        )
+        options = {"size": self.image_processor.video_size, "enlarged_to": self.image_processor.enlarged_to}
+        made = self.image_processor(picture, input_data_format="channels_first", return_tensors="pt", **options)
         mask = made["pixel_mask"]
         size = (int(mask[0, :, 0].sum()), int(mask[0, 0].sum()))
         return made["pixel_values"], mask, size, (int(picture.shape[-2]), int(picture.shape[-1]))

@@ -13,7 +13,7 @@ from transformers.utils.type_validators import image_size_validator
 
 from ..hub.sharing import SavedWhole
 from . import inputs
-from .image_sizes import padded_size, resized_size
+from .image_sizes import limited_size, padded_size, resized_size
 
 PIXEL_MEAN = [123.675, 116.28, 103.53]
 PIXEL_STD = [58.395, 57.12, 57.375]
@@ -26,11 +26,15 @@ class UniRefImageProcessorKwargs(ImagesKwargs, total=False):
         few_shot_size: the size rule for a picture that is segmented by annotated examples, and for the examples.
         video_size: the size rule for the frames of a video, and for a picture with a sentence and examples.
         pad_size_divisor: the padded height and width are multiples of this.
+        enlarged_to: a size rule beyond which no picture is enlarged by the three others, as enlarging adds nothing that
+            was not there: a smaller one gets no larger than this rule makes it. None (default): there is no limit. A
+            call with a `size` of its own has none either, unless it gives one.
     """
 
     few_shot_size: Annotated[int | list[int] | tuple[int, ...] | dict[str, int] | None, image_size_validator()]
     video_size: Annotated[int | list[int] | tuple[int, ...] | dict[str, int] | None, image_size_validator()]
     pad_size_divisor: int | None
+    enlarged_to: Annotated[int | list[int] | tuple[int, ...] | dict[str, int] | None, image_size_validator()]
 
 
 class UniRefImageProcessorBase(SavedWhole, BaseImageProcessor):
@@ -57,6 +61,7 @@ class UniRefImageProcessorBase(SavedWhole, BaseImageProcessor):
     image_std = PIXEL_STD
     do_pad = True
     pad_size_divisor = 32
+    enlarged_to = None
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs.pop("auto_map", None)  # of the repository it came from; a copy that is saved has none
@@ -85,6 +90,8 @@ class UniRefImageProcessorBase(SavedWhole, BaseImageProcessor):
         """
         if kwargs.get("return_tensors") is None:
             kwargs["return_tensors"] = "pt"
+        if kwargs.get("size") is not None:
+            kwargs.setdefault("enlarged_to", None)
         # Transformers' validation knows every notation of a size but its own class.
         kwargs = {name: dict(value) if isinstance(value, SizeDict) else value for name, value in kwargs.items()}
         try:
@@ -93,8 +100,10 @@ class UniRefImageProcessorBase(SavedWhole, BaseImageProcessor):
             raise TypeError(f"An option of the image processor has the wrong type. {error}") from error
 
     def get_resized_size(self, height: int, width: int, size: Any = None) -> tuple[int, int]:
-        """The (height, width) that a picture is resized to, by `size` or by the processor's own rule."""
-        return resized_size(height, width, self.as_size(size if size is not None else self.size, "size"))
+        """The (height, width) that a picture is resized to, by `size` or by the processor's own rules."""
+        if size is not None:
+            return resized_size(height, width, self.as_size(size, "size"))
+        return limited_size(height, width, self.as_size(self.size, "size"), self.enlarged_to)
 
     def as_size(self, size: Any, name: str) -> SizeDict:
         """A size rule in any notation that Transformers knows (470, {"shortest_edge": 470}, ...) as a `SizeDict`."""
@@ -103,10 +112,11 @@ class UniRefImageProcessorBase(SavedWhole, BaseImageProcessor):
         return SizeDict(**get_size_dict(size, default_to_square=False, param_name=name))
 
     def _standardize_kwargs(  # type: ignore[override]
-        self, few_shot_size: Any = None, video_size: Any = None, **kwargs: Any
+        self, few_shot_size: Any = None, video_size: Any = None, enlarged_to: Any = None, **kwargs: Any
     ) -> dict[str, Any]:
         kwargs = super()._standardize_kwargs(**kwargs)
-        for name, value in (("few_shot_size", few_shot_size), ("video_size", video_size)):
+        own = {"few_shot_size": few_shot_size, "video_size": video_size, "enlarged_to": enlarged_to}
+        for name, value in own.items():
             kwargs[name] = None if value is None else self.as_size(value, name)
         return kwargs
 

@@ -11,7 +11,7 @@ from transformers.image_processing_base import BatchFeature
 from transformers.image_utils import PILImageResampling, SizeDict
 
 from .image_processing_common import UniRefImageProcessorBase
-from .image_sizes import resized_size
+from .image_sizes import limited_size
 from .inputs import rgb_array
 
 
@@ -32,10 +32,15 @@ class UniRefImageProcessorPil(UniRefImageProcessorBase, PilBackend):
         return np.moveaxis(rgb_array(image, name, input_data_format), -1, 0)
 
     def resize(  # type: ignore[override]
-        self, image: np.ndarray, size: SizeDict, resample: PILImageResampling | None = None, **kwargs: Any
+        self,
+        image: np.ndarray,
+        size: SizeDict,
+        resample: PILImageResampling | None = None,
+        enlarged_to: SizeDict | None = None,
+        **kwargs: Any,
     ) -> np.ndarray:
         """uint8 (3, H, W) -> uint8 (3, h, w)."""
-        height, width = resized_size(image.shape[-2], image.shape[-1], size)
+        height, width = limited_size(image.shape[-2], image.shape[-1], size, enlarged_to)
         if (height, width) == image.shape[-2:]:
             return image
         picture = Image.fromarray(np.ascontiguousarray(np.moveaxis(image, 0, -1)))
@@ -57,10 +62,11 @@ class UniRefImageProcessorPil(UniRefImageProcessorBase, PilBackend):
         pad_size: SizeDict | None,
         pad_size_divisor: int | None,
         return_tensors: Any,
+        enlarged_to: SizeDict | None = None,
         **kwargs: Any,
     ) -> BatchFeature:
         if do_resize:
-            images = [self.resize(image, size, resample) for image in images]
+            images = [self.resize(image, size, resample, enlarged_to) for image in images]
         sizes = [(int(image.shape[-2]), int(image.shape[-1])) for image in images]
         height, width = self._padded_size(sizes, do_pad, pad_size_divisor, pad_size)
         pixel_values = np.zeros((len(images), 3, height, width), dtype=np.float32)

@@ -16,7 +16,7 @@ from transformers.image_transforms import group_images_by_shape, reorder_images
 from transformers.image_utils import PILImageResampling, SizeDict, pil_torch_interpolation_mapping
 
 from .image_processing_common import UniRefImageProcessorBase
-from .image_sizes import resized_size
+from .image_sizes import limited_size
 from .inputs import rgb_array
 
 
@@ -55,10 +55,16 @@ class UniRefImageProcessor(UniRefImageProcessorBase, TorchvisionBackend):
         return torch.from_numpy(np.ascontiguousarray(pixels)).to(device)
 
     def resize(
-        self, image: torch.Tensor, size: SizeDict, resample: Any = None, antialias: bool = True, **kwargs: Any
+        self,
+        image: torch.Tensor,
+        size: SizeDict,
+        resample: Any = None,
+        antialias: bool = True,
+        enlarged_to: SizeDict | None = None,
+        **kwargs: Any,
     ) -> torch.Tensor:
         """uint8 (..., 3, H, W) -> uint8 (..., 3, h, w)."""
-        height, width = resized_size(image.shape[-2], image.shape[-1], size)
+        height, width = limited_size(image.shape[-2], image.shape[-1], size, enlarged_to)
         if (height, width) == tuple(image.shape[-2:]):
             return image
         chosen = PILImageResampling.BILINEAR if resample is None else resample
@@ -82,13 +88,14 @@ class UniRefImageProcessor(UniRefImageProcessorBase, TorchvisionBackend):
         pad_size_divisor: int | None,
         disable_grouping: bool | None,
         return_tensors: Any,
+        enlarged_to: SizeDict | None = None,
         **kwargs: Any,
     ) -> BatchFeature:
         groups, order = group_images_by_shape(images, disable_grouping=disable_grouping)
         done = {}
         for shape, stack in groups.items():
             if do_resize:
-                stack = self.resize(stack, size, resample)
+                stack = self.resize(stack, size, resample, enlarged_to=enlarged_to)
             done[shape] = self.rescale_and_normalize(
                 stack.float(), do_rescale, rescale_factor, do_normalize, image_mean, image_std
             )

@@ -157,7 +157,11 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
             groups = self._references(reference_images, reference_masks, len(pictures), order)
         indices = _entry_images(len(pictures), sentences, groups, indices)
         wanted = None if segmentation_maps is None else _wanted_masks(segmentation_maps, [sizes[i] for i in indices])
-        options = {**images_kwargs, "size": size if size is not None else self._default_size(sentences, groups)}
+        options = dict(images_kwargs)
+        if size is None:
+            size = self._default_size(sentences, groups)
+            options.setdefault("enlarged_to", self.image_processor.enlarged_to)
+        options["size"] = size
 
         data = self._image_tensors(pictures, options)
         if indices != list(range(len(pictures))):
