@@ -1,6 +1,7 @@
 """The masks that a model gives to the frames on the way, as references of the training."""
 
 from contextlib import nullcontext
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -57,6 +58,22 @@ def test_later_references_become_what_the_model_finds_from_the_first(model, draw
         probability = upsample(output.pred_masks[:, 0], mask.shape)[0].sigmoid()
         assert mask[probability > MOST_PROBABILITY + 0.01].all() or torch.equal(mask, before[row, 1])
         assert not mask[probability < 0.19].any() or torch.equal(mask, before[row, 1])
+
+
+def test_a_mask_without_a_pixel_leaves_the_reference_and_padding_is_no_object(draw):
+    batch = draw("vos", 2)
+    batch.inputs["reference_pixel_mask"][..., 64:] = 0
+
+    class Answering(torch.nn.Module):
+        def forward(self, image_indices, **inputs):
+            return SimpleNamespace(pred_masks=torch.full((len(image_indices), 1, 24, 24), self.logit))
+
+    model, before = Answering(), batch.inputs["reference_masks"]
+    model.logit = -9.0
+    assert torch.equal(with_own_references(model, batch, 1.0, nullcontext).inputs["reference_masks"], before)
+    model.logit = 9.0
+    after = with_own_references(model, batch, 1.0, nullcontext).inputs["reference_masks"][:, 1]
+    assert (after[..., :64] == 1).all() and (after[..., 64:] == 0).all()
 
 
 def test_the_share_is_of_entries_and_follows_the_generator(model, draw):

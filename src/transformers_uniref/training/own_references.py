@@ -64,4 +64,4 @@ def _found(model: Any, inputs: dict[str, Any], position: int) -> Tensor:
     )
     logits = upsample(output.pred_masks[:, 0].float(), inputs["reference_masks"].shape[-2:])
     least = torch.empty(len(logits), 1, 1, device=logits.device).uniform_(LEAST_PROBABILITY, MOST_PROBABILITY)
-    return logits.sigmoid() > least
+    return (logits.sigmoid() > least) & inputs["reference_pixel_mask"][:, position].bool()
