@@ -323,6 +323,12 @@ class TrainingConfig:
                     f"micro_batches[{position}]: got every={micro_batch.every}, offset={micro_batch.offset}; accepted: "
                     "every at least 1, offset from 0 to every - 1"
                 )
+            share = micro_batch.photo_share or 0.0
+            if not 0 <= share <= 1:
+                raise ValueError(f"micro_batches[{position}].photo_share: got {share}; accepted: 0 to 1")
+            if share and not self.sampling.photo_share:
+                where_share = f"micro_batches[{position}].photo_share"
+                raise ValueError(f"{where_share}: given without sampling.photo_share; accepted with one above 0")
             if micro_batch.size < 0:
                 raise ValueError(f"micro_batches[{position}].size: got {micro_batch.size}; accepted: pixels, or 0")
             if len({REFERENCES_OF_TASK[task] for task in micro_batch.scenes}) > 1:
@@ -342,17 +348,9 @@ class TrainingConfig:
             if task not in TASKS:
                 raise ValueError(f"sampling.photo_shares: unknown task {task!r}; tasks are {', '.join(TASKS)}")
             shares[f"photo_shares.{task}"] = share
-        own_shares = {
-            f"micro_batches[{position}].photo_share": micro_batch.photo_share
-            for position, micro_batch in enumerate(self.micro_batches)
-            if micro_batch.photo_share is not None
-        }
-        for option, share in ({f"sampling.{option}": share for option, share in shares.items()} | own_shares).items():
+        for option, share in shares.items():
             if not 0 <= share <= 1:
-                raise ValueError(f"{option}: got {share}; accepted: 0 to 1")
-        if any(own_shares.values()) and not self.sampling.photo_share:
-            option = next(option for option, share in own_shares.items() if share)
-            raise ValueError(f"{option}: given without sampling.photo_share; accepted with one above 0")
+                raise ValueError(f"sampling.{option}: got {share}; accepted: 0 to 1")
         if self.sampling.photo_shares and not self.sampling.photo_share:
             raise ValueError("sampling.photo_shares: given without sampling.photo_share; accepted with one above 0")
 
