@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from transformers_uniref.training.config import bundled_configs, load_config
+from transformers_uniref.training import bundled_configs, load_config
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "transformers_uniref"

@@ -11,7 +11,7 @@ pytest.importorskip("accelerate")
 
 from transformers_uniref import UniRefModel, UniRefProcessor  # noqa: E402
 from transformers_uniref.training.collation import Collator  # noqa: E402
-from transformers_uniref.training.config import SamplingConfig  # noqa: E402
+from transformers_uniref.training.config_world import SamplingConfig  # noqa: E402
 from transformers_uniref.training.mixture import ScenePlan  # noqa: E402
 from transformers_uniref.training.own_references import MOST_PROBABILITY, with_own_references  # noqa: E402
 from transformers_uniref.training.propagation import upsample  # noqa: E402

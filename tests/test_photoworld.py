@@ -412,7 +412,7 @@ def test_scenes_of_real_sequences(split: str) -> None:
 
 @pytest.mark.parametrize("task", ["ris", "rvos_text", "fss", "vos", "rvos"])
 def test_training_draws_from_drawings_and_photographs(folder: Path, task: str) -> None:
-    from transformers_uniref.training.config import SamplingConfig
+    from transformers_uniref.training.config_world import SamplingConfig
     from transformers_uniref.training.mixture import ScenePlan
     from transformers_uniref.training.world_source import WorldSource
 
@@ -431,7 +431,7 @@ def test_training_draws_from_drawings_and_photographs(folder: Path, task: str) -
 
 
 def test_a_task_may_have_a_share_of_photographs_of_its_own(folder: Path) -> None:
-    from transformers_uniref.training.config import SamplingConfig
+    from transformers_uniref.training.config_world import SamplingConfig
     from transformers_uniref.training.mixture import ScenePlan
     from transformers_uniref.training.world_source import WorldSource
 

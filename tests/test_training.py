@@ -16,13 +16,10 @@ pytest.importorskip("accelerate")
 from transformers_uniref.training.auxiliary_head import AuxiliaryMaskHead  # noqa: E402
 from transformers_uniref.training.checkpointing import list_checkpoints, save_checkpoint  # noqa: E402
 from transformers_uniref.training.collation import Collator, mask_to_box  # noqa: E402
-from transformers_uniref.training.config import (  # noqa: E402
-    SamplingConfig,
-    bundled_configs,
-    config_from_dict,
-    load_config,
-)
+from transformers_uniref.training.config import config_from_dict, load_config  # noqa: E402
 from transformers_uniref.training.config_loop import OptimizerConfig  # noqa: E402
+from transformers_uniref.training.config_values import bundled_configs  # noqa: E402
+from transformers_uniref.training.config_world import SamplingConfig  # noqa: E402
 from transformers_uniref.training.corruption import corrupt_mask  # noqa: E402
 from transformers_uniref.training.ema import ExponentialMovingAverage  # noqa: E402
 from transformers_uniref.training.initialisation import identity_fusion_  # noqa: E402
@@ -367,8 +364,8 @@ def test_a_resumed_run_equals_an_uninterrupted_one(straight_run, tmp_path):
     interrupted = TrainingRun(tiny(), tmp_path)
     step_of = interrupted.train_step
 
-    def stop_after_three(*arguments, **options):
-        step_of(*arguments, **options)
+    def stop_after_three(batches):
+        step_of(batches)
         interrupted.stop_requested = interrupted.step == 2
 
     interrupted.train_step = stop_after_three

@@ -119,8 +119,8 @@ def test_an_interrupted_adapter_run_resumes_bit_for_bit(base, finished, tmp_path
     run = TrainingRun(adapting(base), tmp_path)
     step = run.train_step
 
-    def stop_after_two(batches, means):
-        done = step(batches, means)
+    def stop_after_two(batches):
+        done = step(batches)
         run.stop_requested = run.step == 1
         return done
 

@@ -18,7 +18,8 @@ from data_support import batches, open_world, run_config, sample_ids, world_feed
 from data_support import dataset as section  # noqa: E402
 from sam_support import DECODER, PROMPT, TEXT, VISION, WIDTH, save_plain_sam, save_text_encoder  # noqa: E402
 from transformers_uniref.cli.main import main  # noqa: E402
-from transformers_uniref.training.config import bundled_configs, load_config  # noqa: E402
+from transformers_uniref.training.config import load_config  # noqa: E402
+from transformers_uniref.training.config_values import bundled_configs  # noqa: E402
 from transformers_uniref.training.export import build_image_processor  # noqa: E402
 from transformers_uniref.training.geometry import draw_geometry  # noqa: E402
 from transformers_uniref.training.loop import train  # noqa: E402

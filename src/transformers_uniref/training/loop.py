@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-import signal
-import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +38,8 @@ from .ema import ExponentialMovingAverage
 from .export import export_model
 from .faults import MicroBatchRecord, NonFiniteError, write_nonfinite
 from .initial_model import base_fingerprint, changing_state, keep_frozen_statistics, restore_changing_state_
-from .measures import batch_measures
-from .metrics_log import MetricsLog, RunningMeans, forget_after, memory_in_use
+from .interruption import stopping_gently
+from .metrics_log import forget_after
 from .model_factory import build_model, choose_tokenizer
 from .objective import Objective
 from .optimisation import build_optimizer, build_scheduler, restore_optimizer_
@@ -50,7 +47,6 @@ from .own_references import with_own_references
 from .recipes import require_complete
 from .rescaling import fit_to_machine
 from .resume_check import changed_options
-from .sample_pictures import entry_rows, write_sheet
 from .sharding import (
     abandon_pass_,
     gather_,
@@ -64,6 +60,7 @@ from .sharding import (
     whole_tensor,
 )
 from .sharding_request import requested_sharding
+from .step_report import StepReport
 from .trackers import build_accelerator, start_trackers
 from .validation import Validation, validation_parts
 
@@ -127,11 +124,7 @@ class TrainingRun:
         self.validated_step = 0
         self.best: dict[str, Any] = {}
         self.stop_requested = False
-        self.log = MetricsLog(None, config.steps)
-        # Since the last log line: when it was written, how many entries were seen, and what it said.
-        self._meter, self._entries, self._text = time.perf_counter(), 0, ""
-        # Pictures and captions of the step in progress; None when none are wanted.
-        self._rows: tuple[list, list] | None = None
+        self.report = StepReport(config, self.output, self.accelerator, self.tokenizer)
 
     # State
 
@@ -244,7 +237,7 @@ class TrainingRun:
 
     # Learning
 
-    def train_step(self, batches: list[Batch], means: RunningMeans) -> bool:
+    def train_step(self, batches: list[Batch]) -> bool:
         """Accumulate the gradients of all micro-batches and move the weights once.
 
         Returns:
@@ -261,7 +254,7 @@ class TrainingRun:
         buffers = [b.clone() for b in self.model.buffers()] if self.config.on_nonfinite == "skip" else []
         if self.sharded:
             require_lockstep(self.accelerator, batches)
-        records = [self._micro_batch(batch.to(self.device), means) for batch in batches]
+        records = [self._micro_batch(batch.to(self.device)) for batch in batches]
         started = time.perf_counter()
         norm = self._settle_gradients()
         losses_fit = all(math.isfinite(record.loss) for record in records)
@@ -283,7 +276,7 @@ class TrainingRun:
                 scaler.update(scaler.get_scale())
             self.scheduler.step()
             return False
-        means.add("gradient_norm", norm)
+        self.report.means.add("gradient_norm", norm)
         if scaler is None:
             self.optimizer.step()
         else:
@@ -291,11 +284,11 @@ class TrainingRun:
             scaler.update()
         self.scheduler.step()
         self.ema.update(self.model)
-        means.add("optimizer/ms", 1000 * (time.perf_counter() - started))
+        self.report.means.add("optimizer/ms", 1000 * (time.perf_counter() - started))
         return True
 
-    def _micro_batch(self, batch: Batch, means: RunningMeans) -> MicroBatchRecord:
-        """Forward and backward pass; what to log goes into `means`."""
+    def _micro_batch(self, batch: Batch) -> MicroBatchRecord:
+        """Forward and backward pass."""
         started = time.perf_counter()
         if self.sharded:
             # Not in its own forward pass: a process whose predictions are not finite does not get there.
@@ -315,19 +308,9 @@ class TrainingRun:
         if loss is None:
             return MicroBatchRecord.of(batch, math.nan)
         self.accelerator.backward(batch.weight / self.config.accumulation * loss)
-        kind = "+".join(dict.fromkeys(batch.tasks))
         values = {name: float(value) for name, value in terms.items()}
-        if math.isfinite(values["loss"]):
-            for name, value in values.items():
-                means.add(f"{kind}/{name}", value)
-            for name, value in batch_measures(output, batch):
-                means.add(name, value)
-        means.add(f"{kind}/ms", 1000 * (time.perf_counter() - started))
-        self._entries += len(batch.tasks)
-        if self._rows is not None:
-            pictures, captions = entry_rows(batch, output, self.tokenizer, self.config.pictures.entries)
-            self._rows[0].extend(pictures)
-            self._rows[1].extend(captions)
+        finite = math.isfinite(values["loss"])
+        self.report.micro_batch(batch, output, values if finite else {}, time.perf_counter() - started)
         return MicroBatchRecord.of(batch, float(loss.detach()))
 
     def _autocast(self) -> contextlib.AbstractContextManager:
@@ -354,8 +337,8 @@ class TrainingRun:
         if stop or self.config.on_nonfinite == "stop":
             raise NonFiniteError(f"{sentence}; `on_nonfinite: skip` goes on without such steps")
         self.skipped += 1
-        self.log.message(f"skipped ({self.skipped} so far): {sentence}")
-        self.log.record("skipped", self.step + 1, {"skipped": self.skipped, "reason": sentence})
+        self.report.log.message(f"skipped ({self.skipped} so far): {sentence}")
+        self.report.log.record("skipped", self.step + 1, {"skipped": self.skipped, "reason": sentence})
 
     def validate(self) -> dict[str, float]:
         """The small validation with the averaged weights; of a sharded run every process must call."""
@@ -368,7 +351,9 @@ class TrainingRun:
         """Train from the present step to the end. Returns False when interrupted (a checkpoint is written)."""
         config = self.config
         main = self.accelerator.is_main_process
-        self.log = log = MetricsLog(self.output / "log.jsonl" if main else None, config.steps, self.step)
+        report = self.report
+        report.open(self.step)
+        log = report.log
         if main:
             with replacing(self.output / "config.yaml") as partial:
                 partial.write_text(yaml.safe_dump(config.to_dict(), sort_keys=False), encoding="utf-8")
@@ -388,27 +373,25 @@ class TrainingRun:
         for line in filter(None, lines):
             log.message(line)
         batches_of_steps = self.feed.steps(self.step, self.collator)
-        means = RunningMeans()
-        self._meter = time.perf_counter()
-        with self._interruptible():
+        report.restart_clock()
+        with stopping_gently(self.request_stop):
             if self._validate_when_due():  # left over when the run was interrupted after this step
                 self.save_checkpoint()
             while self.step < config.steps:
                 waiting = time.perf_counter()
                 batches = next(batches_of_steps)
-                means.add("loader/ms", 1000 * (time.perf_counter() - waiting))
+                report.means.add("loader/ms", 1000 * (time.perf_counter() - waiting))
                 # Seeding every step makes dropout a function of (seed, step, process), as the data are.
                 torch.manual_seed((config.seed * 1_000_003 + self.step) * 4099 + self.accelerator.process_index)
-                every = config.pictures.every
-                self._rows = ([], []) if main and every and (self.step + 1) % every == 0 else None
-                self.train_step(batches, means)
+                report.begin_step(self.step + 1)
+                self.train_step(batches)
                 self.step += 1
                 (stop,) = any_process(self.accelerator, [self.stop_requested])
                 if stop:
                     self.save_checkpoint()
                     log.message(f"interrupted after step {self.step}: checkpoint written, continue with --resume")
                     return False
-                self._report(means)
+                report.end_step(self.step, self._numbers())
                 improved = self._validate_when_due()
                 if improved or self.step % config.checkpoint.every == 0 or self.step == config.steps:
                     self.save_checkpoint()
@@ -421,30 +404,16 @@ class TrainingRun:
             tracker.finish()
         return True
 
-    def _report(self, means: RunningMeans) -> None:
-        """Numbers and pictures of the step that was just made."""
-        log, step = self.log, self.step
-        logged = step % self.config.log_every == 0 or step == self.config.steps
-        if logged:
-            now = time.perf_counter()
-            # The numbers are those of all processes.
-            for sums in gathered(self.accelerator, means.take()):
-                means.absorb(sums)
-            values = means.pop()
-            values["learning_rate"] = float(self.scheduler.get_last_lr()[0])
-            values["samples_per_second"] = self._entries * self.accelerator.num_processes / (now - self._meter)
-            values["memory_mib"] = memory_in_use(self.device)
-            values["skipped"] = self.skipped
-            if self.accelerator.scaler is not None:
-                values |= {"overflows": self.overflows, "loss_scale": self.accelerator.scaler.get_scale()}
-            self._entries, self._meter = 0, now
-            log.record("train", step, values)
-            self.accelerator.log(values, step=step)
-            self._text = summary(values)
-        log.progress(step, self._text, final=logged)
-        if self._rows is not None:
-            write_sheet(self.output / "pictures" / f"step-{step:06d}.png", *self._rows)
-            self._rows = None
+    def request_stop(self) -> None:
+        """End the run after the step in progress, with a checkpoint."""
+        self.stop_requested = True
+
+    def _numbers(self) -> dict[str, float]:
+        """What a log line says of the run's state."""
+        values: dict[str, float] = {"learning_rate": float(self.scheduler.get_last_lr()[0]), "skipped": self.skipped}
+        if self.accelerator.scaler is not None:
+            values |= {"overflows": self.overflows, "loss_scale": self.accelerator.scaler.get_scale()}
+        return values
 
     def _validate_when_due(self) -> bool:
         """Validate after every so many steps and after the last; whether the result is the best so far."""
@@ -457,9 +426,7 @@ class TrainingRun:
         main, started = self.accelerator.is_main_process, time.perf_counter()
         values = self.validate() if main or self.sharded else {}
         if main:
-            self.log.record("validation", self.step, values)
-            self.accelerator.log({f"validation/{name}": value for name, value in values.items()}, step=self.step)
-            self.log.message(f"validation {time.perf_counter() - started:.1f} s: {summary(values)}")
+            self.report.validation(self.step, values, time.perf_counter() - started)
             improved = self._improvement(values)
         improved = from_main(self.accelerator, improved)
         if improved is None:
@@ -477,26 +444,6 @@ class TrainingRun:
         if not self.config.checkpoint.is_better(value, self.best.get("value")):
             return None
         return {"measure": wanted, "value": value, "step": self.step}
-
-    @contextlib.contextmanager
-    def _interruptible(self) -> Iterator[None]:
-        """Ctrl-C and SIGTERM end the run after the step in progress; a second one ends it at once."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        previous: dict[int, Any] = {}
-
-        def request_stop(number: int, frame: Any) -> None:
-            self.stop_requested = True
-            signal.signal(number, previous[number])
-
-        for number in (signal.SIGINT, signal.SIGTERM):
-            previous[number] = signal.signal(number, request_stop)
-        try:
-            yield
-        finally:
-            for signal_number, handler in previous.items():
-                signal.signal(signal_number, handler)
 
     def export(self) -> Path:
         """Write averaged weights, configuration, processor and tokenizer as a Transformers folder, `output/final`.
@@ -524,20 +471,6 @@ class TrainingRun:
             if main:
                 export_model(folder, self.model, self.tokenizer, self.config, steps, weights)
         return folder
-
-
-def summary(values: dict[str, float]) -> str:
-    """The telling numbers of a record in one short line."""
-    shown = [
-        (name, value)
-        for name, value in values.items()
-        if name.endswith(("/loss", "/iou", "/right", "/propagated", "/recovered", "/score_absent"))
-        or name in ("swap", "gradient_norm")
-    ]
-    text = " ".join(f"{name} {value:.2f}" for name, value in shown)
-    if "samples_per_second" in values:
-        text = f"{values['samples_per_second']:.1f} samples/s {values['memory_mib']:.0f} MiB {text}"
-    return f"{text} skipped {values['skipped']:.0f}" if values.get("skipped") else text
 
 
 def train(config: TrainingConfig, output: str | Path, resume: bool = False, force: bool = False) -> bool:

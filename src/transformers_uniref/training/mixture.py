@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .config import REFERENCES_OF_TASK, TrainingConfig
+from .config import TrainingConfig
+from .config_world import REFERENCES_OF_TASK
 
 
 @dataclass(frozen=True)

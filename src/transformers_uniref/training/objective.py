@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from .alignment import FusionRecord, alignment_loss, example_alignment_loss, recorded_fusion
 from .auxiliary_head import AuxiliaryMaskHead
 from .collation import Batch
-from .config import LossPhase, TrainingConfig
+from .config import TrainingConfig
+from .config_losses import LossPhase
 
 
 class Objective(nn.Module):

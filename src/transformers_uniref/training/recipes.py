@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from .config import TrainingConfig, bundled_configs, load_config
+from .config import TrainingConfig, load_config
+from .config_values import bundled_configs
 
 
 def describe_recipes() -> list[dict[str, Any]]:

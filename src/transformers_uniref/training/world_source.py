@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .config import SamplingConfig
+from .config_world import SamplingConfig
 from .corruption import corrupt_mask
 from .mixture import ScenePlan
 from .samples import Entry, Sample
