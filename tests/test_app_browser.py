@@ -54,6 +54,12 @@ def user(browser: Any, application: Application) -> User:
     return User(browser, application.url)
 
 
+def is_shown(user: User, block: str) -> None:
+    """Waits until the picture of `block` has arrived and can be drawn."""
+    user.page.locator(f"#{block} img").first.wait_for()
+    user.page.wait_for_function(f"document.querySelector('#{block} img').naturalWidth > 0")
+
+
 @pytest.fixture
 def screenshot(tmp_path: Path) -> Callable[[User, str], None]:
     folder = Path(os.environ.get("UNIREF_SCREENSHOTS") or tmp_path)
@@ -92,7 +98,7 @@ def test_sentences_are_answered_with_a_picture_and_files(user: User, tmp_path: P
     assert np.mean(overlaps) > 0.4, overlaps
     labels = Image.open(io.BytesIO(user.download("sentence-files", "masks.png")))
     assert labels.mode == "P" and labels.size == (128, 128)
-    user.page.locator("#sentence-overlay img").first.wait_for()
+    is_shown(user, "sentence-overlay")
     screenshot(user, "sentence")
 
 
@@ -110,7 +116,7 @@ def test_what_is_painted_over_in_an_example_is_found(user: User, tmp_path: Path,
     user.press("example-run")
     told = json.loads(user.download("example-files", "masks.json"))
     assert told["objects"][0]["text"] == "like the example"
-    user.page.locator("#example-overlay img").first.wait_for()
+    is_shown(user, "example-overlay")
     screenshot(user, "example")
 
 
@@ -137,6 +143,7 @@ def test_a_clip_is_followed_to_its_end(user: User, tmp_path: Path, screenshot: A
     written = json.loads(user.download("video-files", "masks.json"))
     assert len(written["frames"]) == 8 and [item["text"] for item in written["objects"]] == [sentence]
     assert b"ftyp" in user.download("video-files", "overlay.mp4")[:12]
+    is_shown(user, "video-live")
     screenshot(user, "video-done")
 
 

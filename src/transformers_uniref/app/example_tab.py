@@ -24,7 +24,7 @@ def answer(
     text: str,
     threshold: float,
     choice: ModelChoice,
-) -> tuple[Any, list[list[Any]], list[str]]:
+) -> tuple[str, list[list[Any]], list[str]]:
     """Overlay, rows of the table, and files.
 
     Raises:
@@ -36,8 +36,9 @@ def answer(
     sentence = " ".join(split_sentences(text, required=False)) or None
     model, processor = page.shelf.get(choice)
     found = find_by_example(image, example, mask, sentence, threshold, model, processor)
-    overlay = picture_overlay(image, found)
-    return overlay, picture_rows(found), save_picture_results(page.workspace.new_folder(), overlay, found)
+    files = save_picture_results(page.workspace.new_folder(), picture_overlay(image, found), found)
+    # The file, not its pixels: Gradio writes pixels in place, over a file that it may be sending for an equal picture.
+    return files[0], picture_rows(found), files
 
 
 def build_example_tab(page: Page, choice: Any) -> None:

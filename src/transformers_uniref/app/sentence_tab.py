@@ -17,7 +17,7 @@ DEFAULT_THRESHOLD = 0.3
 
 def answer(
     page: Page, path: str | None, text: str, threshold: float, choice: ModelChoice
-) -> tuple[Any, list[list[Any]], list[str]]:
+) -> tuple[str, list[list[Any]], list[str]]:
     """Overlay, rows of the table, and files.
 
     Raises:
@@ -27,8 +27,9 @@ def answer(
     image = read_picture(path)
     model, processor = page.shelf.get(choice)
     found = find_by_sentences(image, sentences, threshold, model, processor)
-    overlay = picture_overlay(image, found)
-    return overlay, picture_rows(found), save_picture_results(page.workspace.new_folder(), overlay, found)
+    files = save_picture_results(page.workspace.new_folder(), picture_overlay(image, found), found)
+    # The file, not its pixels: Gradio writes pixels in place, over a file that it may be sending for an equal picture.
+    return files[0], picture_rows(found), files
 
 
 def build_sentence_tab(page: Page, choice: Any) -> None:

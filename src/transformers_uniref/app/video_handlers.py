@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from ..cli.errors import UserError
 from .clip_files import RENDERED, draw_frame, render_clip, save_masks
@@ -27,12 +28,12 @@ class Progress:
 
     Attributes:
         bar: HTML of the progress bar.
-        picture: the newest frame with its masks, or None for the one before.
+        picture: a file with the newest frame and its masks, or None for the one before.
         files: rendered clip, masks and code once they are written; then the run is over.
     """
 
     bar: str
-    picture: np.ndarray | None = None
+    picture: str | None = None
     files: list[str] | None = None
 
 
@@ -88,6 +89,7 @@ def follow(page: Page, job: ClipJob | None, choice: ModelChoice) -> Iterator[Pro
     model, processor = page.shelf.get(choice)
     shown = began = time.monotonic()
     before = job.position
+    live = page.workspace.new_folder() / "newest.jpg"
     yield Progress(progress_bar("following", job.position, count))
     for result in job.run(model, processor):
         now = time.monotonic()
@@ -96,7 +98,9 @@ def follow(page: Page, job: ClipJob | None, choice: ModelChoice) -> Iterator[Pro
         shown = now
         seconds = (now - began) / (job.position - before)
         bar = progress_bar(f"following, {seconds:.2f} seconds a frame", job.position, count)
-        yield Progress(bar, draw_frame(job, result))
+        # A file, not its pixels, for the reason that `sentence_tab.py` gives.
+        Image.fromarray(draw_frame(job, result)).save(live)
+        yield Progress(bar, str(live))
     if job.position == 0:
         yield Progress(progress_bar("stopped before the first frame", 0, count), files=[])
         return
