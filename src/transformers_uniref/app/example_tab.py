@@ -37,7 +37,6 @@ def answer(
     model, processor = page.shelf.get(choice)
     found = find_by_example(image, example, mask, sentence, threshold, model, processor)
     files = save_picture_results(page.workspace.new_folder(), picture_overlay(image, found), found)
-    # The file, not its pixels: Gradio writes pixels in place, over a file that it may be sending for an equal picture.
     return files[0], picture_rows(found), files
 
 
@@ -79,7 +78,7 @@ def build_example_tab(page: Page, choice: Any) -> None:
             )
 
     def show_example(path: str | None) -> Any:
-        return editor_value(None if path is None else read_picture(path, "the example picture"))
+        return editor_value(page, None if path is None else read_picture(path, "the example picture"))
 
     def handle(*arguments: Any) -> Any:
         return answer(page, *arguments)

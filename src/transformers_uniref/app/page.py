@@ -58,11 +58,11 @@ def mask_editor(label: str, elem_id: str) -> Any:
     )
 
 
-def editor_value(picture: np.ndarray | None) -> Any:
+def editor_value(page: Page, picture: np.ndarray | None) -> Any:
     """A picture to draw on, without strokes; uint8 (H, W, 3), or None for none."""
     if picture is None:
         return None
-    background = fitted(picture, EDITOR_SIDE, EDITOR_SIDE)
+    background = page.workspace.shown(fitted(picture, EDITOR_SIDE, EDITOR_SIDE), "picture.png")
     return {"background": background, "layers": [], "composite": background}
 
 

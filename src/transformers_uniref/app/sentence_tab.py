@@ -28,7 +28,6 @@ def answer(
     model, processor = page.shelf.get(choice)
     found = find_by_sentences(image, sentences, threshold, model, processor)
     files = save_picture_results(page.workspace.new_folder(), picture_overlay(image, found), found)
-    # The file, not its pixels: Gradio writes pixels in place, over a file that it may be sending for an equal picture.
     return files[0], picture_rows(found), files
 
 

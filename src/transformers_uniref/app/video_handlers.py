@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from ..cli.errors import UserError
 from .clip_files import RENDERED, draw_frame, render_clip, save_masks
@@ -89,7 +88,6 @@ def follow(page: Page, job: ClipJob | None, choice: ModelChoice) -> Iterator[Pro
     model, processor = page.shelf.get(choice)
     shown = began = time.monotonic()
     before = job.position
-    live = page.workspace.new_folder() / "newest.jpg"
     yield Progress(progress_bar("following", job.position, count))
     for result in job.run(model, processor):
         now = time.monotonic()
@@ -98,9 +96,7 @@ def follow(page: Page, job: ClipJob | None, choice: ModelChoice) -> Iterator[Pro
         shown = now
         seconds = (now - began) / (job.position - before)
         bar = progress_bar(f"following, {seconds:.2f} seconds a frame", job.position, count)
-        # A file, not its pixels, for the reason that `sentence_tab.py` gives.
-        Image.fromarray(draw_frame(job, result)).save(live)
-        yield Progress(bar, str(live))
+        yield Progress(bar, page.workspace.shown(draw_frame(job, result), "newest.jpg"))
     if job.position == 0:
         yield Progress(progress_bar("stopped before the first frame", 0, count), files=[])
         return

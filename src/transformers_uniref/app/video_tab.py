@@ -87,11 +87,11 @@ def build_video_tab(page: Page, choice: Any) -> None:
         height, width = job.clip.size
         told = f"{width} x {height}, {len(job.clip)} frames, {job.clip.frames_per_second:.3g} a second"
         slider = gr.update(value=0, maximum=max(1, len(job.clip) - 1))
-        yield job, told, slider, editor_value(job.clip.frames[0]), *list_objects(job), "", None, None, None
+        yield job, told, slider, editor_value(page, job.clip.frames[0]), *list_objects(job), "", None, None, None
 
     def show_frame(job: ClipJob | None, index: float) -> Any:
         job = handlers.needed(job)
-        return editor_value(job.clip.frames[min(int(index), len(job.clip) - 1)])
+        return editor_value(page, job.clip.frames[min(int(index), len(job.clip) - 1)])
 
     def add_objects(job: ClipJob | None, index: float, drawing: Any, sentences: str) -> Any:
         handlers.add_objects(job, int(index), drawing, sentences)

@@ -7,6 +7,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
 
 class Workspace:
     """A temporary folder that goes when the application ends.
@@ -27,6 +30,16 @@ class Workspace:
         parent = self.root / kind
         parent.mkdir(exist_ok=True)
         return Path(tempfile.mkdtemp(dir=parent))
+
+    def shown(self, picture: np.ndarray, name: str) -> str:
+        """A file of its own for a picture that the page shows: uint8 (H, W, 3), written as the ending of `name` says.
+
+        Given pixels, Gradio writes them in place under a name made of their content, also while it sends an equal
+        picture, which breaks off then. These files are swept as Gradio's own are.
+        """
+        file = Path(tempfile.mkdtemp(dir=self.gradio)) / name
+        Image.fromarray(picture).save(file)
+        return str(file)
 
     def __enter__(self) -> Workspace:
         # Gradio keeps what users send, and what they are sent, in the folder of this name, and serves no other.
