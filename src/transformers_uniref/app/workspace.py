@@ -34,8 +34,8 @@ class Workspace:
     def shown(self, picture: np.ndarray, name: str) -> str:
         """A file of its own for a picture that the page shows: uint8 (H, W, 3), written as the ending of `name` says.
 
-        Given pixels, Gradio writes them in place under a name made of their content, also while it sends an equal
-        picture, which breaks off then. These files are swept as Gradio's own are.
+        Given pixels, Gradio writes them in place under a name made of their content, even while it sends an equal
+        picture, which can break off then. These files are swept as Gradio's own are.
         """
         file = Path(tempfile.mkdtemp(dir=self.gradio)) / name
         Image.fromarray(picture).save(file)
