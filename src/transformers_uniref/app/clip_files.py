@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..media.palette import load_label_map
+from ..media.pixel_aspect import square_pixels
 from ..media.video_io import VideoWriter
 from .clip_job import ClipJob, FrameResult
 from .legend import draw_results
@@ -18,9 +19,11 @@ RENDERED, MASKS, CODES = "overlay.mp4", "masks.zip", "masks.json"
 
 
 def draw_frame(job: ClipJob, result: FrameResult) -> np.ndarray:
-    """A frame with its masks and the legend; uint8 (H', W', 3)."""
+    """A frame with its masks and the legend, in the proportions with which it is shown; uint8 (H', W', 3)."""
+    aspect = job.clip.frames.pixel_aspect
+    masks = {number: square_pixels(mask, aspect) for number, mask in result.masks.items()}
     visible = {number for number, mask in result.masks.items() if mask.any()}
-    return draw_results(result.frame, result.masks, job.entries(result.scores, visible))
+    return draw_results(square_pixels(result.frame, aspect), masks, job.entries(result.scores, visible))
 
 
 def render_clip(job: ClipJob, path: Path) -> Iterator[int]:

@@ -280,7 +280,7 @@ def _result(
     labels = np.zeros(frame.image.shape[:2], dtype=np.uint8)
     for number, mask in masks.items():
         labels[mask] = number
-    overlay = outputs.overlay(frame.image, labels)
+    overlay = outputs.overlay(frame.image, labels, frame.pixel_aspect)
     return FrameResult(
         info.name(frame.index),
         frame.index,

@@ -36,8 +36,9 @@ class VideoPrompting:
         """A session for one clip, or for a stream.
 
         Args:
-            video: a list of frames, an array (T, H, W, 3), a directory of pictures, a clip's file (needs PyAV), or None
-                for a stream whose frames go to `model(inference_session=session, frame=...)` one by one.
+            video: a list of frames, an array (T, H, W, 3), a directory of pictures, a clip's file (needs PyAV),
+                `VideoFrames` (which can be told to make do with a damaged file), or None for a stream whose frames go to
+                `model(inference_session=session, frame=...)` one by one.
             inference_device: where the model is.
             dtype: what the frames are converted to.
             **session_options: see `UniRefVideoSession`; the score gates and the mask threshold default to this
@@ -57,7 +58,7 @@ class VideoPrompting:
             "mask_threshold": self.video_mask_threshold,
         }
         return UniRefVideoSession(
-            video=None if video is None else VideoFrames(video),
+            video=video if video is None or isinstance(video, VideoFrames) else VideoFrames(video),
             image_processor=self.image_processor,
             inference_device=inference_device,
             dtype=dtype,
