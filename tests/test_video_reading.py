@@ -16,7 +16,13 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from video_clips import (
+
+from transformers_uniref.media import numbered_frames, video_index
+from transformers_uniref.media.clip_rendering import clip_contact_sheet, render_overlay_clip
+from transformers_uniref.media.pixel_aspect import square_pixels
+from transformers_uniref.media.video_io import NumberedFrames, probe_clip, read_clip, read_frames
+from transformers_uniref.processors.video_frames import VideoFrames
+from video_file_support import (
     COUNT,
     GROUPS,
     HEIGHT,
@@ -31,12 +37,6 @@ from video_clips import (
     with_cover,
     with_display_matrix,
 )
-
-from transformers_uniref.media import numbered_frames, video_index
-from transformers_uniref.media.clip_rendering import clip_contact_sheet, render_overlay_clip
-from transformers_uniref.media.pixel_aspect import square_pixels
-from transformers_uniref.media.video_io import NumberedFrames, probe_clip, read_clip, read_frames
-from transformers_uniref.processors.video_frames import VideoFrames
 
 pytest.importorskip("av")
 
@@ -181,7 +181,7 @@ def test_of_several_video_streams_the_default_one_is_read(tmp_path: Path) -> Non
         streams = [container.add_stream("libx264", rate=25, options=GROUPS) for _ in range(2)]
         default = type(streams[0].disposition).default
         streams[0].disposition, streams[1].disposition = type(default)(0), default
-        for stream, brightness in zip(streams, (0, 200), strict=True):
+        for stream in streams:
             stream.height, stream.width, stream.pix_fmt = HEIGHT, WIDTH, "yuv420p"
             stream.codec_context.time_base = Fraction(1, 25)
         for number in range(10):

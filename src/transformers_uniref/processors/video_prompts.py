@@ -37,8 +37,8 @@ class VideoPrompting:
 
         Args:
             video: a list of frames, an array (T, H, W, 3), a directory of pictures, a clip's file (needs PyAV),
-                `VideoFrames` (which can be told to make do with a damaged file), or None for a stream whose frames go to
-                `model(inference_session=session, frame=...)` one by one.
+                `VideoFrames` (which can be told to make do with a damaged file), or None for a stream, whose frames go
+                to `model(inference_session=session, frame=...)` one by one.
             inference_device: where the model is.
             dtype: what the frames are converted to.
             **session_options: see `UniRefVideoSession`; the score gates and the mask threshold default to this
