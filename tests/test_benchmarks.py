@@ -48,6 +48,14 @@ def test_adapter_memory_benchmark_reports_peaks_beside_full_fine_tuning() -> Non
     assert light["ratio"] == light["peak"] / full["peak"]
 
 
+def test_video_reading_benchmark_reports_ratios_to_pyav_alone() -> None:
+    report = report_of("video_reading.py", "--small")
+    assert len(report) == 4
+    for row in report.values():
+        assert {"in_order_ratio", "by_number_ratio", "back_ratio", "longest_back_ratio"} < set(row)
+        assert min(row.values()) > 0 and row["longest_back_ratio"] > row["back_ratio"]
+
+
 @pytest.mark.parametrize("reference", ["dilation", "distance"])
 def test_boundary_benchmark_reports_times_and_equal_values(reference: str) -> None:
     report = report_of("boundary.py", "--count", "2", "--repeats", "1", "--size", "60", "90", "--reference", reference)

@@ -111,6 +111,13 @@ def add_frame_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--end", type=int, metavar="FRAME", help="frame before which to stop (default: the clip's end)")
     group.add_argument("--stride", type=int, default=1, metavar="N", help="follow every Nth frame only (default: 1)")
     group.add_argument(
+        "--damaged",
+        choices=("refuse", "keep"),
+        default="refuse",
+        help="what to do with a video file that is damaged or cut off: refuse it, or keep what can be decoded, with a "
+        "warning (default: refuse)",
+    )
+    group.add_argument(
         "--batch-size",
         type=int,
         metavar="N",
@@ -178,7 +185,7 @@ def track_clip(
     from ..media.video_io import probe_clip
     from .loading import output_folder
 
-    info = probe_clip(clip.source)
+    info = probe_clip(clip.source, arguments.damaged)
     span = Span(arguments.start, arguments.end, arguments.stride)
     if info.num_frames is not None and info.kind != "video" and span.start >= info.num_frames:
         raise UserError(f"--start must be one of the clip's {info.num_frames} frames, from 0, got {span.start}")
