@@ -325,7 +325,7 @@ def test_a_model_without_sentences_follows_masks(vos: Any) -> None:
         ("vos", {}, ValueError, "`masks` is missing"),
         ("vos", {"masks": labels() * 0}, ValueError, "`masks` must mark at least one object"),
         ("vos", {"masks": labels()[:30]}, ValueError, "`masks` must have the frame's size"),
-        ("vos", {"masks": labels().astype(float)}, TypeError, "`masks` must be of type bool or an integer type"),
+        ("vos", {"masks": labels() * 0.5}, ValueError, "`masks` of type float64 holds fractions"),
         ("vos", {"masks": labels().astype(int) - 1}, ValueError, "`masks` as a label map must hold 0 and"),
         ("vos", {"masks": {-1: labels()}}, ValueError, "frame indices, 0 or more, as keys; got -1"),
         ("vos", {"masks": {9: labels()}}, ValueError, "must be from 0 to 1, got 9"),

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from .processors.inputs import binary_mask, nearest_resize, rgb_array
+from .processors.inputs import rgb_array
+from .processors.masks import binary_mask, nearest_resize
 
 
 @torch.no_grad()

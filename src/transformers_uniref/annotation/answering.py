@@ -44,7 +44,8 @@ class ModelAnswering:
     """
 
     def __init__(self, model: Any, processor: Any, settings: AnnotationSettings) -> None:
-        from ..processors.inputs import binary_mask, rgb_array
+        from ..processors.inputs import rgb_array
+        from ..processors.masks import binary_mask
 
         self.model = model
         self.processor = processor

@@ -169,8 +169,8 @@ def _run(
 
 def _settings(arguments: argparse.Namespace) -> AnnotationSettings:
     from ..annotation.settings import AnnotationSettings
-    from ..media.palette import load_label_map
     from ..processors.inputs import rgb_array
+    from ..processors.mask_reading import read_mask
 
     return AnnotationSettings(
         text_column=arguments.text_column,
@@ -178,7 +178,7 @@ def _settings(arguments: argparse.Namespace) -> AnnotationSettings:
         id_column=arguments.id_column,
         keep_columns=tuple(arguments.keep_column),
         reference_images=[rgb_array(file, "--reference-image") for file in arguments.reference_image],
-        reference_masks=[load_label_map(file, "--reference-mask") for file in arguments.reference_mask],
+        reference_masks=[read_mask(file, "--reference-mask").values for file in arguments.reference_mask],
         threshold=arguments.threshold,
         copy_images=arguments.copy_images,
         shard_size=arguments.shard_size,

@@ -225,8 +225,8 @@ def _checked_settings(arguments: argparse.Namespace) -> Any:
         ValueError: an empty sentence, a damaged example, a threshold out of range.
     """
     from ..annotation.settings import AnnotationSettings
-    from ..media.palette import load_label_map
-    from ..processors.inputs import binary_mask, rgb_array
+    from ..processors.inputs import rgb_array
+    from ..processors.masks import binary_mask
     from ..processors.text import check_sentence
     from .errors import UserError
 
@@ -247,7 +247,7 @@ def _checked_settings(arguments: argparse.Namespace) -> Any:
         text_column="--text" if text else None,
         reference_images=images,
         reference_masks=[
-            binary_mask(load_label_map(file, "--reference-mask"), image.shape[:2], "--reference-mask")
+            binary_mask(file, image.shape[:2], "--reference-mask")
             for file, image in zip(arguments.reference_mask, images, strict=True)
         ],
         threshold=arguments.threshold,

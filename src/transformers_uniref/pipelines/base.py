@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from transformers import Pipeline
 
+from ..modeling.precision import warn_if_slow
+
 
 class UniRefPipeline(Pipeline):
     """A model and its processor, behind one call.
@@ -84,6 +86,7 @@ class UniRefPipeline(Pipeline):
     def _precision(self) -> torch.autocast:
         """Lets a model with half-precision weights compute as it does in a video session."""
         dtype = self.model.dtype
+        warn_if_slow(dtype, self.device)
         return torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32)
 
     def save_pretrained(self, save_directory: str | os.PathLike[str], **kwargs: Any) -> None:

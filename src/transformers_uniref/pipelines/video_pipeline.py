@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from ..processors.inputs import object_ids
+from ..processors.masks import object_ids
 from .base import UniRefPipeline
 from .mask_prompts import MaskPrompts, read_mask_prompts
 

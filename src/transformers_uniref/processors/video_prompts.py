@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from . import inputs
+from . import masks as given_masks
 from .drawn_references import PAINTERS
 from .video_frames import VideoFrames
 
@@ -30,7 +30,7 @@ class VideoPrompting:
         self,
         video: Any = None,
         inference_device: str | torch.device = "cpu",
-        dtype: torch.dtype = torch.float32,
+        dtype: torch.dtype | str = torch.float32,
         **session_options: Any,
     ) -> Any:
         """A session for one clip, or for a stream.
@@ -40,7 +40,8 @@ class VideoPrompting:
                 `VideoFrames` (which can be told to make do with a damaged file), or None for a stream, whose frames go
                 to `model(inference_session=session, frame=...)` one by one.
             inference_device: where the model is.
-            dtype: what the frames are converted to.
+            dtype: in which to compute: `torch.float32`, half precision, or "auto" for what is fast on
+                `inference_device`; see `UniRefVideoSession`.
             **session_options: see `UniRefVideoSession`; the score gates and the mask threshold default to this
                 model's own.
 
@@ -79,11 +80,11 @@ class VideoPrompting:
         Raises:
             TypeError, ValueError: naming the argument, what came, and what is accepted. Nothing is added then.
         """
-        ids = inputs.object_ids(obj_ids)
+        ids = given_masks.object_ids(obj_ids)
         frame = _frame_index(session, frame_idx)
-        given = inputs.object_masks(masks, ids)
+        given = given_masks.object_masks(masks, ids)
         if session.video_size is not None:
-            given = [inputs.fit_mask(mask, session.video_size, "masks") for mask in given]
+            given = [given_masks.fit_mask(mask, session.video_size, "masks") for mask in given]
             if not all(mask.any() for mask in given):
                 raise ValueError("`masks` has an object of which no pixel is left at the frame's size.")
         for obj_id, mask in zip(ids, given, strict=True):
@@ -170,7 +171,7 @@ class VideoPrompting:
         options: dict[str, Any],
         frame_size: tuple[int, int] | None,
     ) -> None:
-        ids = inputs.object_ids(obj_ids)
+        ids = given_masks.object_ids(obj_ids)
         known = session.video_size if frame_size is None else frame_size
         if known is None:
             raise ValueError("`frame_size` (height, width) is needed: this stream has had no frame that tells it.")
@@ -196,7 +197,7 @@ class VideoPrompting:
         Raises:
             TypeError, ValueError: naming the argument, what came, and what is accepted. Nothing is added then.
         """
-        ids = inputs.object_ids(obj_ids)
+        ids = given_masks.object_ids(obj_ids)
         frame = _frame_index(session, frame_idx)
         sentences, grouped = self._sentences(text, None)
         if grouped is not None or len(sentences) != len(ids):

@@ -10,7 +10,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ..processors.inputs import as_tree, binary_mask, is_image, is_mask, rgb_array
+from ..processors.inputs import as_tree, is_image, rgb_array
+from ..processors.mask_reading import is_mask
+from ..processors.masks import binary_mask
 from ..processors.text import check_sentence
 
 
