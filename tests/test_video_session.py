@@ -480,7 +480,7 @@ def test_a_model_in_training_mode_follows_as_in_evaluation_and_stays_in_training
         (lambda s: s.add_mask(-1, 1, disc(0, 1)), ValueError, "`frame_idx` must be from 0 to 3, got -1"),
         (lambda s: s.add_mask(0.5, 1, disc(0, 1)), TypeError, "`frame_idx` must be an integer"),
         (lambda s: s.add_mask(0, 1, disc(0, 1)[:40]), ValueError, r"\(60, 90\), got \(40, 90\)"),
-        (lambda s: s.add_mask(0, 1, disc(0, 1)[None, :, :].repeat(2, 1, 1)), ValueError, "`mask` must be two-dim"),
+        (lambda s: s.add_mask(0, 1, disc(0, 1)[None].repeat(2, 0)), ValueError, "`mask` must be two-dim"),
         (lambda s: s.add_mask(0, 1, disc(0, 1) & False), ValueError, "a single pixel of the object"),
         (lambda s: s.add_mask(0, 1, disc(0, 1) + 2 * disc(0, 2)), ValueError, "0 and one other value"),
         (lambda s: s.add_mask(0, 1, disc(0, 1) * 0.5), ValueError, "neither near 0 nor near 1"),

@@ -73,8 +73,8 @@ def warn_if_slow(dtype: torch.dtype, device: str | torch.device) -> None:
         _told.add(dtype)
         name = str(dtype).removeprefix("torch.")
         warnings.warn(
-            f"this processor has no instructions for {name}, which therefore takes ten to twenty times as long as float32; "
-            'dtype "auto" takes what is fast',
+            f"this processor has no instructions for {name}, which takes ten to twenty times as long as float32 "
+            'there; dtype "auto" takes what is fast',
             stacklevel=3,
         )
 

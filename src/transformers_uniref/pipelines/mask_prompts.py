@@ -20,7 +20,8 @@ def read_mask_prompts(masks: Any, name: str = "masks") -> MaskPrompts:
     Args:
         masks: for the first frame, or in a dictionary {frame index: ...}: a label map whose values above 0 are object
             ids (array, tensor, PIL image or path, see `read_mask`; black and white is object 1); a list or an array
-            (n, H, W) of binary masks of the objects 1..n; a dictionary {object id: binary mask} (inside {frame index: ...} only).
+            (n, H, W) of binary masks of the objects 1..n; a dictionary {object id: binary mask} (inside
+            {frame index: ...} only).
         name: the argument's name, for messages.
 
     Returns:

@@ -1,8 +1,8 @@
 """The one place where a user's mask is read: a file, a PIL image, an array or a tensor, whatever stands in it.
 
 A mask says which object each pixel belongs to, by its number or, where there is one object, in black and white. Files
-also say it by the colours of the DAVIS palette and by transparency. What cannot be told for sure is refused, and what is
-read otherwise than it is stored (soft edges, void pixels) is said in a warning: see `docs/references.md`.
+also say it by the colours of the DAVIS palette and by transparency. What cannot be told for sure is refused, and what
+is read otherwise than it is stored (soft edges, void pixels) is said in a warning: see `docs/references.md`.
 """
 
 from __future__ import annotations
@@ -91,8 +91,8 @@ def read_mask(mask: Any, name: str) -> GivenMask:
 
     Raises:
         TypeError: no picture and no array, or not of numbers.
-        ValueError: unreadable, without pixels, not two-dimensional; negative, not finite; colours outside the palette; a
-            photograph; a JPEG that is not black and white; wholly transparent.
+        ValueError: unreadable, without pixels, not two-dimensional; negative, not finite; colours outside the palette;
+            a photograph; a JPEG that is not black and white; wholly transparent.
 
     Warns:
         UserWarning: soft edges were cut.
@@ -105,8 +105,8 @@ def read_mask(mask: Any, name: str) -> GivenMask:
         raise ValueError(f"{str(error).removesuffix('.')}{file or '.'}") from error
     if given.soft:
         warnings.warn(
-            f"`{name}` is black and white with soft edges ({given.soft}): it is read as one object, grey cut at one half"
-            f"{file}",
+            f"`{name}` is black and white with soft edges ({given.soft}): it is read as one object, grey cut at one "
+            f"half{file}",
             stacklevel=2,
         )
     return replace(given, name=f"`{name}`{file and f' ({file[2:]})'}")
@@ -269,8 +269,8 @@ def _from_channels(array: np.ndarray, name: str) -> GivenMask:
     colours = array[..., :3]
     if not (colours == colours[..., :1]).all():
         raise ValueError(
-            f"`{name}` must be two-dimensional, (height, width), got colours of shape {array.shape}: an array does not say "
-            "in which order they are; give the file or a PIL image."
+            f"`{name}` must be two-dimensional, (height, width), got colours of shape {array.shape}: an array does not "
+            "say in which order they are; give the file or a PIL image."
         )
     if array.shape[-1] == 3:
         return read_mask(colours[..., 0], name)
@@ -294,8 +294,8 @@ def _from_floats(values: np.ndarray, name: str) -> GivenMask:
     between = ((values > 0.125) & (values < 0.875)).mean()
     if high < 0.875 or between > 0.5:
         raise ValueError(
-            f"`{name}` of type {values.dtype} holds fractions, {low:g} to {high:g}, that are neither near 0 nor near 1; "
-            f"{_ADVICE}."
+            f"`{name}` of type {values.dtype} holds fractions, {low:g} to {high:g}, that are neither near 0 nor near "
+            f"1; {_ADVICE}."
         )
     return _one_object(values >= 0.5, "fractions between 0 and 1")
 
@@ -315,8 +315,8 @@ def _from_numbers(values: np.ndarray, name: str, lossy: bool = False) -> GivenMa
         _refuse_lossy(name)
     if _is_photograph(values):
         raise ValueError(
-            f"`{name}` is neither black and white nor a label map: it holds {len(np.unique(values))} values, which differ "
-            f"from pixel to pixel as in a photograph; {_ADVICE}."
+            f"`{name}` is neither black and white nor a label map: it holds {len(np.unique(values))} values, which "
+            f"differ from pixel to pixel as in a photograph; {_ADVICE}."
         )
     return GivenMask(values)
 
