@@ -24,6 +24,8 @@ _INSTRUCTIONS = {
 # Of those, what makes half precision faster than single, and not only as fast.
 _FASTER = "amx_bf16"
 
+_CPU_INFO = Path("/proc/cpuinfo")
+
 
 def fast_dtype(device: str | torch.device) -> torch.dtype:
     """The number type that computes fastest on a device.
@@ -93,7 +95,7 @@ def processor_features() -> frozenset[str] | None:
     except (AttributeError, RuntimeError):
         pass
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = _CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return None
     flags = next((line.partition(":")[2] for line in lines if line.lower().startswith(("flags", "features"))), None)

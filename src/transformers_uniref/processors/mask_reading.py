@@ -255,11 +255,7 @@ def _flat_array(mask: Any, name: str) -> np.ndarray:
         mask = mask[..., 0]
     if not is_mask(mask) or 0 in mask.shape:
         raise ValueError(f"`{name}` must be two-dimensional, (height, width), got shape {given}.")
-    if (
-        mask.dtype != np.bool_
-        and not np.issubdtype(mask.dtype, np.integer)
-        and not np.issubdtype(mask.dtype, np.floating)
-    ):
+    if not any(np.issubdtype(mask.dtype, kind) for kind in (np.bool_, np.integer, np.floating)):
         raise TypeError(f"`{name}` must be of type bool, an integer or a floating type, got {mask.dtype}.")
     return mask
 
@@ -273,7 +269,7 @@ def _from_channels(array: np.ndarray, name: str) -> GivenMask:
             "say in which order they are; give the file or a PIL image."
         )
     if array.shape[-1] == 3:
-        return read_mask(colours[..., 0], name)
+        return _interpreted(colours[..., 0], name)
     if array.dtype != np.uint8:
         raise ValueError(f"`{name}` with four channels must be of type uint8, got {array.dtype}.")
     return _from_rgba(array, name)
