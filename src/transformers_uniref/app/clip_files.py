@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from ..json_writing import to_json
 from ..media.palette import load_label_map
 from ..media.pixel_aspect import square_pixels
 from ..media.video_io import VideoWriter
@@ -78,5 +78,5 @@ def save_masks(job: ClipJob, folder: Path) -> list[str]:
         for index, codes in enumerate(job.codes)
     ]
     about = {"height": height, "width": width, "frames_per_second": job.clip.frames_per_second}
-    (folder / CODES).write_text(json.dumps({**about, "objects": objects, "frames": frames}))
+    (folder / CODES).write_text(to_json({**about, "objects": objects, "frames": frames}))
     return [str(folder / MASKS), str(folder / CODES)]

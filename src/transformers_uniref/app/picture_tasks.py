@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from ..data.mask_codes import encode_rle
+from ..json_writing import to_json
 from ..media.palette import save_label_map
 from .legend import LegendEntry, draw_results
 
@@ -135,5 +135,5 @@ def save_picture_results(folder: Path, overlay: np.ndarray, found: Sequence[Foun
         for number, item in enumerate(found, start=1)
     ]
     height, width = found[0].mask.shape
-    (folder / "masks.json").write_text(json.dumps({"height": height, "width": width, "objects": objects}))
+    (folder / "masks.json").write_text(to_json({"height": height, "width": width, "objects": objects}))
     return [str(folder / name) for name in ("overlay.png", "masks.png", "masks.json")]

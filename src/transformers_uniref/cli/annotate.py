@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..json_writing import to_json
 from .loading import add_model_arguments
 from .publishing import add_push_arguments, output_and_hub_id
 
@@ -163,7 +163,7 @@ def _run(
         print(f"uploaded to {address}", file=sys.stderr)
     if arguments.json:
         summary = {"output": str(output), **counts, "shards_found_finished": result.kept}
-        print(json.dumps({**summary, "skipped": result.bad, "uploaded": address}))
+        print(to_json({**summary, "skipped": result.bad, "uploaded": address}))
     return 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import secrets
 import sys
 import time
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..json_writing import to_json
 from .loading import add_model_arguments, add_output_arguments
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         tasks = {name: {"miou": round(tally.miou, 4), "n": len(tally.ious)} for name, tally in tallies.items()}
         files = [str(folder / name) for name in FILES]
-        print(json.dumps({"tasks": tasks, "files": files, "seconds": round(seconds, 1), "seed": seed}))
+        print(to_json({"tasks": tasks, "files": files, "seconds": round(seconds, 1), "seed": seed}))
     else:
         print(table(tallies))
     print(f"{seconds:.0f} seconds; look at the pictures in {folder}:", file=sys.stderr)

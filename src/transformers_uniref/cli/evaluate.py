@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 
 from ..evaluation.benchmarks import BENCHMARKS
 from ..evaluation.definitions import CLIP_FRAMES, TEST_SEED, describe_measures
+from ..json_writing import to_json
 from ..registration import DEFAULT_CHECKPOINT
 from .evaluate_dataset import add_dataset_arguments, run_dataset
 from .evaluate_masks import add_mask_arguments, run_check, run_scoring
@@ -139,5 +139,5 @@ def _run_world(arguments: argparse.Namespace) -> int:
     print(report.table(), file=sys.stderr if arguments.json else sys.stdout)
     print(f"measured in {time.perf_counter() - started:.0f} seconds", file=sys.stderr)
     if arguments.json:
-        print(json.dumps(report.to_dict()))
+        print(to_json(report.to_dict()))
     return 0

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..json_writing import to_json
 from .errors import FAILED
 from .loading import add_model_arguments, add_output_arguments
 from .option_types import at_least_one, some_of
@@ -197,7 +197,7 @@ class Segmentation:
         written = ", ".join(str(folder / name) for name in names)
         self._say([*messages(found), f"written: {written}"], f"{picture.label}: " if self.many else "")
         if self.arguments.json:
-            print(json.dumps(summary(picture.label, image, found, folder, formats)), flush=True)
+            print(to_json(summary(picture.label, image, found, folder, formats)), flush=True)
 
     def _leave_out(self, picture: PictureInput, error: Exception) -> None:
         """Reports a picture at fault; anything else goes on its way."""
@@ -208,7 +208,7 @@ class Segmentation:
         self.failed += 1
         self._say([f"uniref: error: {picture.label} is left out: {describe(error)}"])
         if self.arguments.json:
-            print(json.dumps({"image": picture.label, "error": describe(error)}), flush=True)
+            print(to_json({"image": picture.label, "error": describe(error)}), flush=True)
 
     def _say(self, lines: Sequence[str], before: str = "") -> None:
         from tqdm import tqdm

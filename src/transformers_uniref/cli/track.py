@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..json_writing import to_json
 from .errors import FAILED, UserError, describe, is_users_mistake
 from .loading import add_model_arguments, add_output_arguments
 from .track_clips import GivenClip, find_clips, folders_for
@@ -318,4 +318,4 @@ def report(
     if arguments.json:
         summary = {"clip": clip.shown, "frames": count, "seconds_per_frame": round(seconds, 6)}
         objects = [tally.summary(number) for number, tally in tallies.items()]
-        print(json.dumps({**summary, "objects": objects, "outputs": written}), flush=True)
+        print(to_json({**summary, "objects": objects, "outputs": written}), flush=True)
