@@ -1,4 +1,4 @@
-"""Odd but real annotation files are read, or refused with a word about the place; all libraries' numbers are written."""
+"""Odd but real annotation files are read, or refused with the place; numbers of any library are written."""
 
 from __future__ import annotations
 

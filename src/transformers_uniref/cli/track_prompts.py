@@ -152,8 +152,12 @@ def masks_for(masks: Sequence[Path], name: str) -> list[Path]:
         return []
     if len(masks) > 1 or not masks[0].is_dir():
         raise UserError("with several clips, --mask must be one folder with a folder or PNG file for each clip")
-    for path in (masks[0] / name, masks[0] / f"{name}.png"):
-        if path.exists():
+    from ..media.picture_files import mask_files
+
+    if (masks[0] / name).is_dir():
+        return [masks[0] / name]
+    for path in mask_files(masks[0]):
+        if path.stem == name:
             return [path]
     raise UserError(f"--mask must hold a folder {name} or a file {name}.png for this clip: {masks[0]}")
 
@@ -205,7 +209,9 @@ def _next_free(taken: Sequence[int] | set[int]) -> int:
 
 def _files_of_folder(folder: Path, info: ClipInfo, span: Span) -> dict[int, Path]:
     """Mask files by the number of the frame that they are named after, of the frames that are followed."""
-    files = sorted(file for file in folder.glob("*.png") if not file.name.startswith("."))
+    from ..media.picture_files import mask_files
+
+    files = mask_files(folder)
     if not files:
         raise UserError(f"--mask must be a PNG file or a folder of such files, this folder holds none: {folder}")
     found = {}
