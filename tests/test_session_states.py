@@ -105,14 +105,14 @@ def processor_with(monkeypatch: pytest.MonkeyPatch):
 def test_auto_is_what_the_processor_computes_fast(processor_with, features, fastest, slow) -> None:
     processor_with(*features)
     assert stream(dtype="auto").dtype == fastest
-    assert {dtype for dtype in precision.HALF if precision.is_slow(dtype, "cpu")} == slow
-    assert not precision.is_slow(torch.float32, "cpu") and not precision.is_slow(torch.bfloat16, "cuda")
+    assert {dtype for dtype in precision.HALF if precision.why_slow(dtype, "cpu")} == slow
+    assert not precision.why_slow(torch.float32, "cpu") and not precision.why_slow(torch.bfloat16, "cuda")
 
 
 def test_without_onednn_half_precision_is_slow_on_any_processor(processor_with, monkeypatch) -> None:
     processor_with("amx_bf16")
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
-    assert precision.fast_dtype("cpu") == torch.float32 and precision.is_slow(torch.bfloat16, "cpu")
+    assert precision.fast_dtype("cpu") == torch.float32 and precision.why_slow(torch.bfloat16, "cpu")
 
 
 @pytest.mark.parametrize(("capability", "fastest"), [((9, 0), torch.bfloat16), ((7, 5), torch.float16)])
@@ -156,7 +156,7 @@ def test_the_processor_is_asked_in_a_way_that_never_fails(monkeypatch, tmp_path)
         monkeypatch.setattr(precision, "_CPU_INFO", file)
         precision.processor_features.cache_clear()
         assert precision.processor_features() == expected
-    assert precision.fast_dtype("cpu") == torch.float32 and not precision.is_slow(torch.bfloat16, "cpu")
+    assert precision.fast_dtype("cpu") == torch.float32 and not precision.why_slow(torch.bfloat16, "cpu")
     precision.processor_features.cache_clear()
 
 

@@ -80,9 +80,11 @@ def find_by_example(
 def _find(given: dict[str, Any], names: list[str], threshold: float, model: Any, processor: Any) -> list[Found]:
     import torch
 
+    from ..modeling.precision import half_precision
+
     inputs = processor(**given, return_tensors="pt", return_original_sizes=True).to(model.device)
     sizes = inputs.pop("original_sizes")
-    with torch.inference_mode():
+    with torch.inference_mode(), half_precision(model):
         outputs = model(**inputs)
     results = processor.post_process_referring_segmentation(outputs, target_sizes=sizes, threshold=threshold)
     return [

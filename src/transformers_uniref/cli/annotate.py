@@ -132,7 +132,7 @@ def _run(
     source = open_source(arguments.dataset, arguments.split, arguments.subset, arguments.streaming)
     choose_columns(source.features, settings)  # before a model is loaded
     device = arguments.device if processes.device is None else str(processes.device)
-    model, processor = load_model_and_processor(arguments.model, device)
+    model, processor = load_model_and_processor(arguments.model, device, arguments.dtype)
     result = annotate(
         source,
         ModelAnswering(model, processor, settings),

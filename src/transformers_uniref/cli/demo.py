@@ -77,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
     folder = output_folder(arguments.output, "demo")
     with filling(folder, FILES, overwrite=arguments.overwrite) as staged:
         print(f"seed {seed}: drawn scenes, none of which was used in training", file=sys.stderr)
-        model, processor = load_model_and_processor(arguments.model, arguments.device)
+        model, processor = load_model_and_processor(arguments.model, arguments.device, arguments.dtype)
         tallies = demonstrate(world, model, processor, staged)
     seconds = time.perf_counter() - started
     if arguments.json:

@@ -30,7 +30,7 @@ _SCORING = {"predictions", "annotations", "protocol", "binary", "sequences"}
 _OF_CLIPS = {"unseen", "meta"}
 _CHECKING = {"server", "reference"}
 _OF_DATASETS = {"source", "preset", "output", "shots", "limit"}
-_MODEL = {"model", *_OF_DATASETS}
+_MODEL = {"model", "dtype", *_OF_DATASETS}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -118,7 +118,7 @@ def _run_world(arguments: argparse.Namespace) -> int:
             setattr(arguments, name, default)
     if arguments.threshold is not None and not 0 <= arguments.threshold <= 1:
         raise UserError(f"--threshold must be between 0 and 1, got {arguments.threshold}")
-    model, processor = load_model_and_processor(arguments.model, arguments.device)
+    model, processor = load_model_and_processor(arguments.model, arguments.device, arguments.dtype)
     if processor.tokenizer is None or not model.config.use_mask_references:
         lack = "tokenizer" if processor.tokenizer is None else "encoder of annotated examples"
         raise UserError(f"--model must do all four tasks, this one has no {lack}: {arguments.model}")
@@ -134,6 +134,7 @@ def _run_world(arguments: argparse.Namespace) -> int:
         threshold=processor.score_threshold if arguments.threshold is None else arguments.threshold,
         progress=True,
     )
+    report.settings["dtype"] = str(model.dtype).removeprefix("torch.")
     report.settings["model"] = arguments.model or DEFAULT_CHECKPOINT.name
     report.settings["weights"] = weights_fingerprint(model_folder(arguments.model))
     print(report.table(), file=sys.stderr if arguments.json else sys.stdout)

@@ -60,7 +60,7 @@ def run_dataset(arguments: argparse.Namespace) -> int:
     device = arguments.device
     if device is None and processes.device is not None:
         device = str(processes.device)
-    model, processor = load_model_and_processor(arguments.model, device)
+    model, processor = load_model_and_processor(arguments.model, device, arguments.dtype)
     started = time.perf_counter()
     summary = evaluate_dataset(
         model,

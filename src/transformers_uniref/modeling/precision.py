@@ -21,7 +21,7 @@ _INSTRUCTIONS = {
     torch.bfloat16: ("amx_bf16", "avx512_bf16", "bf16"),
     torch.float16: ("amx_fp16", "avx512_fp16", "fp16_arith", "asimdhp"),
 }
-# Of those, what makes half precision faster than single, and not only as fast.
+# Of those, what makes half precision so much faster than single that "auto" gives up exactness for it.
 _FASTER = "amx_bf16"
 
 _CPU_INFO = Path("/proc/cpuinfo")
@@ -55,30 +55,36 @@ def chosen_dtype(dtype: Any, device: str | torch.device) -> torch.dtype:
     return found  # type: ignore[return-value]
 
 
-def is_slow(dtype: torch.dtype, device: str | torch.device) -> bool:
-    """Whether half precision is known to be far slower on a device than single precision: a processor without it."""
-    if dtype not in HALF or torch.device(device).type != "cpu":
-        return False
+def why_slow(dtype: torch.dtype, device: str | torch.device) -> str:
+    """Why half precision is far slower on a device than single precision, "" where it is not or nobody knows."""
     features = processor_features()
-    if features is None:
-        return False
-    return not (torch.backends.mkldnn.is_available() and features.intersection(_INSTRUCTIONS[dtype]))
+    if dtype not in HALF or torch.device(device).type != "cpu" or features is None:
+        return ""
+    what = "" if features.intersection(_INSTRUCTIONS[dtype]) else "this processor has no instructions"
+    what = what if torch.backends.mkldnn.is_available() else "this build of PyTorch has no oneDNN, and so no way"
+    name = str(dtype).removeprefix("torch.")
+    return f"{what} for {name}, which takes ten to twenty times as long as float32 there" if what else ""
 
 
 def warn_if_slow(dtype: torch.dtype, device: str | torch.device) -> None:
-    """Says so, once for each type, where `is_slow`.
+    """Says so, once for each type, where half precision is far slower than single; see `why_slow`.
 
     Warns:
         UserWarning
     """
-    if dtype not in _told and is_slow(dtype, device):
+    if dtype not in _told and (reason := why_slow(dtype, device)):
         _told.add(dtype)
-        name = str(dtype).removeprefix("torch.")
-        warnings.warn(
-            f"this processor has no instructions for {name}, which takes ten to twenty times as long as float32 "
-            'there; dtype "auto" takes what is fast',
-            stacklevel=3,
-        )
+        warnings.warn(f'{reason}; dtype "auto" takes what is fast', stacklevel=3)
+
+
+def half_precision(model: Any) -> torch.autocast:
+    """A context in which a model with half-precision weights computes as it does in a video session.
+
+    Warns:
+        UserWarning: see `warn_if_slow`.
+    """
+    warn_if_slow(model.dtype, model.device)
+    return torch.autocast(model.device.type, model.dtype, enabled=model.dtype != torch.float32)
 
 
 _told: set[torch.dtype] = set()
@@ -111,4 +117,4 @@ def _cuda_has_bfloat16(device: torch.device) -> bool:
         return False
 
 
-__all__ = ["chosen_dtype", "fast_dtype", "is_slow", "processor_features", "warn_if_slow"]
+__all__ = ["chosen_dtype", "fast_dtype", "half_precision", "processor_features", "warn_if_slow", "why_slow"]
