@@ -109,6 +109,17 @@ def picture_rows(found: Sequence[Found]) -> list[list[Any]]:
     ]
 
 
+def picture_notes(found: Sequence[Found]) -> list[str]:
+    """The results in words, a line for each thing that must be said: what was found, and what was not."""
+    groups = (
+        ("Found", [item for item in found if item.mask.any()]),
+        ("Not found", [item for item in found if not item.mask.any()]),
+    )
+    return [
+        f"{name}: {'; '.join(f'{item.text} ({item.score:.2f})' for item in items)}." for name, items in groups if items
+    ]
+
+
 def save_picture_results(folder: Path, overlay: np.ndarray, found: Sequence[Found]) -> list[str]:
     """Writes overlay, label map and run-length code.
 
