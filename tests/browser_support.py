@@ -167,6 +167,10 @@ class User:
         )
         return found
 
+    def mark_by(self, tab: str, way: str) -> None:
+        """Chooses how an object is marked; `tab` begins the ids of its elements."""
+        self.page.locator(f"#{tab}-way").get_by_label(way).check()
+
     def paint(self, field: str, strokes: list[tuple[tuple[float, float], tuple[float, float]]]) -> None:
         """Draws lines in an image editor; points are shares of its picture's width and height."""
         editor = self.page.locator(f"#{field}")

@@ -126,7 +126,7 @@ def test_an_example_is_marked_by_a_mask_file_a_box_or_clicks(user: User, tmp_pat
     user.open_tab("Example")
     user.send_file("example-picture", picture_file(tmp_path, scene["reference_images"][0], "example.png"))
     user.send_file("example-query", picture_file(tmp_path, scene["image"], "query.png"))
-    user.page.get_by_label("a mask file").check()
+    user.mark_by("example", "a mask file")
     labels = np.where(scene["reference_masks"][0], np.uint8(7), np.uint8(0))
     labels[:6, :6] = 2
     user.send_file("example-mask", picture_file(tmp_path, labels, "ids.png"))
@@ -139,7 +139,7 @@ def test_an_example_is_marked_by_a_mask_file_a_box_or_clicks(user: User, tmp_pat
     assert overlap(decode_rle(found["segmentation"]), scene["mask"]) > 0.4
     screenshot(user, "example-mask")
 
-    user.page.get_by_label("a box").check()
+    user.mark_by("example", "a box")
     user.waits_for_value("example-clicks", "")
     preview = user.page.locator("#example-preview img")
     scale = preview.bounding_box()["width"] / 128
@@ -160,13 +160,13 @@ def test_an_example_is_marked_by_a_mask_file_a_box_or_clicks(user: User, tmp_pat
 def test_ctrl_z_takes_back_strokes(user: User, tmp_path: Path) -> None:
     scene = World(split="test", size=128, seed=5).few_shot(2)
     user.open_tab("Example")
-    user.page.get_by_label("painting").check()
+    user.mark_by("example", "painting")
     user.send_file("example-picture", picture_file(tmp_path, scene["reference_images"][0], "example.png"))
     editor = user.page.locator("#example-editor")
     editor.locator("canvas").first.wait_for()
     user.paint("example-editor", [((0.4, 0.5), (0.6, 0.5))])
-    undo, redo = editor.get_by_label("Undo"), editor.get_by_label("Redo")
-    assert undo.is_enabled() and redo.is_disabled()
+    user.page.wait_for_function("!document.querySelector('#example-editor [aria-label=Undo]').disabled")
+    assert editor.get_by_label("Redo").is_disabled()
     user.page.keyboard.press("Control+z")
     user.page.wait_for_function("!document.querySelector('#example-editor [aria-label=Redo]').disabled")
     user.page.keyboard.press("Control+Enter")
@@ -237,7 +237,7 @@ def test_masks_of_the_first_frame_are_followed_without_being_added_first(user: U
     user.open_tab("Video")
     user.send_file("video-clip", tmp_path / "clip.mp4")
     user.page.get_by_text("128 x 128, 3 frames").wait_for()
-    user.page.get_by_label("a mask file").check()
+    user.mark_by("video", "a mask file")
     labels = clip["label_maps"][0]
     user.send_file("video-mask", picture_file(tmp_path, labels, "first.png"))
     is_shown(user, "video-preview")

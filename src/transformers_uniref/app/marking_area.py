@@ -25,7 +25,7 @@ class MarkingArea:
 
     Attributes:
         page: what the handlers reach.
-        whole: all of it; hidden while there is no picture.
+        whole: all of it; hidden until there is a picture.
         way: how the object is marked.
         editor, clicks, file, number: what was marked in each way; see `Marking`.
         preview: the picture to click on, or with the mask of a file.
@@ -64,7 +64,8 @@ class MarkingArea:
         """
         import gradio as gr
 
-        whole = gr.update(visible=picture is not None)
+        # Once it is there it stays: an editor that is taken away and built anew with each picture flickers and may fail.
+        whole = gr.skip() if picture is None else gr.update(visible=True)
         return whole, editor_value(self.page, picture), self.previewed(picture, marking)
 
     def previewed(self, picture: np.ndarray | None, marking: Marking) -> str | None:
@@ -137,7 +138,7 @@ def build_marking_area(
         chosen, clicked = marking.way, marking.way in CLICKS_LABELS
         label, value = PREVIEW_LABELS.get(chosen), area.previewed(picture, replace(marking, clicks=""))
         return (
-            gr.update(visible=chosen == PAINT),
+            gr.update(visible=chosen == PAINT or "hidden"),  # not taken away, so that strokes stay
             gr.update(visible=chosen == FILE),
             gr.update(visible=chosen == FILE and bool(marking.number)),
             gr.update(visible=chosen != PAINT, label=label, value=value),
@@ -183,7 +184,8 @@ def build_marking_area(
 
     state = [*sources, *area.inputs]
     way.change(explained(show_way), state, [editor, file, number, preview, typed, clicks], **AT_ONCE)
-    preview.select(explained(on_click), state, [clicks, preview], **AT_ONCE)
+    # A click that comes while the one before is drawn waits for it, and adds to its text.
+    preview.select(explained(on_click), state, [clicks, preview], trigger_mode="always_last", **AT_ONCE)
     clicks.input(explained(show_preview), state, preview, trigger_mode="always_last", **AT_ONCE)
     undo.click(explained(undo_click), state, [clicks, preview], **AT_ONCE)
     clear.click(explained(clear_clicks), state, [clicks, preview], **AT_ONCE)
