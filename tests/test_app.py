@@ -36,7 +36,7 @@ from transformers_uniref.app.picture_tasks import (
 from transformers_uniref.app.sentences import split_sentences
 from transformers_uniref.app.settings import AppSettings
 from transformers_uniref.app.uploads import fitted, read_picture
-from transformers_uniref.app.video_handlers import add_objects, follow, start_over
+from transformers_uniref.app.video_handlers import add_objects, follow, remove_object, start_over
 from transformers_uniref.cli.errors import UserError
 from transformers_uniref.cli.main import main
 from transformers_uniref.data.mask_codes import decode_rle
@@ -298,10 +298,12 @@ def test_objects_come_from_marks_from_sentences_or_from_both(job: ClipJob) -> No
         add_objects(None, 0, nothing, "the star")
     with pytest.raises(UserError, match="from 0 to 4"):
         add_objects(job, 5, nothing, "the star")
-    job.remove(3)
-    assert 3 not in job.objects
-    with pytest.raises(UserError, match="no object 3"):
-        job.remove(3)
+    remove_object(job, "3")
+    remove_object(job, None)
+    assert list(job.objects) == [1, 2, 4]
+    for chosen, said in (("3", "no object 3"), ("the star", "by its number, got 'the star'")):
+        with pytest.raises(UserError, match=said):
+            remove_object(job, chosen)
 
 
 def test_objects_of_one_request_are_added_all_or_none(job: ClipJob) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import urllib.error
 import urllib.request
 import zipfile
@@ -165,10 +166,10 @@ def test_ctrl_z_takes_back_strokes(user: User, tmp_path: Path) -> None:
     editor = user.page.locator("#example-editor")
     editor.locator("canvas").first.wait_for()
     user.paint("example-editor", [((0.4, 0.5), (0.6, 0.5))])
-    user.page.wait_for_function("!document.querySelector('#example-editor [aria-label=Undo]').disabled")
-    assert editor.get_by_label("Redo").is_disabled()
+    user.page.wait_for_function("!document.querySelector('#example-editor button[aria-label=Undo]').disabled")
+    assert editor.locator("button[aria-label=Redo]").is_disabled()
     user.page.keyboard.press("Control+z")
-    user.page.wait_for_function("!document.querySelector('#example-editor [aria-label=Redo]').disabled")
+    user.page.wait_for_function("!document.querySelector('#example-editor button[aria-label=Redo]').disabled")
     user.page.keyboard.press("Control+Enter")
     user.is_told_once("Nothing is drawn yet")
 
@@ -306,6 +307,20 @@ def test_bad_files_are_answered_in_one_clear_sentence(user: User, tmp_path: Path
     user.send_file("video-clip", tmp_path / "words.mp4")
     user.is_told_once("This file is no video that can be read: words.mp4")
     screenshot(user, "bad-video")
+
+
+def test_an_error_without_a_message_still_shows(user: User, tmp_path: Path) -> None:
+    user.open_tab("Sentence")
+    sent = picture_file(tmp_path, np.full((64, 64, 3), 88, np.uint8), "sent.png")
+    user.send_file("sentence-picture", sent)
+    user.page.route(
+        "**/queue/join*",
+        lambda route: route.continue_(post_data=re.sub(r'"[^"]*/sent.png"', '"/etc/passwd"', route.request.post_data)),
+    )
+    user.press("sentence-run")
+    user.page.locator("[data-testid=status-tracker] .error").first.wait_for()
+    assert user.page.get_by_test_id("toast-text").count() == 0
+    user.page.unroute("**/queue/join*")
 
 
 def test_two_users_at_once_get_their_own_answers(

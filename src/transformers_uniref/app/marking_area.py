@@ -64,7 +64,7 @@ class MarkingArea:
         """
         import gradio as gr
 
-        # Once it is there it stays: an editor that is taken away and built anew with each picture flickers and may fail.
+        # Once it is there it stays: an editor that is built anew with each picture flickers and may fail.
         whole = gr.skip() if picture is None else gr.update(visible=True)
         return whole, editor_value(self.page, picture), self.previewed(picture, marking)
 
@@ -110,7 +110,15 @@ def build_marking_area(
             height=120,
             elem_id=f"{name}-mask",
         )
-        number = gr.Dropdown([], label="Object of the mask file", visible=False, elem_id=f"{name}-mask-number")
+        # Its choices change with the file, also while another event is on its way with an older value, which Gradio
+        # would refuse; `Marking` says what is wrong with a number.
+        number = gr.Dropdown(
+            [],
+            label="Object of the mask file",
+            allow_custom_value=True,
+            visible=False,
+            elem_id=f"{name}-mask-number",
+        )
         preview = gr.Image(
             interactive=False,
             visible=False,

@@ -83,6 +83,19 @@ def is_pending(marking: Marking, text: str) -> bool:
     return bool((text or "").strip()) or not marking.is_empty
 
 
+def remove_object(job: ClipJob | None, chosen: str | None) -> None:
+    """Follows one object no further; nothing happens where none is chosen.
+
+    Raises:
+        UserError: no clip, or no such object.
+    """
+    job = needed(job)
+    if chosen:
+        if not chosen.isdecimal():
+            raise UserError(f"An object is named by its number, got {chosen[:20]!r}.")
+        job.remove(int(chosen))
+
+
 def object_rows(job: ClipJob | None) -> list[list[Any]]:
     """Rows of the table of objects: number, sentence, how it was given, frame."""
     if job is None:

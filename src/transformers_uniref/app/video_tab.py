@@ -75,7 +75,12 @@ def build_video_tab(page: Page, choice: Any) -> None:
             )
             with gr.Row(visible=False) as removal:
                 number = gr.Dropdown(
-                    [], label="Object to remove", show_label=False, container=False, elem_id="video-number"
+                    [],
+                    allow_custom_value=True,
+                    label="Object to remove",
+                    show_label=False,
+                    container=False,
+                    elem_id="video-number",
                 )
                 remove = gr.Button("Remove", size="md", min_width=90, elem_id="video-remove")
             with gr.Row():
@@ -155,8 +160,7 @@ def build_video_tab(page: Page, choice: Any) -> None:
         return add_objects(job, index, sentences, *marked)
 
     def remove_object(job: ClipJob | None, chosen: str | None) -> Any:
-        if chosen:
-            handlers.needed(job).remove(int(chosen))
+        handlers.remove_object(job, chosen)
         return list_objects(job)
 
     def follow(job: ClipJob | None, chosen: Any) -> Iterator[Any]:

@@ -40,6 +40,7 @@
       }
       // Each try is told about once: what was said about the one before goes.
       if (button?.closest("[role=tabpanel]")) {
+        document.body.classList.remove("uniref-unsaid");
         document.querySelectorAll(".toast-close").forEach((close) => close.click());
       }
     },
@@ -56,6 +57,20 @@
     },
     true
   );
+
+  // Gradio marks each part that an error left as it was. These marks are hidden, since a message says it once; where no
+  // message comes, which is a defect, they are shown.
+  let lastMessage = 0;
+  const holds = (node, selector) => node instanceof Element && (node.matches(selector) || node.querySelector(selector));
+  new MutationObserver((changes) => {
+    for (const node of changes.flatMap((change) => [...change.addedNodes])) {
+      if (holds(node, "[data-testid=\"toast-text\"]")) lastMessage = Date.now();
+      if (holds(node, '[data-testid="status-tracker"] .error')) {
+        const marked = Date.now();
+        setTimeout(() => document.body.classList.toggle("uniref-unsaid", lastMessage < marked - 2000), 2000);
+      }
+    }
+  }).observe(document.body, { childList: true, subtree: true });
 
   window.unirefScrollTo = (id) => {
     const element = document.getElementById(id);
