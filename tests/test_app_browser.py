@@ -241,7 +241,7 @@ def test_masks_of_the_first_frame_are_followed_without_being_added_first(user: U
     user.mark_by("video", "a mask file")
     labels = clip["label_maps"][0]
     user.send_file("video-mask", picture_file(tmp_path, labels, "first.png"))
-    is_shown(user, "video-preview")
+    user.page.locator("#video-mask", has_text="first").wait_for()
     user.page.keyboard.press("Control+Enter")
     user.page.locator("#video-progress", has_text="done: 3 of 3").wait_for()
     written = json.loads(user.download("video-files", "masks.json"))

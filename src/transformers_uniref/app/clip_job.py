@@ -135,7 +135,7 @@ class ClipJob:
                     f"Frame {frame} has been computed already: mark it in frame {self.position} or a later one, or "
                     "start over."
                 )
-            if number is None or number in self.known:
+            if number is None or number > 255 or number in self.known:
                 number = next(free for free in itertools.count(1) if free not in self.known)
             item = ClipObject(number, max(frame, self.position), sentence, mask, origin)
             if self._session is not None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..cli.errors import UserError
 from ..pipelines.mask_prompts import read_mask_prompts
-from ..processors.inputs import fit_mask
+from ..processors.masks import fit_mask
 from .limits import MAX_OBJECTS
 from .uploads import open_picture
 
