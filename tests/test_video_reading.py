@@ -180,7 +180,7 @@ def test_of_several_video_streams_the_default_one_is_read(tmp_path: Path) -> Non
     with av.open(str(path), "w") as container:
         streams = [container.add_stream("libx264", rate=25, options=GROUPS) for _ in range(2)]
         default = type(streams[0].disposition).default
-        streams[0].disposition, streams[1].disposition = type(default)(0), default
+        streams[0].disposition, streams[1].disposition = 0, default.value
         for stream in streams:
             stream.height, stream.width, stream.pix_fmt = HEIGHT, WIDTH, "yuv420p"
             stream.codec_context.time_base = Fraction(1, 25)

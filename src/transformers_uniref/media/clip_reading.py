@@ -20,14 +20,13 @@ from PIL import Image
 from ..processors.inputs import rgb_array
 from .clip_kinds import ACCEPTED, FRAME_SUFFIXES, UNREADABLE, is_picture
 from .cut_off import missing_bytes
-from .video_file import Damaged, VideoFile, damage, pyav, warn_of_failures
+from .video_file import SQUARE, Damaged, VideoFile, damage, pyav, warn_of_failures
 
 DEFAULT_FRAMES_PER_SECOND = 24.0
 
 ClipSource: TypeAlias = "str | os.PathLike[str] | Sequence[str | os.PathLike[str]]"
 # The seconds at which a frame is shown, what decodes its pixels, and their width by their height.
 _Reader: TypeAlias = "Iterator[tuple[float, Callable[[], np.ndarray], Fraction]]"
-_SQUARE = Fraction(1)
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ class ClipFrame:
     index: int
     time: float
     image: np.ndarray
-    pixel_aspect: Fraction = _SQUARE
+    pixel_aspect: Fraction = SQUARE
 
 
 def frame_files(folder: str | os.PathLike[str]) -> list[Path]:
@@ -216,7 +215,7 @@ def _distinct_names(files: Sequence[Path]) -> tuple[str, ...]:
 
 def _picture_frames(info: ClipInfo) -> _Reader:
     for index, file in enumerate(info.files):
-        yield index / info.frames_per_second, lambda file=file: rgb_array(file, "video"), _SQUARE  # type: ignore[misc]
+        yield index / info.frames_per_second, lambda file=file: rgb_array(file, "video"), SQUARE  # type: ignore[misc]
 
 
 def _open_animation(path: Path) -> Image.Image:
@@ -235,7 +234,7 @@ def _animation_frames(info: ClipInfo) -> _Reader:
                 frame = image.copy()
             except (EOFError, OSError, SyntaxError, ValueError) as error:
                 raise ValueError(f"`video` is damaged at frame {index}: {info.path} ({error})") from error
-            yield time, lambda frame=frame: rgb_array(frame, "video"), _SQUARE  # type: ignore[misc]
+            yield time, lambda frame=frame: rgb_array(frame, "video"), SQUARE  # type: ignore[misc]
             milliseconds = float(image.info.get("duration") or 0)
             time += milliseconds / 1000 if milliseconds > 0 else 1 / info.frames_per_second
 

@@ -6,6 +6,7 @@ wherever a frame can be begun.
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections import deque
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from .clip_kinds import ACCEPTED
 Damaged: TypeAlias = 'Literal["refuse", "keep"]'
 """What to do with a file that is damaged or cut off: refuse it, or keep what can be decoded, with a warning."""
 
+SQUARE = Fraction(1)
 _FLATTEST, _NARROWEST = Fraction(10), Fraction(1, 10)
 """Pixels of more extreme shapes are errors of the file, not of a camera."""
 
@@ -162,7 +164,7 @@ class VideoFile:
 
     def picture(self, frame: Any) -> np.ndarray:
         """A decoded frame as RGB, uint8 (H, W, 3), turned and mirrored as the container says, alpha over white."""
-        transparent = frame.format.has_palette or any(component.is_alpha for component in frame.format.components)
+        transparent = _has_alpha(frame.format.name)
         pixels = self._converted(frame, "rgba" if transparent else "rgb24")
         if transparent:
             # Where nothing is visible at all the channel was left empty, as in many files of 32 bits a pixel.
@@ -173,14 +175,17 @@ class VideoFile:
         return np.ascontiguousarray(pixels[:: -1 if upside_down else 1, :: -1 if mirrored else 1])
 
     def _converted(self, frame: Any, form: str) -> np.ndarray:
-        return self._converter.reformat(frame, format=form, threads=1).to_ndarray()
+        try:
+            return self._converter.reformat(frame, format=form, threads=1).to_ndarray()
+        except TypeError:  # older PyAV converts by one thread anyway
+            return self._converter.reformat(frame, format=form).to_ndarray()
 
     def pixel_aspect(self, frame: Any) -> Fraction:
         """Width of a pixel of `picture` by its height, as it is to be shown; 1 where the container does not say."""
         ratio = self.stream.sample_aspect_ratio
-        if not ratio or not _NARROWEST <= ratio <= _FLATTEST:
-            return Fraction(1)
-        return Fraction(1) / ratio if _orientation(frame)[0] else Fraction(ratio)
+        if not ratio or ratio == 1 or not _NARROWEST <= ratio <= _FLATTEST:
+            return SQUARE
+        return 1 / Fraction(ratio) if _orientation(frame)[0] else Fraction(ratio)
 
 
 def damage(path: Path, index: int, error: Exception) -> ValueError:
@@ -196,6 +201,12 @@ def warn_of_failures(video: VideoFile, count: int) -> None:
             f"`video` is damaged: {video.failures} packets could not be decoded, {count} frames were: {video.path}",
             stacklevel=3,
         )
+
+
+@functools.cache
+def _has_alpha(pixel_format: str) -> bool:
+    form = pyav().VideoFormat(pixel_format, 2, 2)
+    return form.has_palette or any(component.is_alpha for component in form.components)
 
 
 def _picture_stream(container: Any, path: Path) -> Any:
