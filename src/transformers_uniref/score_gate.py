@@ -7,11 +7,10 @@ A model's gates are saved with its processor (`score_threshold` for pictures, `v
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import TYPE_CHECKING
 
-import torch
-
-Score = TypeVar("Score", float, torch.Tensor)
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def check_threshold(value: float | None, name: str = "threshold") -> None:
@@ -34,11 +33,11 @@ def gate_of(threshold: float | None, own: float | None) -> float | None:
     return (own if threshold is None else threshold) or None
 
 
-def passes(score: Score, gate: float | None) -> bool | torch.Tensor:
+def passes(score: float | Tensor, gate: float | None) -> bool | Tensor:
     """Whether a score, or each of a tensor of them, is above the gate."""
-    if isinstance(score, torch.Tensor):
-        return torch.ones_like(score, dtype=torch.bool) if gate is None else score > gate
-    return gate is None or score > gate
+    if gate is not None:
+        return score > gate
+    return True if isinstance(score, (int, float)) else score.new_ones(score.shape).bool()
 
 
 def written(score: float) -> str:
@@ -52,8 +51,18 @@ def written_gate(gate: float) -> str:
 
 
 def none_passed(gate: float, best: float) -> str:
-    """Says that nothing passed the gate, and how near the best came."""
+    """Says that nothing passed the gate, and how near the best came.
+
+    A best score above the gate is that of a sentence of which nothing was understood.
+    """
+    if best > gate:
+        return f"no answer passed, for nothing that was asked was understood; best score {written(best)}"
     return f"no answer passed {written_gate(gate)}; best {written(best)}"
+
+
+def below_gate(show_all: bool) -> str:
+    """Behind a line about answers that did not pass: why they show nevertheless, or how they would."""
+    return ": shown because of --all" if show_all else " (--threshold sets another gate, --all shows every answer)"
 
 
 def _without_zero(number: str) -> str:

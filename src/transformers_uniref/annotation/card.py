@@ -45,7 +45,8 @@ def _card(
         asked.append(f"the sentences in its column `{settings.text_column}`")
     if settings.reference_images:
         asked.append(f"{len(settings.reference_images)} annotated example(s), the same for every row")
-    gate = "every sentence gets a mask" if settings.threshold is None else f"scores above {settings.threshold} count"
+    gates = {None: "the model's own", 0: "none, every sentence gets a mask"}
+    gate = gates.get(settings.threshold, f"scores above {settings.threshold} count")
     pictures = (
         "Pictures are in `frames`."
         if settings.copy_images

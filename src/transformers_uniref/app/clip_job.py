@@ -14,6 +14,7 @@ import numpy as np
 from ..cli.errors import UserError
 from ..data.mask_codes import encode_rle
 from ..media.palette import save_label_map
+from ..score_gate import none_passed
 from .clips import Clip
 from .legend import LegendEntry
 from .limits import MAX_OBJECTS
@@ -230,6 +231,25 @@ class ClipJob:
             LegendEntry(item.number, item.text, scores.get(item.number), item.number in visible)
             for item in list(self.known.values())
         ]
+
+    def doubts(self) -> list[str]:
+        """Lines: words that mean nothing to the model, and objects that passed their gate in no frame so far."""
+        if self._session is None:
+            return []
+        told = [item.sentence for item in self.known.values() if item.sentence]
+        unknown = dict.fromkeys(word for sentence in told for word in self._processor.unknown_words(sentence))
+        lines = [f"unknown to this model: {', '.join(unknown)}"] if unknown else []
+        for number, item in self.known.items():
+            seen = [
+                (score, index)
+                for index, of_frame in enumerate(self.scores)
+                if (score := of_frame.get(number)) is not None
+            ]
+            gate = self._session.gate_of(number)
+            if not seen or gate is None or max(seen)[0] > gate:
+                continue
+            lines.append(f"object {number} ({item.text}): {none_passed(gate, max(seen)[0])} in frame {max(seen)[1]}")
+        return lines
 
     @contextmanager
     def _exclusive(self) -> Iterator[None]:

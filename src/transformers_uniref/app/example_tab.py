@@ -8,12 +8,10 @@ from typing import Any
 from .drawn_masks import drawn_mask
 from .messages import explained
 from .model_shelf import ModelChoice
-from .page import PICTURES, Page, editor_value, mask_editor, results_table
-from .picture_tasks import find_by_example, picture_overlay, picture_rows, save_picture_results
+from .page import PICTURES, Page, editor_value, mask_editor, own_gate, results_table
+from .picture_tasks import find_by_example, picture_doubts, picture_overlay, picture_rows, save_picture_results
 from .sentences import split_sentences
 from .uploads import read_picture
-
-DEFAULT_THRESHOLD = 0.0
 
 
 def answer(
@@ -24,8 +22,8 @@ def answer(
     text: str,
     threshold: float,
     choice: ModelChoice,
-) -> tuple[str, list[list[Any]], list[str]]:
-    """Overlay, rows of the table, and files.
+) -> tuple[str, list[list[Any]], list[str], str]:
+    """Overlay, rows of the table, files, and what is not to be believed.
 
     Raises:
         UserError: bad input; see `read_picture`, `drawn_mask`, `ModelShelf.get`.
@@ -37,7 +35,7 @@ def answer(
     model, processor = page.shelf.get(choice)
     found = find_by_example(image, example, mask, sentence, threshold, model, processor)
     files = save_picture_results(page.workspace.new_folder(), picture_overlay(image, found), found)
-    return files[0], picture_rows(found), files
+    return files[0], picture_rows(found), files, picture_doubts(found)
 
 
 def build_example_tab(page: Page, choice: Any) -> None:
@@ -64,11 +62,16 @@ def build_example_tab(page: Page, choice: Any) -> None:
             )
             text = gr.Textbox(label="The same in words (optional)", elem_id="example-text")
             threshold = gr.Slider(
-                0, 1, DEFAULT_THRESHOLD, step=0.05, label="An object that scores this or less counts as absent"
+                0,
+                1,
+                own_gate(page, ModelChoice()),
+                step=0.005,
+                label="An object that scores this or less counts as absent",
             )
             button = gr.Button("Find", variant="primary", elem_id="example-run")
         with gr.Column():
             overlay = gr.Image(label="Found", interactive=False, format="png", elem_id="example-overlay")
+            doubts = gr.HTML(elem_id="example-doubts")
             table = results_table()
             files = gr.File(
                 label="Overlay, masks as PNG, masks as RLE",
@@ -84,10 +87,11 @@ def build_example_tab(page: Page, choice: Any) -> None:
         return answer(page, *arguments)
 
     example.change(explained(show_example), example, editor, api_visibility="private", **PICTURES)
+    choice.change(lambda chosen: own_gate(page, chosen), choice, threshold, api_visibility="private", **PICTURES)
     button.click(
         explained(handle),
         [example, editor, picture, text, threshold, choice],
-        [overlay, table, files],
+        [overlay, table, files, doubts],
         api_name="example",
         **PICTURES,
     )

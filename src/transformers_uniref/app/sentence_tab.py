@@ -7,18 +7,16 @@ from typing import Any
 from .limits import MAX_OBJECTS
 from .messages import explained
 from .model_shelf import ModelChoice
-from .page import PICTURES, Page, results_table
-from .picture_tasks import find_by_sentences, picture_overlay, picture_rows, save_picture_results
+from .page import PICTURES, Page, own_gate, results_table
+from .picture_tasks import find_by_sentences, picture_doubts, picture_overlay, picture_rows, save_picture_results
 from .sentences import split_sentences
 from .uploads import read_picture
-
-DEFAULT_THRESHOLD = 0.3
 
 
 def answer(
     page: Page, path: str | None, text: str, threshold: float, choice: ModelChoice
-) -> tuple[str, list[list[Any]], list[str]]:
-    """Overlay, rows of the table, and files.
+) -> tuple[str, list[list[Any]], list[str], str]:
+    """Overlay, rows of the table, files, and what is not to be believed.
 
     Raises:
         UserError: bad input; see `read_picture`, `split_sentences`, `ModelShelf.get`.
@@ -28,7 +26,7 @@ def answer(
     model, processor = page.shelf.get(choice)
     found = find_by_sentences(image, sentences, threshold, model, processor)
     files = save_picture_results(page.workspace.new_folder(), picture_overlay(image, found), found)
-    return files[0], picture_rows(found), files
+    return files[0], picture_rows(found), files, picture_doubts(found)
 
 
 def build_sentence_tab(page: Page, choice: Any) -> None:
@@ -56,11 +54,16 @@ def build_sentence_tab(page: Page, choice: Any) -> None:
                 elem_id="sentence-text",
             )
             threshold = gr.Slider(
-                0, 1, DEFAULT_THRESHOLD, step=0.05, label="An object that scores this or less counts as absent"
+                0,
+                1,
+                own_gate(page, ModelChoice()),
+                step=0.005,
+                label="An object that scores this or less counts as absent",
             )
             button = gr.Button("Find", variant="primary", elem_id="sentence-run")
         with gr.Column():
             overlay = gr.Image(label="Found", interactive=False, format="png", elem_id="sentence-overlay")
+            doubts = gr.HTML(elem_id="sentence-doubts")
             table = results_table()
             files = gr.File(
                 label="Overlay, masks as PNG, masks as RLE",
@@ -72,10 +75,11 @@ def build_sentence_tab(page: Page, choice: Any) -> None:
     def handle(*arguments: Any) -> Any:
         return answer(page, *arguments)
 
+    choice.change(lambda chosen: own_gate(page, chosen), choice, threshold, api_visibility="private", **PICTURES)
     button.click(
         explained(handle),
         [picture, text, threshold, choice],
-        [overlay, table, files],
+        [overlay, table, files, doubts],
         api_name="sentence",
         **PICTURES,
     )

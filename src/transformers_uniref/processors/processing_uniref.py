@@ -252,16 +252,21 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
         if isinstance(text, (list, tuple)) and text:
             self._sentences(text, None)  # refuses what `__call__` refuses
             return [self.unknown_words(item) for item in text]
-        sentences, _ = self._sentences(text, None)
-        return list(self._readings(sentences)[0].unknown)
+        return list(self.read_sentences([text])[0].unknown)
 
-    def _readings(self, sentences: Sequence[str]) -> list[Reading]:
+    def read_sentences(self, sentences: Sequence[str]) -> list[Reading]:
+        """For each sentence the words that this model knows, and those that it does not; see `unknown_words`.
+
+        Raises:
+            TypeError, ValueError: as `__call__` for its `text`.
+        """
+        sentences, _ = self._sentences(sentences, None)
         taught = None if self.known_words is None else set(self.known_words)
         return [read_sentence(sentence, self.tokenizer, taught) for sentence in sentences]
 
     def _read(self, sentences: Sequence[str], alone: bool = True) -> list[Reading]:
         """What the model knows of each sentence; warns of those that say nothing, where nothing else was given."""
-        readings = self._readings(sentences)
+        readings = self.read_sentences(sentences)
         for sentence, reading in zip(sentences, readings, strict=True):
             if alone and not reading.is_understood:
                 unknown = f" (unknown to this model: {', '.join(reading.unknown)})" if reading.unknown else ""

@@ -11,15 +11,14 @@ from transformers.feature_extraction_utils import BatchFeature
 
 from .text import normalise_sentence
 
-FUNCTION_WORDS = frozenset(
-    """
+_FUNCTION_WORDS = """
     a an the this that these those of on in at to from by for with as and or but
     is are was were be been being am do does did has have had there here it its he she they them his her their i you we
     me my your our who whom whose which what where when while than then so just please
     find show select segment highlight mark locate
     s t d m ll re ve
-    """.split()
-)
+"""
+FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
 """Words that name nothing by themselves: they are never called unknown, and alone they say nothing."""
 
 
