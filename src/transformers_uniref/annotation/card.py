@@ -45,8 +45,9 @@ def _card(
         asked.append(f"the sentences in its column `{settings.text_column}`")
     if settings.reference_images:
         asked.append(f"{len(settings.reference_images)} annotated example(s), the same for every row")
-    gates = {None: "the model's own", 0: "none, every sentence gets a mask"}
-    gate = gates.get(settings.threshold, f"scores above {settings.threshold} count")
+    gate = "the model's own"
+    if settings.threshold is not None:
+        gate = f"scores above {settings.threshold} count" if settings.threshold else "every sentence gets a mask"
     pictures = (
         "Pictures are in `frames`."
         if settings.copy_images

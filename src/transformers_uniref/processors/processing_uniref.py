@@ -156,10 +156,8 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
                     raise ValueError(f"`{name}` came without `images`; there is no picture to segment.")
             if text is None:
                 raise ValueError("`images` and `text` are both missing; give at least one.")
-            sentences, _ = self._sentences(text, None)
-            return UniRefInputs(
-                self._tokenise(sentences), tensor_type=return_tensors or "pt", readings=self._read(sentences)
-            )
+            asked, _ = self._sentences(text, None)
+            return UniRefInputs(self._tokenise(asked), tensor_type=return_tensors or "pt", readings=self._read(asked))
 
         order = images_kwargs.pop("input_data_format", None)
         pictures = [self.image_processor.process_image(image, order) for image in inputs.image_list(images)]
@@ -249,20 +247,19 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
         Raises:
             TypeError, ValueError: as `__call__` for its `text`.
         """
-        if isinstance(text, (list, tuple)) and text:
+        if not isinstance(text, str):
             self._sentences(text, None)  # refuses what `__call__` refuses
             return [self.unknown_words(item) for item in text]
-        return list(self.read_sentences([text])[0].unknown)
+        return list(self.read_sentences(text)[0].unknown)
 
-    def read_sentences(self, sentences: Sequence[str]) -> list[Reading]:
+    def read_sentences(self, sentences: str | Sequence[str]) -> list[Reading]:
         """For each sentence the words that this model knows, and those that it does not; see `unknown_words`.
 
         Raises:
             TypeError, ValueError: as `__call__` for its `text`.
         """
-        sentences, _ = self._sentences(sentences, None)
         taught = None if self.known_words is None else set(self.known_words)
-        return [read_sentence(sentence, self.tokenizer, taught) for sentence in sentences]
+        return [read_sentence(one, self.tokenizer, taught) for one in self._sentences(sentences, None)[0]]
 
     def _read(self, sentences: Sequence[str], alone: bool = True) -> list[Reading]:
         """What the model knows of each sentence; warns of those that say nothing, where nothing else was given."""

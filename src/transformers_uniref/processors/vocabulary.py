@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
-from transformers.feature_extraction_utils import BatchFeature
+from transformers.image_processing_base import BatchFeature
 
 from .text import normalise_sentence
 
