@@ -94,6 +94,7 @@ class ClipJob:
         self.position = 0
         self.scores: list[dict[int, float | None]] = []
         self.codes: list[dict[int, dict[str, Any]]] = []
+        self._passed: set[int] = set()
         self._next_number = 1
         self._session: Any = None
         self._model: Any = None
@@ -153,6 +154,7 @@ class ClipJob:
             self.position = 0
             self.scores.clear()
             self.codes.clear()
+            self._passed.clear()
             self.known = dict(self.objects)
             self._session = self._model = self._processor = None
             for file in self.folder.glob("*.png"):
@@ -203,10 +205,13 @@ class ClipJob:
             output = self._model(inference_session=self._session, frame=frame)
             found = self._processor.post_process_video_masks(output, self._session)
             masks = {number: mask.cpu().numpy() for number, mask in found.items()}
+            passed = [number for number, did in zip(output.object_ids, output.objects_passed, strict=True) if did]
             scores: dict[int, float | None] = {}
             for number, score in zip(output.object_ids, output.object_scores.tolist(), strict=True):
                 item = self.known[number]
                 scores[number] = None if item.mask is not None and item.frame == index else float(score)
+                if scores[number] is not None and number in passed:
+                    self._passed.add(number)
             labels = np.zeros(self.clip.size, dtype=np.uint8)
             for number, mask in masks.items():
                 labels[mask] = number
@@ -246,9 +251,9 @@ class ClipJob:
                 if (score := of_frame.get(number)) is not None
             ]
             gate = self._session.gate_of(number)
-            if not seen or gate is None or max(seen)[0] > gate:
-                continue
-            lines.append(f"object {number} ({item.text}): {none_passed(gate, max(seen)[0])} in frame {max(seen)[1]}")
+            if seen and gate is not None and number not in self._passed:
+                best, frame = max(seen)
+                lines.append(f"object {number} ({item.text}): {none_passed(gate, best)} in frame {frame}")
         return lines
 
     @contextmanager
