@@ -138,3 +138,22 @@ def test_one_rule_says_what_passes_and_how_it_is_written() -> None:
     assert none_passed(1, 0.99999) == "no answer passed 1; best .999", "never rounded up to the gate"
     with pytest.raises(ValueError, match="`threshold` must be between 0 and 1"):
         gate_of(1.5, None)
+
+
+def test_a_training_adds_its_words_to_those_of_the_model_it_starts_from(tmp_path: Any) -> None:
+    from types import SimpleNamespace
+
+    from transformers_uniref.training.export import build_processor
+
+    def made(words: list[str], **options: Any) -> Any:
+        images = {"size": {"shortest_edge": 64, "longest_edge": 96}}
+        config = SimpleNamespace(**{"takes_initial_model": False, "initial_weights": "", "image_processor": images})
+        vars(config).update(options)
+        return build_processor(config, build_tokenizer(["red", "star"], 24), 24, words)
+
+    assert made([]).known_words is None
+    made(["star", "red"]).save_pretrained(tmp_path)
+    before = {"initial_weights": str(tmp_path)}
+    assert made(["ball"], **before).known_words == ["ball", "red", "star"]
+    assert made(["ball"], **before, takes_initial_model=True).known_words == ["ball", "red", "star"]
+    assert made([], **before, takes_initial_model=True).known_words == ["red", "star"]
