@@ -146,9 +146,8 @@ def test_a_training_adds_its_words_to_those_of_the_model_it_starts_from(tmp_path
     from transformers_uniref.training.export import build_processor
 
     def made(words: list[str], **options: Any) -> Any:
-        images = {"size": {"shortest_edge": 64, "longest_edge": 96}}
-        config = SimpleNamespace(**{"takes_initial_model": False, "initial_weights": "", "image_processor": images})
-        vars(config).update(options)
+        scenes = {"image_sizes": [SimpleNamespace(size=64)], "image_processor": None}
+        config = SimpleNamespace(**{"takes_initial_model": False, "initial_weights": "", **scenes, **options})
         return build_processor(config, build_tokenizer(["red", "star"], 24), 24, words)
 
     assert made([]).known_words is None

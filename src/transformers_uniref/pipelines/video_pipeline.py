@@ -103,9 +103,11 @@ class VideoPipeline(UniRefPipeline):
         missing = {number: seen for number, seen in best.items() if number not in found}
         if missing and len(missing) == len(best):
             number, (score, frame) = max(missing.items(), key=lambda item: item[1][0])
+            gate = prepared["session"].gate_of(number)
+            lower = "" if gate is None else f", the gate {written_gate(gate)}; `threshold` lowers it"
             warnings.warn(
-                f"nothing was found in this clip: the best score is {written(score)} (object {number}, frame {frame}), "
-                f"the gate {written_gate(prepared['session'].gate_of(number) or 0)}; `threshold` lowers it",
+                f"nothing was found in this clip: the best score is {written(score)} (object {number}, frame {frame})"
+                f"{lower}",
                 stacklevel=2,
             )
 
