@@ -727,3 +727,10 @@ def test_a_models_own_score_gates_reach_its_sessions(tmp_path):
     assert (session.vos_score_threshold, session.rvos_score_threshold) == (0.2, None)
     assert session.mask_threshold == 0.4
     assert processor.init_video_session(vos_score_threshold=0.6).vos_score_threshold == 0.6
+    for threshold, gate in ((0.7, 0.7), (0, None)):
+        session = processor.init_video_session(threshold=threshold)
+        assert (session.vos_score_threshold, session.rvos_score_threshold) == (gate, gate)
+    with pytest.raises(ValueError, match="`vos_score_threshold` cannot be given beside it"):
+        processor.init_video_session(threshold=0.5, vos_score_threshold=0.5)
+    with pytest.raises(ValueError, match="`threshold` must be between 0 and 1"):
+        processor.init_video_session(threshold=2)
