@@ -131,14 +131,14 @@ def _run(
     if processes.count > 1 and arguments.device is not None:
         raise UserError(f"--device does not go with several processes, each has its own; got {arguments.device}")
     show = processes.is_main and sys.stderr.isatty() and not arguments.quiet
-    if processes.is_main:
-        introduce_model(arguments)
     if not show:
         require("datasets", "data", "reading datasets").disable_progress_bars()
     source = open_source(arguments.dataset, arguments.split, arguments.subset, arguments.streaming)
     choose_columns(source.features, settings)  # before a model is loaded
     device = arguments.device if processes.device is None else str(processes.device)
     model, processor = load_model_and_processor(arguments.model, device)
+    if processes.is_main:
+        introduce_model(arguments)
     # As a number, so that the plan and the card tell it.
     gate = gate_of(settings.threshold, processor.score_threshold)
     settings = replace(settings, threshold=gate or 0)

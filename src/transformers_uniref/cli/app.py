@@ -36,17 +36,16 @@ def run(arguments: argparse.Namespace) -> int:
     from ..app.server import serve
     from ..app.settings import AppSettings
 
-    introduce_model(arguments)
-    serve(
-        AppSettings(
-            host=arguments.host,
-            port=arguments.port,
-            share=arguments.share,
-            model=arguments.model,
-            device=arguments.device,
-            models_root=arguments.models_root,
-            allow_folders=arguments.allow_folders,
-            hub=not arguments.no_hub,
-        )
+    settings = AppSettings(
+        host=arguments.host,
+        port=arguments.port,
+        share=arguments.share,
+        model=arguments.model,
+        device=arguments.device,
+        models_root=arguments.models_root,
+        allow_folders=arguments.allow_folders,
+        hub=not arguments.no_hub,
     )
+    introduce_model(arguments)
+    serve(settings)
     return 0

@@ -76,10 +76,10 @@ def run(arguments: argparse.Namespace) -> int:
     world = World(split="test", size=SIZE, seed=seed)
     folder = output_folder(arguments.output, "demo")
     with filling(folder, FILES, overwrite=arguments.overwrite) as staged:
-        introduce_model(arguments)
         report = _silence if arguments.quiet else _say
         report(f"seed {seed}: drawn scenes, none of which was used in training")
         model, processor = load_model_and_processor(arguments.model, arguments.device)
+        introduce_model(arguments)
         tallies = demonstrate(world, model, processor, staged, report)
     seconds = time.perf_counter() - started
     if arguments.json:

@@ -119,11 +119,11 @@ def _run_world(arguments: argparse.Namespace) -> int:
             setattr(arguments, name, default)
     if arguments.threshold is not None and not 0 <= arguments.threshold <= 1:
         raise UserError(f"--threshold must be between 0 and 1, got {arguments.threshold}")
-    introduce_model(arguments)
     model, processor = load_model_and_processor(arguments.model, arguments.device)
     if processor.tokenizer is None or not model.config.use_mask_references:
         lack = "tokenizer" if processor.tokenizer is None else "encoder of annotated examples"
         raise UserError(f"--model must do all four tasks, this one has no {lack}: {arguments.model}")
+    introduce_model(arguments)
     started = time.perf_counter()
     report = evaluate_world(
         ModelAnswers(model, processor),

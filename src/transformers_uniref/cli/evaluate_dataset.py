@@ -60,9 +60,9 @@ def run_dataset(arguments: argparse.Namespace) -> int:
     device = arguments.device
     if device is None and processes.device is not None:
         device = str(processes.device)
+    model, processor = load_model_and_processor(arguments.model, device)
     if processes.is_main:
         introduce_model(arguments)
-    model, processor = load_model_and_processor(arguments.model, device)
     started = time.perf_counter()
     summary = evaluate_dataset(
         model,

@@ -275,11 +275,11 @@ def _load(arguments: argparse.Namespace, settings: Any) -> ModelAnswering:
     from .errors import UserError
     from .loading import introduce_model, load_model_and_processor, tell_unknown_words
 
-    introduce_model(arguments)
     model, processor = load_model_and_processor(arguments.model, arguments.device, arguments.dtype, arguments.compile)
     if arguments.text and processor.tokenizer is None:
         raise UserError(f"--text needs a model that reads sentences, this one has no tokenizer: {arguments.model}")
     if arguments.reference_image and not model.config.use_mask_references:
         raise UserError(f"--reference-image needs a model that reads examples, this one does not: {arguments.model}")
+    introduce_model(arguments)
     tell_unknown_words(processor, arguments.text or [])
     return ModelAnswering(model, processor, settings)

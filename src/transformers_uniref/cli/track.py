@@ -128,12 +128,15 @@ def run(arguments: argparse.Namespace) -> int:
     from .loading import introduce_model, load_model_and_processor
 
     check_arguments(arguments)
-    introduce_model(arguments)
     if set(WITH_PYAV) & set(arguments.formats):
         require("av", "video", "uniref track, which writes a video (leave out --formats mp4 and webm to do without),")
-    load = functools.cache(
-        lambda: load_model_and_processor(arguments.model, arguments.device, arguments.dtype, arguments.compile)
-    )
+
+    @functools.cache
+    def load() -> tuple[Any, Any]:
+        loaded = load_model_and_processor(arguments.model, arguments.device, arguments.dtype, arguments.compile)
+        introduce_model(arguments)
+        return loaded
+
     failed = 0
     with ExitStack() as resources:
         clips = find_clips(arguments.clip, resources)
