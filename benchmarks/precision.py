@@ -5,7 +5,8 @@
 
 Follows the objects of drawn clips (test split of the procedural world) twice, in float32 and with
 `dtype=torch.bfloat16`, each with its own memory, so that differences may grow from frame to frame. Objects are given by
-their masks in the first frame, or by sentences. Masks that are empty in both count as 1.
+their masks in the first frame, or by sentences. Masks that are empty in both count as 1. On a processor without
+instructions for bfloat16, where a frame takes minutes, bfloat16 is left out.
 """
 
 from __future__ import annotations
@@ -57,6 +58,12 @@ def overlaps(single: list[dict[int, Tensor]], half: list[dict[int, Tensor]], fir
 def main() -> None:
     arguments = parse_arguments()
     from transformers import AutoModel, AutoProcessor
+
+    from transformers_uniref.modeling.precision import why_slow
+
+    if reason := why_slow(torch.bfloat16, "cpu"):
+        print(json.dumps({"left_out": {"bfloat16": reason}}) if arguments.json else f"bfloat16 is left out: {reason}")
+        return
 
     from transformers_uniref.data.world import World
     from transformers_uniref.modeling import fusion

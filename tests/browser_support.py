@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-CHROMIUM = shutil.which("chromium")
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = [
     "--headless",
     "--no-sandbox",
@@ -92,8 +92,8 @@ def started_browser() -> Iterator[Any]:
 class User:
     """One visitor: a page, and every address that it asked for."""
 
-    def __init__(self, browser: Any, url: str) -> None:
-        self.context = browser.new_context(viewport={"width": 1400, "height": 1100})
+    def __init__(self, browser: Any, url: str, viewport: tuple[int, int] = (1400, 1100)) -> None:
+        self.context = browser.new_context(viewport={"width": viewport[0], "height": viewport[1]})
         self.context.set_default_timeout(PATIENCE)
         self.page = self.context.new_page()
         self.asked_for: list[str] = []
@@ -123,6 +123,53 @@ class User:
     def is_told(self, text: str) -> None:
         """Waits for a message that says this."""
         self.page.get_by_test_id("toast-text").filter(has_text=text).first.wait_for()
+
+    def is_told_once(self, text: str) -> None:
+        """The same, and there is no other message and no other sign of an error on the page."""
+        self.is_told(text)
+        said = self.page.get_by_test_id("toast-text").all_inner_texts()
+        assert len(said) == 1, said
+        signs = self.page.get_by_text("Error", exact=True).all()
+        assert sum(sign.is_visible() for sign in signs) == 1, "the title of the message, and nothing else"
+
+    def value(self, field: str) -> str:
+        """What a text field holds."""
+        written: str = self.page.locator(f"#{field}").locator("textarea, input").first.input_value()
+        return written
+
+    def waits_for_value(self, field: str, value: str) -> None:
+        """Until a text field holds it."""
+        self.page.wait_for_function(
+            "([field, value]) => document.querySelector(`#${field} textarea, #${field} input`)?.value === value",
+            arg=[field, value],
+        )
+
+    def sees(self, element: str) -> bool:
+        """Whether an element lies in the window, at least its upper edge."""
+        box = self.page.locator(f"#{element}").bounding_box()
+        return box is not None and 0 <= box["y"] < self.page.viewport_size["height"]
+
+    def cut_off(self) -> list[str]:
+        """Texts and controls that reach over the right edge of the window or of a box that cuts them."""
+        found: list[str] = self.page.evaluate(
+            """() => [...document.querySelectorAll("[role=tabpanel] :is(th, td, button, label, input, p, a)")]
+              .filter((e) => e.getClientRects().length)
+              .filter((e) => {
+                const right = e.getBoundingClientRect().right;
+                if (right > window.innerWidth + 1) return true;
+                for (let box = e.parentElement; box; box = box.parentElement) {
+                  const cuts = getComputedStyle(box).overflowX !== "visible";
+                  if (cuts && right > box.getBoundingClientRect().right + 1) return true;
+                }
+                return false;
+              })
+              .map((e) => `${e.tagName} ${e.ariaLabel ?? e.innerText}`)"""
+        )
+        return found
+
+    def mark_by(self, tab: str, way: str) -> None:
+        """Chooses how an object is marked; `tab` begins the ids of its elements."""
+        self.page.locator(f"#{tab}-way").get_by_label(way).check()
 
     def paint(self, field: str, strokes: list[tuple[tuple[float, float], tuple[float, float]]]) -> None:
         """Draws lines in an image editor; points are shares of its picture's width and height."""

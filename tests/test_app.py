@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import tempfile
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,13 +23,14 @@ from transformers_uniref.app.clip_job import ClipJob
 from transformers_uniref.app.clips import open_clip
 from transformers_uniref.app.drawn_masks import drawn_mask
 from transformers_uniref.app.legend import LegendEntry, draw_results
+from transformers_uniref.app.marking import CLICK, FILE, Marking
 from transformers_uniref.app.model_shelf import BUNDLED, FOLDER, HUB, ModelChoice, ModelShelf
 from transformers_uniref.app.page import Page, own_gate
 from transformers_uniref.app.picture_tasks import (
     Found,
     find_by_example,
     find_by_sentences,
-    picture_doubts,
+    picture_notes,
     picture_overlay,
     picture_rows,
     save_picture_results,
@@ -35,11 +38,12 @@ from transformers_uniref.app.picture_tasks import (
 from transformers_uniref.app.sentences import split_sentences
 from transformers_uniref.app.settings import AppSettings
 from transformers_uniref.app.uploads import fitted, read_picture
-from transformers_uniref.app.video_handlers import add_objects
+from transformers_uniref.app.video_handlers import add_objects, follow, remove_object, start_over
 from transformers_uniref.cli.errors import UserError
 from transformers_uniref.cli.main import main
 from transformers_uniref.data.mask_codes import decode_rle
 from transformers_uniref.data.world import World
+from transformers_uniref.media.palette import save_label_map
 from transformers_uniref.media.video_io import read_frames, save_animation
 from transformers_uniref.registration import DEFAULT_CHECKPOINT
 
@@ -175,10 +179,11 @@ def test_the_page_says_what_is_unknown_and_what_fell_below_the_models_gate(loade
     assert gate == loaded[1].score_threshold
     found = find_by_sentences(np.zeros((128, 128, 3), np.uint8), ["a <b>submarine</b>"], gate, *loaded)
     assert not found[0].passed and not found[0].mask.any()
-    told = picture_doubts(found)
-    assert told.startswith("unknown to this model: b, submarine<br>"), told
-    assert f"no answer passed {gate:g}".replace("0.", ".") in told or "nothing that was asked was understood" in told
-    assert picture_doubts([Found("the star", 0.8, (0, 0, 1, 1), np.ones((2, 2), bool), True, gate)]) == ""
+    _, unknown, below = picture_notes(found)
+    assert unknown == "unknown to this model: b, submarine"
+    assert below.startswith(f"no answer passed {gate:g}".replace("0.", "."))
+    passed = Found("the star", 0.8, (0, 0, 1, 1), np.ones((2, 2), bool), True, gate)
+    assert picture_notes([passed]) == ["Found: the star (0.80)."]
 
 
 def test_an_example_finds_its_like(loaded: Loaded) -> None:
@@ -277,7 +282,7 @@ def test_a_clip_is_followed_stopped_added_to_and_goes_on(
                 next(job.run(*loaded))
             job.stop()
     assert job.position == 2
-    with pytest.raises(UserError, match="Frame 1 has been computed already: draw on frame 2"):
+    with pytest.raises(UserError, match="Frame 1 has been computed already: mark it in frame 2"):
         job.add(1, mask=truth[1] == second)
     sentence = drawn_clip["sentences"][second][0]
     job.add(0, sentence=sentence)
@@ -310,31 +315,83 @@ def test_a_clip_is_followed_stopped_added_to_and_goes_on(
     assert job.position == 0 and list(job.known) == [2] and not list(job.folder.iterdir())
 
 
-def test_objects_come_from_drawings_from_sentences_or_from_both(job: ClipJob) -> None:
-    drawing = {"layers": [layer((128, 128), slice(10, 40), slice(10, 40))]}
-    nothing: dict[str, Any] = {"layers": [layer((128, 128), slice(0, 0), slice(0, 0))]}
+def test_objects_come_from_marks_from_sentences_or_from_both(job: ClipJob) -> None:
+    drawing = Marking(editor={"layers": [layer((128, 128), slice(10, 40), slice(10, 40))]})
+    nothing = Marking(editor={"layers": [layer((128, 128), slice(0, 0), slice(0, 0))]})
     assert add_objects(job, 0, nothing, "the star\nthe ring") == [1, 2]
     assert add_objects(job, 1, drawing, "") == [3]
-    assert add_objects(job, 2, drawing, "the disc") == [4]
+    assert add_objects(job, 2, Marking(CLICK, clicks="64, 64"), "the disc") == [4]
     assert [item.given_by for item in job.objects.values()] == ["sentence", "sentence", "mask", "mask and sentence"]
-    for editor, text, said in (
-        (nothing, "", "Write a sentence, or paint"),
+    assert [item.text for item in job.objects.values()] == ["the star", "the ring", "drawn", "the disc"]
+    for marking, text, said in (
+        (nothing, "", "Write a sentence, or mark"),
         (drawing, "the star\nthe ring", "may have one sentence"),
     ):
         with pytest.raises(UserError, match=said):
-            add_objects(job, 0, editor, text)
+            add_objects(job, 0, marking, text)
     with pytest.raises(UserError, match="Choose a video first"):
         add_objects(None, 0, nothing, "the star")
     with pytest.raises(UserError, match="from 0 to 4"):
         add_objects(job, 5, nothing, "the star")
-    for _ in range(limits.MAX_OBJECTS - 4):
+    remove_object(job, "3")
+    remove_object(job, None)
+    assert list(job.objects) == [1, 2, 4]
+    for chosen, said in (("3", "no object 3"), ("the star", "by its number, got 'the star'")):
+        with pytest.raises(UserError, match=said):
+            remove_object(job, chosen)
+
+
+def test_objects_of_one_request_are_added_all_or_none(job: ClipJob) -> None:
+    for _ in range(limits.MAX_OBJECTS - 1):
         job.add(0, "the star")
-    with pytest.raises(UserError, match="Up to 10 objects"):
-        job.add(0, "the star")
-    job.remove(3)
-    assert 3 not in job.objects
-    with pytest.raises(UserError, match="no object 3"):
-        job.remove(3)
+    with pytest.raises(UserError, match="Up to 10 objects can be followed; there is room for 1 more, got 2"):
+        add_objects(job, 0, Marking(), "the star\nthe ring")
+    assert len(job.objects) == limits.MAX_OBJECTS - 1
+
+
+def test_objects_of_a_mask_file_keep_their_ids_where_these_are_free(job: ClipJob, tmp_path: Path) -> None:
+    labels = np.zeros((128, 128), dtype=np.uint8)
+    labels[:20, :20], labels[40:60, 40:60] = 1, 7
+    save_label_map(tmp_path / "ids.png", labels)
+    marking = Marking(FILE, file=str(tmp_path / "ids.png"))
+    job.add(0, "the star")
+    with pytest.raises(UserError, match="holds 2 objects: leave out the sentence"):
+        add_objects(job, 0, marking, "the ring")
+    assert add_objects(job, 0, marking, "") == [2, 7]
+    item = job.objects[7]
+    assert item.mask is not None and np.array_equal(item.mask, labels == 7) and item.text == "mask file"
+    assert job.add(0, "the disc").number == 3
+
+
+# ------------------------------------------------------------------------------------------------ following on the page
+@pytest.fixture
+def page(loaded: Loaded, tmp_path: Path) -> Any:
+    shelf = SimpleNamespace(get=lambda choice: loaded)
+    shown = SimpleNamespace(shown=lambda *_: "newest.jpg", new_folder=lambda: Path(tempfile.mkdtemp(dir=tmp_path)))
+    return SimpleNamespace(shelf=shelf, workspace=shown)
+
+
+def test_following_twice_at_once_is_following_once(job: ClipJob, page: Any) -> None:
+    pytest.importorskip("av")
+    job.add(0, "the star")
+    first = follow(page, job, ModelChoice())
+    assert "loading" in next(first).bar
+    assert list(follow(page, job, ModelChoice())) == []
+    with pytest.raises(UserError, match="being followed: press Stop first"):
+        start_over(job)
+    job.stop()  # while the model is loaded
+    assert "stopped before the first frame" in list(first)[-1].bar
+    last = list(follow(page, job, ModelChoice()))[-1]
+    assert "done: 5 of 5" in last.bar and last.files
+    assert start_over(job).position == 0
+
+
+def test_a_job_whose_user_chose_another_clip_says_no_more(job: ClipJob, page: Any) -> None:
+    job.add(0, "the star")
+    steps = follow(page, job, ModelChoice())
+    next(steps)
+    job.abandon()
+    assert list(steps) == [] and job.position == 0
 
 
 # --------------------------------------------------------------------------------------------------------------- models

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import urllib.error
 import urllib.request
 import zipfile
@@ -108,8 +109,9 @@ def test_what_is_painted_over_in_an_example_is_found(user: User, tmp_path: Path,
     user.open_tab("Example")
     user.send_file("example-picture", picture_file(tmp_path, scene["reference_images"][0], "example.png"))
     user.send_file("example-query", picture_file(tmp_path, scene["image"], "query.png"))
+    user.page.locator("#example-editor canvas").first.wait_for()
     user.press("example-run")
-    user.is_told("Nothing is drawn yet")
+    user.is_told_once("Nothing is drawn yet")
     rows, columns = np.nonzero(mask)
     middle = (float(columns.mean()) / 128, float(rows.mean()) / 128)
     user.paint("example-editor", [((middle[0] - 0.04, middle[1]), (middle[0] + 0.04, middle[1]))])
@@ -118,6 +120,87 @@ def test_what_is_painted_over_in_an_example_is_found(user: User, tmp_path: Path,
     assert told["objects"][0]["text"] == "like the example"
     is_shown(user, "example-overlay")
     screenshot(user, "example")
+
+
+def test_an_example_is_marked_by_a_mask_file_a_box_or_clicks(user: User, tmp_path: Path, screenshot: Any) -> None:
+    scene = World(split="test", size=128, seed=5).few_shot(2)
+    user.open_tab("Example")
+    user.send_file("example-picture", picture_file(tmp_path, scene["reference_images"][0], "example.png"))
+    user.send_file("example-query", picture_file(tmp_path, scene["image"], "query.png"))
+    user.mark_by("example", "a mask file")
+    labels = np.where(scene["reference_masks"][0], np.uint8(7), np.uint8(0))
+    labels[:6, :6] = 2
+    user.send_file("example-mask", picture_file(tmp_path, labels, "ids.png"))
+    user.waits_for_value("example-mask-number", "2")
+    user.page.locator("#example-mask-number input").click()
+    user.page.get_by_role("option", name="7").click()
+    user.press("example-run")
+    user.page.locator("#example-notes", has_text="like the example").wait_for()
+    found = json.loads(user.download("example-files", "masks.json"))["objects"][0]
+    assert overlap(decode_rle(found["segmentation"]), scene["mask"]) > 0.4
+    screenshot(user, "example-mask")
+
+    user.mark_by("example", "a box")
+    user.waits_for_value("example-clicks", "")
+    preview = user.page.locator("#example-preview img")
+    scale = preview.bounding_box()["width"] / 128
+    preview.click(position={"x": 90 * scale, "y": 100 * scale})
+    user.page.wait_for_function("document.querySelector('#example-clicks textarea').value !== ''")
+    preview.click(position={"x": 30 * scale, "y": 20 * scale})
+    user.page.wait_for_function("document.querySelector('#example-clicks textarea').value.split(',').length === 4")
+    corners = [float(value) for value in user.value("example-clicks").split(",")]
+    assert np.abs(np.array(corners) - (30, 20, 90, 100)).max() < 1, corners
+    screenshot(user, "example-box")
+    user.page.locator("#example-run").focus()
+    user.page.keyboard.press("Control+z")
+    user.waits_for_value("example-clicks", ", ".join(f"{value:g}" for value in corners[:2]))
+    user.page.keyboard.press("Control+Enter")
+    user.is_told_once("Half of the box is there: click on its opposite corner.")
+
+
+def test_ctrl_z_takes_back_strokes(user: User, tmp_path: Path) -> None:
+    scene = World(split="test", size=128, seed=5).few_shot(2)
+    user.open_tab("Example")
+    user.mark_by("example", "painting")
+    user.send_file("example-picture", picture_file(tmp_path, scene["reference_images"][0], "example.png"))
+    editor = user.page.locator("#example-editor")
+    editor.locator("canvas").first.wait_for()
+    user.paint("example-editor", [((0.4, 0.5), (0.6, 0.5))])
+    user.page.wait_for_function("!document.querySelector('#example-editor button[aria-label=Undo]').disabled")
+    assert editor.locator("button[aria-label=Redo]").is_disabled()
+    user.page.keyboard.press("Control+z")
+    user.page.wait_for_function("!document.querySelector('#example-editor button[aria-label=Redo]').disabled")
+    user.page.keyboard.press("Control+Enter")
+    user.is_told_once("Nothing is drawn yet")
+
+
+@pytest.mark.parametrize("viewport", [(1280, 800), (390, 844)], ids=["desk", "phone"])
+def test_examples_are_above_the_fold_and_work_by_keys_alone(
+    browser: Any, application: Application, viewport: tuple[int, int], screenshot: Any
+) -> None:
+    user = User(browser, application.url, viewport)
+    for tab in ("Video", "Example", "Sentence"):
+        user.open_tab(tab)
+        examples = user.page.locator(".uniref-example:visible")
+        examples.first.wait_for()
+        boxes = [example.bounding_box() for example in examples.all()]
+        assert boxes and all(box["y"] + box["height"] < viewport[1] for box in boxes), boxes
+        assert user.cut_off() == []
+    user.page.keyboard.press("Tab")  # on from the tab that was opened last
+    for _ in range(8):
+        if user.page.evaluate("document.activeElement.matches('.uniref-example')"):
+            break
+        user.page.keyboard.press("Tab")
+    sentence = user.page.evaluate("document.activeElement.innerText").strip()
+    user.page.keyboard.press("Enter")
+    is_shown(user, "sentence-picture")
+    assert user.value("sentence-text").startswith(sentence)
+    user.page.keyboard.press("Control+Enter")
+    user.page.locator("#sentence-files a").first.wait_for()
+    user.page.wait_for_function("document.querySelector('#sentence-notes').getBoundingClientRect().top < innerHeight")
+    assert user.sees("sentence-notes") and user.cut_off() == []
+    screenshot(user, f"examples-{viewport[0]}")
+    user.context.close()
 
 
 def send_clip_and_sentence(user: User, file: Path, frames: int) -> str:
@@ -145,6 +228,26 @@ def test_a_clip_is_followed_to_its_end(user: User, tmp_path: Path, screenshot: A
     assert b"ftyp" in user.download("video-files", "overlay.mp4")[:12]
     is_shown(user, "video-live")
     screenshot(user, "video-done")
+
+
+def test_masks_of_the_first_frame_are_followed_without_being_added_first(user: User, tmp_path: Path) -> None:
+    clip = World(split="test", size=128, seed=5).clip(0, frames=3)
+    with VideoWriter(tmp_path / "clip.mp4", 12) as writer:
+        for frame in clip["frames"]:
+            writer.write(frame)
+    user.open_tab("Video")
+    user.send_file("video-clip", tmp_path / "clip.mp4")
+    user.page.get_by_text("128 x 128, 3 frames").wait_for()
+    user.mark_by("video", "a mask file")
+    labels = clip["label_maps"][0]
+    user.send_file("video-mask", picture_file(tmp_path, labels, "first.png"))
+    user.page.locator("#video-mask", has_text="first").wait_for()
+    user.page.keyboard.press("Control+Enter")
+    user.page.locator("#video-progress", has_text="done: 3 of 3").wait_for()
+    written = json.loads(user.download("video-files", "masks.json"))
+    assert [item["id"] for item in written["objects"]] == [int(number) for number in np.unique(labels) if number]
+    for item in written["frames"][0]["objects"]:
+        assert np.array_equal(decode_rle(item["segmentation"]), labels == item["id"])
 
 
 @pytest.mark.slow
@@ -190,15 +293,34 @@ def test_a_model_is_chosen_for_ones_own_page(user: User, screenshot: Any) -> Non
 def test_bad_files_are_answered_in_one_clear_sentence(user: User, tmp_path: Path, screenshot: Any) -> None:
     Image.new("1", (10_000, 5_000)).save(tmp_path / "large.png")
     ask(user, tmp_path / "large.png", "the red star")
-    user.is_told("The picture has 50.0 megapixels (10000 x 5000); up to 32 are accepted")
+    user.is_told_once("The picture has 50.0 megapixels (10000 x 5000); up to 32 are accepted")
+    (tmp_path / "words.png").write_text("These are words.")
+    user.send_file("sentence-picture", tmp_path / "words.png")
+    user.page.locator("#sentence-run").dblclick()
+    user.is_told_once("The picture is no picture that can be read: words.png")
+    user.send_file("sentence-picture", picture_file(tmp_path, np.full((64, 64, 3), 99, np.uint8)))
     user.write("sentence-text", "<img src=x onerror=alert(1)>" * 20)
     user.press("sentence-run")
-    user.is_told("A sentence may have up to 300 letters")
+    user.is_told_once("A sentence may have up to 300 letters")
     user.open_tab("Video")
     (tmp_path / "words.mp4").write_text("These are words.")
     user.send_file("video-clip", tmp_path / "words.mp4")
-    user.is_told("This file is no video that can be read: words.mp4")
+    user.is_told_once("This file is no video that can be read: words.mp4")
     screenshot(user, "bad-video")
+
+
+def test_an_error_without_a_message_still_shows(user: User, tmp_path: Path) -> None:
+    user.open_tab("Sentence")
+    sent = picture_file(tmp_path, np.full((64, 64, 3), 88, np.uint8), "sent.png")
+    user.send_file("sentence-picture", sent)
+    user.page.route(
+        "**/queue/join*",
+        lambda route: route.continue_(post_data=re.sub(r'"[^"]*/sent.png"', '"/etc/passwd"', route.request.post_data)),
+    )
+    user.press("sentence-run")
+    user.page.locator("[data-testid=status-tracker] .error").first.wait_for()
+    assert user.page.get_by_test_id("toast-text").count() == 0
+    user.page.unroute("**/queue/join*")
 
 
 def test_two_users_at_once_get_their_own_answers(

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from processor_support import RecordingSession, disc, picture, small_processor
-from transformers_uniref.processors.inputs import nearest_resize
+from transformers_uniref.processors.masks import nearest_resize
 from transformers_uniref.processors.video_frames import VideoFrames
 
 
@@ -76,10 +76,12 @@ def test_nothing_at_all_is_refused():
         ({"reference_masks": [np.zeros((80, 120), bool)]}, ValueError, "without a single pixel"),
         ({"reference_masks": [disc() + disc()[:, ::-1]]}, ValueError, "0 and one other value, got 0, 1, 2"),
         ({"reference_masks": [disc() + 1]}, ValueError, "0 and one other value, got 1, 2"),
-        ({"reference_masks": [disc().astype(np.float32)]}, TypeError, "bool or an integer type, got float32"),
-        ({"reference_masks": [torch.rand(80, 120)]}, TypeError, "bool or an integer type, got float32"),
-        ({"reference_masks": [disc().astype(str)]}, TypeError, "bool or an integer type"),
-        ({"reference_masks": [Image.new("RGB", (120, 80))]}, ValueError, "one channel.*RGB"),
+        ({"reference_masks": [disc() * np.float32("nan")]}, ValueError, "NaN or infinite"),
+        ({"reference_masks": [torch.rand(80, 120)]}, ValueError, "float32 holds fractions.*binarise"),
+        ({"reference_masks": [torch.randn(80, 120)]}, ValueError, "must hold 0..1 or object ids"),
+        ({"reference_masks": [disc().astype(int) * -1]}, ValueError, "object ids from 1, got -1"),
+        ({"reference_masks": [disc().astype(str)]}, TypeError, "bool, an integer or a floating type"),
+        ({"reference_masks": [Image.new("RGB", (120, 80), "red")]}, ValueError, r"colour \(255, 0, 0\) at row 0"),
         ({"reference_masks": ["no/such/mask.png"]}, FileNotFoundError, "`reference_masks`.*no/such/mask.png"),
         ({"reference_masks": [7]}, TypeError, "`reference_masks`.*int"),
         ({"reference_images": [picture()[..., :2]]}, ValueError, "`reference_images`.*C = 1, 3 or 4"),
@@ -108,7 +110,7 @@ def test_every_entry_needs_equally_many_examples():
         ([disc(), disc(40, 60)], ValueError, r"got \(40, 60\)"),
         ([disc() + disc()[:, ::-1]], None, ""),
         ([disc(), disc() + disc()[:, ::-1]], ValueError, "0 and one other value"),
-        (disc().astype(float), TypeError, "bool or an integer type"),
+        (disc() * 0.5, ValueError, "holds fractions, 0 to 0.5"),
         ([[disc()]] * 3, TypeError, "got list"),
         (5, TypeError, "got 5"),
     ],
@@ -311,7 +313,7 @@ def test_post_processing_checks_its_arguments(arguments, message):
         ({"masks": disc() * 0}, ValueError, "without a single pixel"),
         ({"masks": disc() + disc()[:, ::-1], "obj_ids": [1, 3]}, ValueError, "without a pixel of object 3"),
         ({"masks": [disc() + disc()[:, ::-1]]}, ValueError, "0 and one other value"),
-        ({"masks": [disc().astype(float)]}, TypeError, "bool or an integer type"),
+        ({"masks": [disc() * 0.5]}, ValueError, "holds fractions, 0 to 0.5"),
         ({"masks": None}, TypeError, "`masks`"),
     ],
 )

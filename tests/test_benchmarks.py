@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import json
 import os
 import subprocess
@@ -27,10 +29,31 @@ def test_video_benchmark_reports_time_memory_and_equal_masks() -> None:
     report = report_of("video.py", "--small", "--objects", "2", "--frames", "1", "--threads", "1")
     assert {"cpu", "threads", "instructions", "torch"} <= set(report["machine"])
     rows = report["objects"]["2"]
-    assert list(rows) == ["released fp32", "ours fp32", "ours bf16"]
+    assert [*rows, *report["left_out"]] == ["released fp32", "ours fp32", "ours bf16"]
     for row in rows.values():
         assert {"seconds", "cpu_seconds", "ratio", "cpu_ratio", "peak_bytes", "max_difference"} <= set(row)
     assert rows["ours fp32"]["max_difference"] < 1e-4
+
+
+def test_half_precision_is_left_out_with_a_reason_where_the_processor_has_none(monkeypatch, capsys) -> None:
+    from transformers_uniref.modeling import precision
+
+    monkeypatch.setattr(precision, "processor_features", lambda: frozenset({"avx2"}))
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    script = importlib.import_module("precision")
+    monkeypatch.setattr(sys, "argv", ["precision.py", "--json"])
+    monkeypatch.setattr(script, "follow", None)
+    script.main()
+    assert "no instructions for bfloat16" in json.loads(capsys.readouterr().out)["left_out"]["bfloat16"]
+
+    script, measured = importlib.import_module("video"), []
+    monkeypatch.setattr(sys, "argv", ["video.py", "--json", "--objects", "1"])
+    monkeypatch.setattr(script.subprocess, "run", lambda command, check: measured.append(command[-4:-2]))
+    monkeypatch.setattr(script.np, "load", lambda file: contextlib.nullcontext({}))
+    monkeypatch.setattr(script, "compare", list)
+    script.main()
+    assert "no instructions for bfloat16" in json.loads(capsys.readouterr().out)["left_out"]["ours bf16"]
+    assert measured == [["released", "fp32"], ["ours", "fp32"]]
 
 
 def test_embedding_cache_benchmark_reports_times_and_equal_losses() -> None:
@@ -46,6 +69,14 @@ def test_adapter_memory_benchmark_reports_peaks_beside_full_fine_tuning() -> Non
     assert (full["preset"], full["ratio"]) == ("full", 1.0) and light["preset"] == "lora-light"
     assert light["standing"] < light["peak"] < full["peak"] and light["trained"] < full["trained"]
     assert light["ratio"] == light["peak"] / full["peak"]
+
+
+def test_video_reading_benchmark_reports_ratios_to_pyav_alone() -> None:
+    report = report_of("video_reading.py", "--small")
+    assert len(report) == 4
+    for row in report.values():
+        assert {"in_order_ratio", "by_number_ratio", "back_ratio", "longest_back_ratio"} < set(row)
+        assert min(row.values()) > 0 and row["longest_back_ratio"] > row["back_ratio"]
 
 
 @pytest.mark.parametrize("reference", ["dilation", "distance"])

@@ -28,7 +28,7 @@ from transformers_uniref.data.mask_codes import decode_rle
 from transformers_uniref.media.palette import davis_palette, load_label_map, save_label_map
 from transformers_uniref.media.video_io import VideoWriter, probe_clip, read_clip, read_frames, save_animation
 
-pytest.importorskip("av")
+av = pytest.importorskip("av")
 
 
 @pytest.fixture(scope="module")
@@ -250,6 +250,31 @@ def test_frames_of_unequal_length_and_odd_size_keep_their_times(model: str, file
         back = list(read_clip(probe_clip(files / "here" / name)))
         assert [item.time for item in back] == pytest.approx(times, abs=2e-3)
         assert back[0].image.shape == (80, 120, 3)
+
+
+def test_a_part_of_a_clip_begins_at_time_0(model: str, files: Path) -> None:
+    with VideoWriter("clip.mp4", 10) as writer:
+        for index, moment in enumerate([0.0, 0.1, 0.5, 0.6, 0.9]):
+            writer.write(frame(index), moment)
+    options = ["--text", "a dog", "--formats", "mp4,webm,gif", "--output", "here", "--model", model, "--start", "2"]
+    assert main(["track", "clip.mp4", *options]) == 0
+    for name in ("overlay.mp4", "overlay.webm", "overlay.gif"):
+        with av.open(str(files / "here" / name)) as container:  # our reader counts from the first frame anyway
+            times = [item.time for item in container.decode(video=0)]
+        assert times == pytest.approx([0.0, 0.1, 0.4], abs=2e-3), name
+
+
+@pytest.mark.parametrize(
+    "prompt", [["--text", "the dog"], ["--mask", "mask.png"], ["--mask", "mask.png", "--text", "a cat"]]
+)
+def test_the_threshold_is_for_objects_of_every_kind(prompt: list[str], model: str, files: Path) -> None:
+    def pixels(threshold: str, folder: str) -> int:
+        options = ["--threshold", threshold, "--formats", "palette", "--output", folder]
+        assert main(["track", "clip", *prompt, "--model", model, *options]) == 0
+        later = sorted((files / folder / "masks").iterdir())[1:]  # the first may show the mask that was given
+        return sum(int((load_label_map(file) > 0).sum()) for file in later)
+
+    assert pixels("0", "open") > 0 and pixels("1", "closed") == 0
 
 
 def test_several_clips_have_a_folder_and_a_line_each(

@@ -320,7 +320,7 @@ def test_mevis_sentences_mean_several_objects_by_their_annotation(tmp_path):
 # Real files
 
 
-@pytest.mark.skipif(not (SHARED / "davis").is_dir(), reason="the real clips of DAVIS are not here")
+@pytest.mark.skipif(not (SHARED / "davis").is_dir(), reason="the sequences of DAVIS are not beside the repository")
 def test_real_clips_of_davis_2016_keep_every_pixel(tmp_path):
     from PIL import Image
 
@@ -337,7 +337,7 @@ def test_real_clips_of_davis_2016_keep_every_pixel(tmp_path):
         assert np.array_equal(row.instances[1].mask(frame, stored.shape), stored)
 
 
-@pytest.mark.skipif(not (SHARED / "judo").is_dir(), reason="the clip judo is not here")
+@pytest.mark.skipif(not (SHARED / "judo").is_dir(), reason="the clip `judo` is not beside the repository")
 def test_a_real_mask_of_another_width_is_resized_and_said(tmp_path):
     frames = next(path for path in sorted((SHARED / "judo").rglob("*")) if path.suffix == ".jpg").parent
     masks = next(path for path in sorted((SHARED / "judo").rglob("*")) if path.suffix == ".png").parent

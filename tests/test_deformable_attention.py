@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from noise import MASKS, OPERATION, assert_same
 from transformers_uniref.modeling.deformable_attention import (
     MultiScaleDeformableAttention,
     sample_values,
@@ -39,7 +40,7 @@ def test_both_ways_of_sampling_agree_in_output_and_gradients(shapes, points):
     bags = outputs_and_gradients(sample_with_embedding_bag, value, shapes, locations, weights)
     reference = outputs_and_gradients(sample_with_grid_sample, value, shapes, locations, weights)
     for ours, theirs in zip(bags, reference, strict=True):
-        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+        assert_same(ours, theirs, OPERATION)
 
 
 def test_gradients_agree_without_the_sparse_product(monkeypatch):
@@ -49,7 +50,7 @@ def test_gradients_agree_without_the_sparse_product(monkeypatch):
     for ours, theirs in zip(
         outputs_and_gradients(sample_with_embedding_bag, value, SHAPES, locations, weights), expected, strict=True
     ):
-        torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-5)
+        assert_same(ours, theirs, OPERATION)
 
 
 def test_on_pixel_centres_gradients_are_those_of_grid_sample():
@@ -61,7 +62,7 @@ def test_on_pixel_centres_gradients_are_those_of_grid_sample():
     bags = outputs_and_gradients(sample_with_embedding_bag, value, [(8, 8)], locations, weights)
     reference = outputs_and_gradients(sample_with_grid_sample, value, [(8, 8)], locations, weights)
     for ours, theirs in zip(bags, reference, strict=True):
-        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+        assert_same(ours, theirs, OPERATION)
 
 
 def test_gradcheck():
@@ -88,7 +89,7 @@ def test_a_pixel_centre_reads_the_pixel_and_outside_reads_zero(sample):
     outside = [(-0.5, 0.5), (1.5, 0.5), (0.5, -0.5), (0.5, 1.5), (1e9, -1e9)]
     locations = torch.tensor(centres + outside).view(1, -1, 1, 1, 1, 2)
     output = sample(value, [(3, 4)], locations, torch.ones(1, 17, 1, 1, 1))
-    torch.testing.assert_close(output.flatten(), torch.cat([torch.arange(12.0), torch.zeros(5)]))
+    assert_same(output.flatten(), torch.cat([torch.arange(12.0), torch.zeros(5)]), OPERATION)
 
 
 def test_halfway_over_the_edge_reads_half():
@@ -155,7 +156,7 @@ def test_the_module_samples_where_deformable_detr_says(coordinates):
         locations[:, :, :, level] = centre + offsets[:, :, :, level] * scale
     value = module.value_proj(inputs["memory"]) * inputs["memory_mask"][..., None]
     expected = sample_with_grid_sample(value.view(2, TOKENS, 2, 4), SHAPES, locations, weights)
-    torch.testing.assert_close(module(**inputs), module.output_proj(expected), atol=1e-5, rtol=1e-5)
+    assert_same(module(**inputs), module.output_proj(expected), OPERATION)
 
 
 def test_padded_tokens_have_no_influence():
@@ -163,7 +164,7 @@ def test_padded_tokens_have_no_influence():
     before = module(**inputs)
     changed = inputs["memory"].clone()
     changed[1, 4:20] = 1000.0
-    torch.testing.assert_close(module(**{**inputs, "memory": changed}), before, atol=0, rtol=0)
+    assert_same(module(**{**inputs, "memory": changed}), before, OPERATION)
     assert not torch.equal(module(**{**inputs, "memory_mask": None})[1], before[1])
 
 
@@ -213,12 +214,12 @@ def test_traces_as_one_graph_with_gradients():
     wanted = torch.autograd.grad(expected.square().sum(), list(module.parameters()))
     torch.compiler.reset()
     output = torch.compile(module, fullgraph=True, backend="aot_eager")(**inputs)
-    torch.testing.assert_close(output, expected, atol=1e-5, rtol=1e-5)
+    assert_same(output, expected, OPERATION)
     for ours, theirs in zip(torch.autograd.grad(output.square().sum(), list(module.parameters())), wanted, strict=True):
-        torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
+        assert_same(ours, theirs, MASKS)
 
 
 def test_exports():
     module, inputs = module_and_inputs()
     program = torch.export.export(module, (), inputs)
-    torch.testing.assert_close(program.module()(**inputs), module(**inputs))
+    assert_same(program.module()(**inputs), module(**inputs), OPERATION)

@@ -48,7 +48,7 @@ def command(folders: tuple[Path, Path], *options: str, protocol: str = "davis-se
 
 
 # -------------------------------------------------------------------------------------------------------------- numbers
-@pytest.mark.skipif(not DAVIS.is_dir(), reason="the sequences are not part of the repository")
+@pytest.mark.skipif(not DAVIS.is_dir(), reason="the sequences of DAVIS are not beside the repository")
 def test_official_numbers_come_out_of_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     expected = {
         "blackswan": (0.943020, 0.974096, 0.0014),

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from noise import OPERATION, SCORES, assert_same
 from transformers_uniref.modeling import frame_fusion
 from transformers_uniref.modeling.configuration_uniref import UniRefConfig
 from transformers_uniref.modeling.deformable_transformer import feed_forward
@@ -81,7 +82,7 @@ def test_shared_frames_give_what_projected_references_give(
 ) -> None:
     monkeypatch.setattr(frame_fusion, "_MAP_BYTES", 1)  # 16 tokens at a time
     for ours, expected in both_ways(fusion(head_dim), [[slot(*numbers) for numbers in row] for row in rows]):
-        torch.testing.assert_close(ours, expected, atol=2e-5, rtol=0)
+        assert_same(ours, expected, SCORES)
 
 
 def test_scores_far_apart_stay_finite() -> None:
@@ -130,8 +131,8 @@ def test_only_plain_projections_with_wide_heads_are_folded_and_only_without_grad
 def test_fast_products_are_linear_layers_and_leave_other_layers_alone() -> None:
     linear, x = nn.Linear(8, 5), torch.randn(3, 4, 8)
     with torch.no_grad():
-        torch.testing.assert_close(rows_times(x, linear.weight, linear.bias), linear(x))
-        torch.testing.assert_close(apply_linear(linear, x), linear(x))
+        assert_same(rows_times(x, linear.weight, linear.bias), linear(x), OPERATION)
+        assert_same(apply_linear(linear, x), linear(x), OPERATION)
         hooked = []
         linear.register_forward_hook(lambda *_: hooked.append(True))
         apply_linear(linear, x)
@@ -142,4 +143,4 @@ def test_fast_products_are_linear_layers_and_leave_other_layers_alone() -> None:
 def test_feed_forward_in_parts_is_feed_forward() -> None:
     first, second, x = nn.Linear(8, 16), nn.Linear(16, 8), torch.randn(3, 700, 8)
     with torch.no_grad():
-        torch.testing.assert_close(feed_forward(x, first, second), second(first(x).relu()))
+        assert_same(feed_forward(x, first, second), second(first(x).relu()), OPERATION)

@@ -7,10 +7,12 @@ import torch
 
 import video_support
 from model_support import picture, sentence, small_model
+from noise import OPERATION, SCORES, assert_same, assert_same_clip, assert_same_output
 from sam_support import sam_model
 from transformers_uniref import UniRefModel
 from transformers_uniref.modeling.fusion import UniFusion
 from transformers_uniref.modeling.fusion_attention import record_fusion_attention
+from transformers_uniref.modeling.video_session import VideoOutput
 
 SIZE = 64
 
@@ -43,8 +45,8 @@ def test_attention_has_the_documented_shape_and_sums_to_one(model):
         heads = model.config.fusion_heads
         assert words.shape == (2, heads, cells, 6)
         assert places.shape == (2, heads, cells, 2 * cells)
-        assert torch.allclose(words.sum(-1), torch.ones_like(words[..., 0]), atol=1e-5)
-        assert torch.allclose(places.sum(-1), torch.ones_like(places[..., 0]), atol=1e-5)
+        assert_same(words.sum(-1), torch.ones_like(words[..., 0]), OPERATION)
+        assert_same(places.sum(-1), torch.ones_like(places[..., 0]), OPERATION)
         assert words[1, ..., 4:].abs().max() == 0
 
 
@@ -60,7 +62,7 @@ def test_it_is_the_softmax_that_the_model_uses(model, implementation):
         weights = module.attention_weights(*args, **kwargs)
         weights = weights if tokens.kept is None else weights[..., tokens.kept]
         attended = module.out_proj(torch.matmul(weights, tokens.values).transpose(1, 2).flatten(2))
-        assert torch.allclose(module._modulate(attended, tokens.condition), result, atol=1e-5)
+        assert_same(module._modulate(attended, tokens.condition), result, SCORES)
         seen.append(result)
 
     handle = model.fusion.register_forward_hook(compare, with_kwargs=True)
@@ -76,8 +78,7 @@ def test_it_is_the_softmax_that_the_model_uses(model, implementation):
 def test_asking_changes_no_result_and_leaves_no_trace(model, monkeypatch):
     plain = model(**inputs())
     asked = model(**inputs(), output_attentions=True)
-    assert torch.equal(plain.pred_masks, asked.pred_masks)
-    assert torch.equal(plain.logits, asked.logits)
+    assert_same_output(asked, plain)
     assert plain.fusion_attentions is None
     assert not model.fusion._forward_pre_hooks
 
@@ -96,7 +97,7 @@ def test_padding_of_examples_is_not_attended_to_and_keeps_its_place(model):
     output = model(**given, reference_pixel_mask=frame, output_attentions=True)
     finest = output.fusion_attentions[1][0].unflatten(-1, (8, 8))
     assert finest[..., 4:].abs().max() == 0
-    assert torch.allclose(finest.sum((-1, -2)), torch.ones_like(finest[..., 0, 0]), atol=1e-5)
+    assert_same(finest.sum((-1, -2)), torch.ones_like(finest[..., 0, 0]), OPERATION)
 
 
 @torch.no_grad()
@@ -110,7 +111,7 @@ def test_one_image_with_several_sentences_has_an_entry_for_each(model):
     ((finest, *_),) = output.fusion_attentions
     assert finest.shape[0] == 3
     alone = model(pixel_values=picture(1, SIZE, SIZE, 0), input_ids=sentence(3, 5, 0)[1:2], output_attentions=True)
-    assert torch.allclose(alone.fusion_attentions[0][0], finest[1:2], atol=1e-5)
+    assert_same(alone.fusion_attentions[0][0], finest[1:2], SCORES)
 
 
 @torch.no_grad()
@@ -127,7 +128,7 @@ def test_the_sam_variant_tells_its_attention_as_well():
     )
     ((only,),) = output.fusion_attentions
     assert only.shape[-1] == 5
-    assert torch.allclose(only.sum(-1), torch.ones_like(only[..., 0]), atol=1e-5)
+    assert_same(only.sum(-1), torch.ones_like(only[..., 0]), OPERATION)
 
 
 @torch.no_grad()
@@ -136,17 +137,18 @@ def test_a_listener_hears_every_frame_of_a_session_and_changes_nothing():
     model = small_model(fusion_head_dim=64)
     assert model.fusion.can_share_frames()
 
-    def follow() -> list[torch.Tensor]:
+    def follow() -> list[VideoOutput]:
         session = video_support.offline(3)
         for number in (1, 2):
             video_support.add_mask(session, number)
-        return [output.pred_masks for output in model.propagate_in_video_iterator(session)]
+        return list(model.propagate_in_video_iterator(session))
 
     alone = follow()
     with record_fusion_attention(model.fusion) as recorded:
         watched = follow()
     # Two objects in the two frames after the one in which they were given, at least.
     assert sum(len(weights) for weights in recorded) >= 2 * 2 * len(model.config.feature_strides)
-    assert all(torch.allclose(weights.sum(-1), torch.ones_like(weights[..., 0]), atol=1e-4) for weights in recorded)
-    assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(alone, watched, strict=True))
+    for weights in recorded:
+        assert_same(weights.sum(-1), torch.ones_like(weights[..., 0]), OPERATION)
+    assert_same_clip(watched, alone)
     assert model.fusion.can_share_frames()

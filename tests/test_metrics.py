@@ -65,6 +65,13 @@ def test_iou_counts_pixels_wherever_they_are(pair: tuple[np.ndarray, np.ndarray]
     assert np.array_equal(iou(np.stack(pair), second), [iou(first, second), 1])
 
 
+def test_smoothing_is_added_to_intersection_and_union_alike() -> None:
+    first, second = drawn("##..", "...."), drawn("#.#.", "....")
+    assert iou(first, second) == 1 / 3 and iou(first, second, smoothing=1) == (1 + 1) / (3 + 1)
+    nothing = np.zeros_like(first)
+    assert iou(first, nothing, smoothing=1) == 1 / 3 and iou(nothing, nothing, smoothing=1) == 1
+
+
 def test_nothing_found_where_there_is_nothing_counts_as_right() -> None:
     nothing, something = np.zeros((4, 4), dtype=bool), np.eye(4, dtype=bool)
     assert iou(nothing, nothing) == 1 and iou(nothing, something) == iou(something, nothing) == 0
@@ -192,7 +199,7 @@ def test_statistics_of_known_values() -> None:
     assert sequence_statistics(np.linspace(1, 0, 400)).decay == pytest.approx(0.75, abs=0.01)
 
 
-@pytest.mark.skipif(not DAVIS.is_dir(), reason="the sequences are not part of the repository")
+@pytest.mark.skipif(not DAVIS.is_dir(), reason="the sequences of DAVIS are not beside the repository")
 @pytest.mark.parametrize(
     ("sequence", "j", "f", "decay", "j_of_all", "kept_j", "kept_f"),
     [

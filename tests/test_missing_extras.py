@@ -243,12 +243,16 @@ def test_what_is_missing_is_told_with_its_extra(
     assert not [file for file in tmp_path.iterdir() if file.name != "clip.mp4"]
 
 
-@pytest.mark.parametrize("extra", sorted({extra for extra, _, _ in NEEDS}))
+# Tried with the rest: these need several processes, an account or a browser.
+NOT_ALONE = {"eval", "trackers", "app"}
+
+
+@pytest.mark.parametrize("extra", sorted({extra for extra, _, _ in NEEDS} - NOT_ALONE))
 def test_an_extra_alone_brings_what_it_promises(extra: str, without: Callable[..., None], tmp_path: Path) -> None:
     there = modules_of(extra) | BROUGHT_ALONG.get(extra, set())
     uses = [use for of, package, use in NEEDS if of == extra and find_spec(package) is not None]
-    if not uses or extra in ("eval", "trackers", "app"):
-        pytest.skip("not installed, tried elsewhere, or needs several processes or an account to be tried")
+    if not uses:
+        pytest.skip(f"the packages of the extra {extra} are not installed")
     without(*(set(OPTIONAL) - there))
     for use in dict.fromkeys(uses):
         use(tmp_path)

@@ -395,7 +395,7 @@ def test_the_bundled_table_knows_its_sequences() -> None:
         assert not set(names.colours) & set(names.perhaps_colours)
 
 
-@pytest.mark.skipif(not DAVIS_TRAIN.is_dir(), reason="needs the sequences of DAVIS")
+@pytest.mark.skipif(not DAVIS_TRAIN.is_dir(), reason="the sequences of DAVIS are not beside the repository")
 @pytest.mark.parametrize("split", ["train", "validation"])
 def test_scenes_of_real_sequences(split: str) -> None:
     world = PhotoWorld(DAVIS_TRAIN, split, size=96)

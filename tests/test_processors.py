@@ -28,7 +28,7 @@ from processor_support import (
 )
 from transformers_uniref import UniRefImageProcessor, UniRefImageProcessorPil, UniRefProcessor
 from transformers_uniref.processors.image_sizes import padded_size, resized_size
-from transformers_uniref.processors.inputs import nearest_resize
+from transformers_uniref.processors.masks import nearest_resize
 from transformers_uniref.processors.post_processing import class_wise_nms, pairwise_iou, soft_aggregation
 from transformers_uniref.processors.text import normalise_sentence
 from transformers_uniref.processors.video_frames import VideoFrames

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -50,6 +52,52 @@ def test_constraints_pin_versions_and_nothing_else() -> None:
 
 def normalised(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_ci_has_a_job_with_all_that_tests_skip_without() -> None:
+    job = (ROOT / ".github" / "workflows" / "tests.yml").read_text().split("  everything:\n")[1]
+    assert "--no-skips" in job and '-m "slow or not slow"' in job
+    installed = {normalised(re.split("==", name)[0]) for name in re.search("PACKAGES: (.*)", job)[1].split()}  # type: ignore[index]
+    extras = re.search("EXTRAS: (.*)", job)[1].split(",")  # type: ignore[index]
+    while extras:
+        for requirement in PROJECT["optional-dependencies"][extras.pop()]:
+            if own := re.fullmatch(r"transformers-uniref\[(.*)\]", requirement):
+                extras += own[1].split(",")
+            installed.add(normalised(re.split(r"[\[<>=~!; ]", requirement)[0]))
+    wanted = set()
+    for file in (ROOT / "tests").glob("*.py"):
+        wanted |= set(re.findall(r'importorskip\("(\w+)', file.read_text()))
+    module_of_another = {"yaml": "pyyaml", "pyarrow": "datasets"}
+    parts_of_python, made_up = {"resource"}, {"no_such_package"}
+    assert {normalised(module_of_another.get(name, name)) for name in wanted - parts_of_python - made_up} <= installed
+
+
+SKIPPING = """
+import pytest
+
+def test_an_extra():
+    pytest.importorskip("no_such_package")
+
+@pytest.mark.skipif(True, reason="the clip is not beside the repository")
+def test_a_file():
+    raise AssertionError
+"""
+
+
+def test_nothing_skips_where_everything_is_installed(tmp_path: Path) -> None:
+    (tmp_path / "test_here.py").write_text(SKIPPING)
+    (tmp_path / "test_whole_file.py").write_text("import pytest\npytest.importorskip('no_such_package')\n")
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no_skips", "-p", "no:cacheprovider", *arguments]
+        environment = os.environ | {"PYTHONPATH": str(ROOT / "tests")}
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    assert "3 skipped" in run().stdout
+    assert "1 error" in run("--no-skips").stdout
+    done = run("--no-skips", "test_here.py")
+    assert "1 failed, 1 skipped" in done.stdout and "could not import 'no_such_package'" in done.stdout, done.stdout
 
 
 def test_no_dependency_brings_torchvision() -> None:

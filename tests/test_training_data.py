@@ -158,6 +158,14 @@ def test_unequal_parts_weigh_as_much_as_their_samples(world):
     assert [batch.weight for batch in step] == pytest.approx([1.2, 0.8])
 
 
+def test_the_batches_of_a_step_share_its_weight(world):
+    """The loop adds up what they weigh: a step of several batches is no larger than a step of one."""
+    for several, accumulation in ((1, 1), (3, 1), (2, 2)):
+        options = {"mixture.batches": several, "accumulation": accumulation}
+        for step in batches(world_feed(world, run_config(DETECTION, RIS, steps=3, **options))):
+            assert [batch.weight for batch in step] == pytest.approx([1 / several] * several * accumulation)
+
+
 def test_a_step_may_hold_batches_of_several_datasets_but_a_batch_of_one_task(world):
     config = run_config(DETECTION, RIS, FSS, VOS, steps=4, **{"mixture.batches": 3})
     for step in batches(world_feed(world, config)):

@@ -92,6 +92,31 @@ def test_a_flip_mirrors_picture_mask_and_sentence_together(world):
         assert other.sentence == mirrored_sentence(one.sentence)
 
 
+SIDES = [("the square on the left", [1]), ("a leftmost cup", [])]
+
+
+@pytest.mark.parametrize("pseudo", [False, True])
+def test_a_flip_mirrors_a_clip_and_its_sentence_together(pseudo):
+    masks = {frame: square(10, 20, 30, 40) for frame in range(1 if pseudo else 3)}
+    record = drawn_record(masks, sentences=SIDES, frames=len(masks))
+    still = PseudoVideoConfig(enabled=pseudo, rotation=0.0, shift=0.0, scale=[1.0, 1.0])
+    for flip, wanted in ((0.0, "the square on the left"), (1.0, "the square on the right")):
+        settings = config("rvos", flip=flip, short_sides=[60], **({"pseudo_video": still} if pseudo else {}))
+        (entry,) = sample_of(record, settings).entries
+        assert entry.sentence == wanted
+        for mask in (entry.target, entry.reference_masks[0]):
+            columns = np.flatnonzero(mask.any(0))
+            assert (columns.mean() > mask.shape[1] / 2) == (flip == 1)
+
+
+def test_a_flip_mirrors_the_sentence_that_is_true_of_nothing_in_a_clip():
+    record = drawn_record({frame: square(10, 20, 30, 40) for frame in range(3)}, sentences=SIDES, frames=3)
+    for flip, wanted in ((0.0, "a leftmost cup"), (1.0, "a rightmost cup")):
+        settings = config("rvos", flip=flip, negative_share=1.0)
+        asked = sample_of(record, settings, kind=BatchKind(with_mask=False)).entries
+        assert [entry.sentence for entry in asked if not entry.target.any()] == [wanted]
+
+
 # Geometry
 
 

@@ -31,6 +31,7 @@ from transformers_uniref.training.config import load_config  # noqa: E402
 from transformers_uniref.training.data_feed import build_feed  # noqa: E402
 from transformers_uniref.training.faults import NonFiniteError  # noqa: E402
 from transformers_uniref.training.loop import TrainingRun  # noqa: E402
+from transformers_uniref.training.optimisation import learning_rate_factor  # noqa: E402
 from transformers_uniref.training.resume_check import changed_options  # noqa: E402
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and fork")
@@ -281,6 +282,14 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_samples(tmp_path)
     assert load_checkpoint(list_checkpoints(tmp_path / "checkpoints")[-1])["step"] == 3
 
 
+def assert_schedule_kept(run):
+    """The learning rate follows the number of the step, whether or not the weights were moved in it."""
+    assert run.step == run.config.steps == run.scheduler.last_epoch
+    (base, *_), (group, *_) = run.scheduler.base_lrs, run.optimizer.param_groups
+    factor = learning_rate_factor(run.step, run.config.steps, run.config.optimizer)
+    assert group["lr"] == pytest.approx(base * factor)
+
+
 def test_a_step_that_is_not_finite_is_skipped_and_counted_when_asked_for(tmp_path):
     config = very_tiny("on_nonfinite=skip")
     run = TrainingRun(config, tmp_path, feed=CountingFeed(config, spoilt_step=3))
@@ -289,6 +298,7 @@ def test_a_step_that_is_not_finite_is_skipped_and_counted_when_asked_for(tmp_pat
     records = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [record["step"] for record in records if record["kind"] == "skipped"] == [4]
     assert records[-1]["skipped"] == 1
+    assert_schedule_kept(run)
     assert (tmp_path / "nonfinite-step-00000003-process-0.json").is_file()
 
 
@@ -308,6 +318,7 @@ def test_half_precision_overflows_lower_the_scale_and_stop_nothing(tmp_path):
     run.model.transformer.proposal_proj.weight.register_hook(lambda gradient: gradient * overflow.get(run.step, 1.0))
     assert run.run()
     assert (run.overflows, run.skipped, run.accelerator.scaler.get_scale()) == (1, 0, 512.0)
+    assert_schedule_kept(run)
 
 
 def test_a_first_step_without_any_backward_pass_is_skipped_in_half_precision_too(tmp_path):

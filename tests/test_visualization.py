@@ -12,6 +12,7 @@ import torch
 
 pytest.importorskip("matplotlib")
 
+from noise import OPERATION, assert_same
 from transformers_uniref import UniRefModel, UniRefProcessor
 from transformers_uniref.bundled import model_location
 from transformers_uniref.data import World
@@ -209,7 +210,7 @@ def test_the_map_of_an_example_shows_the_places_that_the_region_looks_at() -> No
     assert second[1, 2] == pytest.approx(1)
     assert first.sum() == pytest.approx(0, abs=1e-6)
     first, second = _example_maps([weights], ~region, frame, [frame, frame], [0])
-    assert first == pytest.approx(np.full((4, 4), 1 / 32))
+    assert_same(first, np.full((4, 4), 1 / 32), OPERATION)
 
 
 def test_shares_weigh_cells_by_what_a_mask_covers() -> None:

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from .processors.inputs import binary_mask, nearest_resize, rgb_array
+from .modeling.precision import half_precision
+from .processors.inputs import rgb_array
+from .processors.masks import binary_mask, nearest_resize
 
 
 @torch.no_grad()
@@ -61,18 +63,26 @@ def find_by_example(model: Any, processor: Any, picture: np.ndarray, example: np
         The model's output with n entries, for `processor.post_process_referring_segmentation`.
     """
     inputs = processor(images=picture, reference_images=example, reference_masks=masks[0]).to(model.device)
-    shown = model.encode_image(inputs["reference_pixel_values"][0], inputs["reference_pixel_mask"][0])
-    features = shown if picture is example else model.encode_image(inputs["pixel_values"], inputs["pixel_mask"])
-    height, width = (int(side) for side in shown.image_sizes[0])
-    marked = torch.zeros(len(masks), *shown.pixel_values.shape[-2:], device=model.device)
-    for canvas, mask in zip(marked, masks, strict=True):
-        canvas[:height, :width] = torch.from_numpy(nearest_resize(mask, (height, width)).copy())
-    references = [model.project_references(model.encode_mask_references(shown, marked))]
-    entries = torch.zeros(len(masks), dtype=torch.long, device=model.device)
-    fused = model.fuse(features, references, entries)
-    output = model.decode(
-        features, fused, references, entries, None, 1, model.config.full_resolution_masks, output_hidden_states=False
-    )
+    with half_precision(model):
+        shown = model.encode_image(inputs["reference_pixel_values"][0], inputs["reference_pixel_mask"][0])
+        features = shown if picture is example else model.encode_image(inputs["pixel_values"], inputs["pixel_mask"])
+        height, width = (int(side) for side in shown.image_sizes[0])
+        marked = torch.zeros(len(masks), *shown.pixel_values.shape[-2:], device=model.device)
+        for canvas, mask in zip(marked, masks, strict=True):
+            canvas[:height, :width] = torch.from_numpy(nearest_resize(mask, (height, width)).copy())
+        references = [model.project_references(model.encode_mask_references(shown, marked))]
+        entries = torch.zeros(len(masks), dtype=torch.long, device=model.device)
+        fused = model.fuse(features, references, entries)
+        output = model.decode(
+            features,
+            fused,
+            references,
+            entries,
+            None,
+            1,
+            model.config.full_resolution_masks,
+            output_hidden_states=False,
+        )
     padded = torch.tensor(features.pixel_values.shape[-2:], device=model.device)
     output["padded_sizes"] = padded.expand(len(masks), -1)
     return output

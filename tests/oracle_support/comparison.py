@@ -8,16 +8,27 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-# The oracle's README: what the original differs from itself with another number of threads, with a margin.
-LOGITS = BOXES = 5e-5
-MASKS = 2e-3
-PROBES = 5e-4
-SOFT_MASKS = 1e-3
-LOSSES = 1e-4  # relative
-GRADIENT_NORMS = 1e-3  # relative
+from noise import ORACLE_BOXES as BOXES
+from noise import ORACLE_GRADIENT_NORMS as GRADIENT_NORMS
+from noise import ORACLE_LOGITS as LOGITS
+from noise import ORACLE_LOSSES as LOSSES
+from noise import ORACLE_MASKS as MASKS
+from noise import ORACLE_PROBES as PROBES
+
 SMALLEST_GRADIENT_NORM = 1e-2  # below it the norm is the noise of a gradient that is 0 in exact arithmetic
 
 Array = np.ndarray | torch.Tensor
+__all__ = [
+    "BOXES",
+    "GRADIENT_NORMS",
+    "LOGITS",
+    "LOSSES",
+    "MASKS",
+    "PROBES",
+    "SMALLEST_GRADIENT_NORM",
+    "Probe",
+    "Report",
+]
 
 
 def as_numpy(value: Array) -> np.ndarray:

@@ -180,9 +180,8 @@ def total_norm(expected: dict[str, Any]) -> float:
 
 
 # -------------------------------------------------------------------------------------------------------------- video
-def run_clip(name: str, model: Any, processor: Any, expected: Arrays, report: Report) -> None:
+def read_clip(name: str, model: Any, processor: Any, expected: Arrays) -> video_cases.VideoCase:
     """One of `TASKS`: three frames, objects given by masks in frames 0 and 2, or by two sentences that propagate."""
     arrays = {key.removeprefix(f"{name}/"): array for key, array in expected.items() if key.startswith(f"{name}/")}
     height, width = arrays["argmax"].shape[1:]
-    noise = {"output_hw": [height, width]}
-    video_cases.run_clip(TASKS[name], model, processor, scenes.sam_clip(), noise, arrays, report)
+    return video_cases.VideoCase(TASKS[name], model, processor, scenes.sam_clip(), (int(height), int(width)), arrays)

@@ -44,7 +44,8 @@ class ModelAnswering:
     """
 
     def __init__(self, model: Any, processor: Any, settings: AnnotationSettings) -> None:
-        from ..processors.inputs import binary_mask, rgb_array
+        from ..processors.inputs import rgb_array
+        from ..processors.masks import binary_mask
 
         self.model = model
         self.processor = processor
@@ -82,6 +83,7 @@ class ModelAnswering:
         import torch
 
         from ..modeling.outputs import UniRefModelOutput
+        from ..modeling.precision import half_precision
         from ..pipelines.batching import group_inputs, merge_inputs, split_outputs
 
         items: list[Any] = []
@@ -95,10 +97,7 @@ class ModelAnswering:
                 items.append(dict(made.to(self.model.device)))
         answers: list[list[Prediction]] = [[] for _ in questions]
         outputs: list[Any] = [None] * len(items)
-        dtype = self.model.dtype
-        # Half-precision weights compute as they do in a pipeline.
-        precision = torch.autocast(self.model.device.type, dtype, enabled=dtype != torch.float32)
-        with torch.inference_mode(), precision:
+        with torch.inference_mode(), half_precision(self.model):
             for positions in group_inputs(items):
                 together = [items[position] for position in positions]
                 found = split_outputs(self.model(**merge_inputs(together)), together)

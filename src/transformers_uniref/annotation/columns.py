@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..processors.text import says_nothing
 from .settings import AnnotationSettings
 
 ID_COLUMNS = ("sample_id", "id")
@@ -130,9 +131,10 @@ class Columns:
         if not given:
             raise BadSampleError(sample_id, f"there is no sentence in {self.text}")
         for position, sentence in enumerate(given):
-            if not isinstance(sentence, str) or not sentence.strip():
+            if says_nothing(sentence):
                 which = f"sentence {position + 1} of {len(given)} in" if len(given) > 1 else "the sentence in"
                 what = "empty" if sentence is None or isinstance(sentence, str) else f"no text but {sentence!r}"
+                what += f" ({sentence!r}: no word)" if isinstance(sentence, str) and sentence.strip() else ""
                 raise BadSampleError(sample_id, f"{which} {self.text} is {what}")
         return tuple(given)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
+from ..json_writing import to_json
 from ..media.atomic import replacing
 from .columns import Columns
 from .settings import AnnotationSettings
@@ -153,7 +154,7 @@ def write_manifest(folder: Path, plan: Plan) -> None:
         "parts": list(plan.sizes),
     }
     with replacing(folder / MANIFEST) as partial:
-        partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        partial.write_text(to_json(content, indent=2) + "\n", encoding="utf-8")
 
 
 def read_manifest(folder: Path) -> tuple[Plan, str] | None:

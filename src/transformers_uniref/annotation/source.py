@@ -161,7 +161,7 @@ def _open(dataset: str, split: str | None, subset: str | None, streaming: bool) 
     arguments: dict[str, Any] = {"path": dataset, "name": subset}
     if path.is_file() or is_pattern:
         files = sorted(glob.glob(dataset)) if is_pattern else [dataset]
-        if not files or not all(file.endswith(".parquet") for file in files):
+        if not files or not all(file.lower().endswith(".parquet") for file in files):
             raise ValueError("a file, or a pattern of files, must be Parquet (*.parquet)")
         arguments = {"path": "parquet", "data_files": {split or "train": files}}
     builder = load_dataset_builder(**arguments)

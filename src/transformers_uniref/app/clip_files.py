@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from ..json_writing import to_json
 from ..media.palette import load_label_map
+from ..media.pixel_aspect import square_pixels
 from ..media.video_io import VideoWriter
 from .clip_job import ClipJob, FrameResult
 from .legend import draw_results
@@ -18,9 +19,11 @@ RENDERED, MASKS, CODES = "overlay.mp4", "masks.zip", "masks.json"
 
 
 def draw_frame(job: ClipJob, result: FrameResult) -> np.ndarray:
-    """A frame with its masks and the legend; uint8 (H', W', 3)."""
+    """A frame with its masks and the legend, in the proportions with which it is shown; uint8 (H', W', 3)."""
+    aspect = job.clip.frames.pixel_aspect
+    masks = {number: square_pixels(mask, aspect) for number, mask in result.masks.items()}
     visible = {number for number, mask in result.masks.items() if mask.any()}
-    return draw_results(result.frame, result.masks, job.entries(result.scores, visible))
+    return draw_results(square_pixels(result.frame, aspect), masks, job.entries(result.scores, visible))
 
 
 def render_clip(job: ClipJob, path: Path) -> Iterator[int]:
@@ -75,5 +78,5 @@ def save_masks(job: ClipJob, folder: Path) -> list[str]:
         for index, codes in enumerate(job.codes)
     ]
     about = {"height": height, "width": width, "frames_per_second": job.clip.frames_per_second}
-    (folder / CODES).write_text(json.dumps({**about, "objects": objects, "frames": frames}))
+    (folder / CODES).write_text(to_json({**about, "objects": objects, "frames": frames}))
     return [str(folder / MASKS), str(folder / CODES)]

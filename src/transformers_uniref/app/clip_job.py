@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,8 +19,7 @@ from ..score_gate import none_passed
 from .clips import Clip
 from .legend import LegendEntry
 from .limits import MAX_OBJECTS
-
-DRAWN = "drawn"
+from .marking import ORIGINS, PAINT
 
 
 @dataclass(frozen=True)
@@ -31,17 +31,19 @@ class ClipObject:
         frame: the frame from which on it is looked for, or in which it was drawn.
         sentence: or None.
         mask: bool (H, W), or None.
+        origin: what the legend calls it where it has no sentence.
     """
 
     number: int
     frame: int
     sentence: str | None = None
     mask: np.ndarray | None = None
+    origin: str = ORIGINS[PAINT]
 
     @property
     def text(self) -> str:
         """What the legend calls it."""
-        return self.sentence or DRAWN
+        return self.sentence or self.origin
 
     @property
     def given_by(self) -> str:
@@ -84,6 +86,7 @@ class ClipJob:
         position: the next frame that will be computed.
         scores: of each computed frame, by object id.
         codes: of each computed frame, COCO's run-length code by object id.
+        is_abandoned: nobody waits for it any more.
     """
 
     def __init__(self, clip: Clip, folder: Path) -> None:
@@ -95,41 +98,65 @@ class ClipJob:
         self.scores: list[dict[int, float | None]] = []
         self.codes: list[dict[int, dict[str, Any]]] = []
         self._passed: set[int] = set()
-        self._next_number = 1
         self._session: Any = None
         self._model: Any = None
         self._processor: Any = None
         self._step = threading.RLock()
         self._running = threading.Lock()
         self._stop = threading.Event()
+        self._handled = threading.Lock()
+        self.is_abandoned = False
 
     # ---------------------------------------------------------------------------------------------------------- objects
-    def add(self, frame: int, sentence: str | None = None, mask: np.ndarray | None = None) -> ClipObject:
+    def add(
+        self,
+        frame: int,
+        sentence: str | None = None,
+        mask: np.ndarray | None = None,
+        *,
+        origin: str = ORIGINS[PAINT],
+        number: int | None = None,
+    ) -> ClipObject:
         """Asks for one more object.
 
         Args:
             frame: where it was drawn, or from where on it is looked for; it must not have been computed yet.
             sentence, mask: one of them, or both; the mask is bool (H, W) of the clip's size.
+            origin: see `ClipObject`.
+            number: its id, 1 to 255, if that is free; otherwise, and by default, the first free one.
 
         Raises:
             UserError: too many objects, or the frame has passed.
         """
         with self._step:
-            if len(self.objects) >= MAX_OBJECTS:
-                raise UserError(f"Up to {MAX_OBJECTS} objects can be followed; remove one first.")
+            self.check_room(1)
             if not 0 <= frame < len(self.clip):
                 raise UserError(f"The frame must be from 0 to {len(self.clip) - 1}, got {frame}.")
             if frame < self.position and mask is not None:
                 raise UserError(
-                    f"Frame {frame} has been computed already: draw on frame {self.position} or a later one, or start "
-                    "over."
+                    f"Frame {frame} has been computed already: mark it in frame {self.position} or a later one, or "
+                    "start over."
                 )
-            item = ClipObject(self._next_number, max(frame, self.position), sentence, mask)
+            if number is None or number > 255 or number in self.known:
+                number = next(free for free in itertools.count(1) if free not in self.known)
+            item = ClipObject(number, max(frame, self.position), sentence, mask, origin)
             if self._session is not None:
                 self._tell(item)
             self.objects[item.number] = self.known[item.number] = item
-            self._next_number += 1
             return item
+
+    def check_room(self, count: int) -> None:
+        """Whether so many objects more can be followed.
+
+        Raises:
+            UserError: they cannot.
+        """
+        if len(self.objects) + count > MAX_OBJECTS:
+            room = MAX_OBJECTS - len(self.objects)
+            raise UserError(
+                f"Up to {MAX_OBJECTS} objects can be followed; there is room for {room} more, got {count}. Remove one "
+                "first."
+            )
 
     def remove(self, number: int) -> None:
         """Follows an object no further; what was found of it stays.
@@ -184,19 +211,41 @@ class ClipJob:
                 raise UserError("The clip is done. Start over to follow other objects from its first frame.")
             if self._session is not None and self._model is not model:
                 raise UserError("This clip was begun with another model: start over, or choose that model again.")
-            self._stop.clear()
             with self._step:
                 if self._session is None:
                     self._model, self._processor = model, processor
                     self._session = processor.init_video_session(inference_device=model.device)
                     for item in self.objects.values():
                         self._tell(item)
-            while self.position < len(self.clip) and not self._stop.is_set():
-                yield self._next_frame()
+            try:
+                while self.position < len(self.clip) and not self._stop.is_set():
+                    yield self._next_frame()
+            finally:
+                self._stop.clear()
 
     def stop(self) -> None:
-        """Lets the run that is under way end after the frame at hand."""
+        """Lets the run that is under way, or is being prepared, end after the frame at hand."""
         self._stop.set()
+
+    def abandon(self) -> None:
+        """Stops it for good: its user has chosen another clip, or gone."""
+        self.is_abandoned = True
+        self.stop()
+
+    @contextmanager
+    def handled(self) -> Iterator[bool]:
+        """Whether the job is free; then it is taken while the block runs, and earlier wishes to stop are forgotten.
+
+        A run is only a part of what the page does with a job: before it a model is loaded, after it files are written.
+        """
+        is_free = self._handled.acquire(blocking=False)
+        try:
+            if is_free:
+                self._stop.clear()
+            yield is_free
+        finally:
+            if is_free:
+                self._handled.release()
 
     def _next_frame(self) -> FrameResult:
         index = self.position

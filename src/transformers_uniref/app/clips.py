@@ -63,7 +63,7 @@ def open_clip(path: str | None) -> Clip:
     try:
         info = probe_clip(file)
         _check_length(info.num_frames or 0)
-        _check_size(file, info.kind)
+        _check_size(info.size)
         frames = VideoFrames(file)
     except (ValueError, OSError) as error:
         raise UserError(_unreadable(file)) from error
@@ -91,24 +91,11 @@ def _check_length(count: int) -> None:
         raise UserError(f"The video has {count} frames; up to {MAX_FRAMES} are accepted. Cut it and send it again.")
 
 
-def _check_size(file: Path, kind: str) -> None:
-    """Reads the size from the header: nothing is decoded that is too large."""
-    width, height = _stated_size(file, kind)
+def _check_size(size: tuple[int, int] | None) -> None:
+    """Looks at the size that the file states: nothing is decoded that is too large."""
+    height, width = size or (0, 0)
     if width * height > MAX_FRAME_PIXELS:
         raise UserError(
             f"The video's frames are {width} x {height}; up to {MAX_FRAME_PIXELS / 1e6:.1f} megapixels, such as "
             "1920 x 1080, are accepted. Make it smaller and send it again."
         )
-
-
-def _stated_size(file: Path, kind: str) -> tuple[int, int]:
-    if kind == "animation":
-        from PIL import Image
-
-        with Image.open(file) as image:
-            return image.size
-    import av
-
-    with av.open(str(file)) as container:
-        stream = container.streams.video[0]
-        return int(stream.width), int(stream.height)

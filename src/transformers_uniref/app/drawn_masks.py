@@ -14,6 +14,12 @@ OPAQUE = 128
 """Strokes with at least this opacity, 0..255, belong to the mask."""
 
 
+def is_drawn(editor: Mapping[str, Any] | None) -> bool:
+    """Whether there is any stroke on any layer of the editor; see `drawn_mask`."""
+    layers = (editor or {}).get("layers") or []
+    return any(layer is not None and bool(np.asarray(layer)[..., 3].any()) for layer in layers)
+
+
 def drawn_mask(editor: Mapping[str, Any] | None, size: tuple[int, int]) -> np.ndarray:
     """What was drawn on any layer.
 

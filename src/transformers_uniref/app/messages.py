@@ -56,6 +56,11 @@ def page_error(error: Exception) -> Exception:
     return gr.Error(DEFECT, duration=SHOWN_SECONDS, print_exception=False)
 
 
+def as_text(words: str) -> str:
+    """What somebody typed, as Markdown and HTML show it letter by letter."""
+    return "".join(letter if letter.isalnum() or letter in " ,;:" else f"&#{ord(letter)};" for letter in words)
+
+
 def show_warnings_on_pages() -> None:
     """From now on this package's warnings go to the page whose request raised them, and others to standard error.
 

@@ -98,7 +98,7 @@ class ModelShelf:
 
     def _load(self, location: str | None) -> tuple[Any, Any]:
         try:
-            return load_model_and_processor(location, self.settings.device)
+            return load_model_and_processor(location, self.settings.device, self.settings.dtype)
         except UserError as error:
             raise UserError(str(error).replace("--model", "The model").replace("--device", "The device")) from error
 

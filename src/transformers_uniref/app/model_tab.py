@@ -26,7 +26,9 @@ def build_model_tab(page: Page, choice: Any) -> None:
         elem_id="model-folder",
     )
     hub = gr.Textbox(label="Hub id", placeholder="owner/name", visible=False, elem_id="model-hub")
-    button = gr.Button("Use this model", variant="primary", elem_id="model-use")
+    button = gr.Button(
+        "Use this model", variant="primary", elem_id="model-use", elem_classes=["uniref-run", "uniref-once"]
+    )
     status = gr.Markdown("In use: the model of the start.", elem_id="model-status")
 
     def show_fields(chosen: str) -> Any:

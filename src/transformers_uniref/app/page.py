@@ -15,11 +15,16 @@ from .uploads import fitted
 from .workspace import Workspace
 
 BRUSH_COLOUR = "#ff2d55"
-TABLE_HEADERS = ["object", "looked for", "score", "% of picture"]
 
 PICTURES: dict[str, Any] = {"concurrency_id": "pictures", "concurrency_limit": PICTURES_AT_ONCE}
 CLIPS: dict[str, Any] = {"concurrency_id": "clips", "concurrency_limit": CLIPS_AT_ONCE}
 """In which queue a handler waits."""
+
+AT_ONCE: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None, "show_progress": "hidden"}
+"""Of handlers that fill or redraw parts of the page, and wait for no model."""
+
+SCROLL_TO = "() => unirefScrollTo('{}')"
+"""JavaScript that brings an element into view if it is not there; see assets/page.js."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,7 @@ def mask_editor(label: str, elem_id: str) -> Any:
     return gr.ImageEditor(
         label=label,
         elem_id=elem_id,
+        elem_classes="uniref-editor",
         type="numpy",
         sources=(),
         transforms=(),
@@ -69,12 +75,3 @@ def editor_value(page: Page, picture: np.ndarray | None) -> Any:
 def own_gate(page: Page, choice: ModelChoice) -> float:
     """The score gate that the chosen model carries, where the sliders begin; 0 for none."""
     return page.shelf.get(choice)[1].score_threshold or 0.0
-
-
-def results_table() -> Any:
-    """An empty table of results."""
-    import gradio as gr
-
-    return gr.Dataframe(
-        headers=TABLE_HEADERS, datatype=["number", "str", "number", "number"], interactive=False, label="Results"
-    )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import html
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from ..data.mask_codes import encode_rle
+from ..json_writing import to_json
 from ..media.palette import save_label_map
 from ..score_gate import none_passed
 from .legend import LegendEntry, draw_results
@@ -88,9 +87,11 @@ def find_by_example(
 def _find(given: dict[str, Any], names: list[str], threshold: float, model: Any, processor: Any) -> list[Found]:
     import torch
 
+    from ..modeling.precision import half_precision
+
     inputs = processor(**given, return_tensors="pt", return_original_sizes=True).to(model.device)
     sizes = inputs.pop("original_sizes")
-    with torch.inference_mode():
+    with torch.inference_mode(), half_precision(model):
         outputs = model(**inputs)
     # What a sentence says is not decisive where an example says it, too.
     heard = None if "reference_masks" in inputs else inputs.understood
@@ -109,14 +110,14 @@ def _find(given: dict[str, Any], names: list[str], threshold: float, model: Any,
     ]
 
 
-def picture_doubts(found: Sequence[Found]) -> str:
-    """What is not to be believed, in lines of HTML: unknown words, and that no answer passed the threshold."""
+def picture_doubts(found: Sequence[Found]) -> list[str]:
+    """What is not to be believed, a line each: unknown words, and that no answer passed the threshold."""
     unknown = dict.fromkeys(word for item in found for word in item.unknown_words)
     lines = [f"unknown to this model: {', '.join(unknown)}"] if unknown else []
     gate = found[0].threshold
     if gate is not None and not any(item.passed for item in found):
         lines.append(f"{none_passed(gate, max(item.score for item in found))}: a lower threshold shows it")
-    return "<br>".join(html.escape(line) for line in lines)
+    return lines
 
 
 def picture_overlay(image: np.ndarray, found: Sequence[Found]) -> np.ndarray:
@@ -133,6 +134,18 @@ def picture_rows(found: Sequence[Found]) -> list[list[Any]]:
         [number, item.text, round(item.score, 3), round(100 * float(item.mask.mean()), 2)]
         for number, item in enumerate(found, start=1)
     ]
+
+
+def picture_notes(found: Sequence[Found]) -> list[str]:
+    """The results in words, a line for each thing that must be said: what was found, and what was not."""
+    groups = (
+        ("Found", [item for item in found if item.mask.any()]),
+        ("Not found", [item for item in found if not item.mask.any()]),
+    )
+    notes = [
+        f"{name}: {'; '.join(f'{item.text} ({item.score:.2f})' for item in items)}." for name, items in groups if items
+    ]
+    return notes + picture_doubts(found)
 
 
 def save_picture_results(folder: Path, overlay: np.ndarray, found: Sequence[Found]) -> list[str]:
@@ -163,5 +176,5 @@ def save_picture_results(folder: Path, overlay: np.ndarray, found: Sequence[Foun
         for number, item in enumerate(found, start=1)
     ]
     height, width = found[0].mask.shape
-    (folder / "masks.json").write_text(json.dumps({"height": height, "width": width, "objects": objects}))
+    (folder / "masks.json").write_text(to_json({"height": height, "width": width, "objects": objects}))
     return [str(folder / name) for name in ("overlay.png", "masks.png", "masks.json")]

@@ -4,29 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
+from .example_buttons import build_example_buttons
 from .limits import MAX_OBJECTS
 from .messages import explained
 from .model_shelf import ModelChoice
-from .page import PICTURES, Page, own_gate, results_table
-from .picture_tasks import find_by_sentences, picture_doubts, picture_overlay, picture_rows, save_picture_results
+from .page import PICTURES, SCROLL_TO, Page, own_gate
+from .picture_tasks import find_by_sentences
+from .results_area import build_results_area, shown_results
 from .sentences import split_sentences
 from .uploads import read_picture
 
 
-def answer(
-    page: Page, path: str | None, text: str, threshold: float, choice: ModelChoice
-) -> tuple[str, list[list[Any]], list[str], str]:
-    """Overlay, rows of the table, files, and what is not to be believed.
+def answer(page: Page, path: str | None, text: str, threshold: float, choice: ModelChoice) -> tuple[Any, ...]:
+    """What the results area shows, see `shown_results`.
 
     Raises:
         UserError: bad input; see `read_picture`, `split_sentences`, `ModelShelf.get`.
     """
-    sentences = split_sentences(text)
     image = read_picture(path)
+    sentences = split_sentences(text)
     model, processor = page.shelf.get(choice)
-    found = find_by_sentences(image, sentences, threshold, model, processor)
-    files = save_picture_results(page.workspace.new_folder(), picture_overlay(image, found), found)
-    return files[0], picture_rows(found), files, picture_doubts(found)
+    return shown_results(page, image, find_by_sentences(image, sentences, threshold, model, processor))
 
 
 def build_sentence_tab(page: Page, choice: Any) -> None:
@@ -38,15 +36,12 @@ def build_sentence_tab(page: Page, choice: Any) -> None:
     """
     import gradio as gr
 
+    from .picture_field import picture_field
+
+    connect_examples = build_example_buttons(page.examples.sentences)
     with gr.Row():
         with gr.Column():
-            picture = gr.Image(
-                label="Picture",
-                type="filepath",
-                image_mode=None,
-                sources=["upload", "clipboard"],
-                elem_id="sentence-picture",
-            )
+            picture = picture_field("Picture", "sentence-picture", 300)
             text = gr.Textbox(
                 label=f"What to look for: one sentence a line, up to {MAX_OBJECTS}",
                 lines=3,
@@ -60,27 +55,18 @@ def build_sentence_tab(page: Page, choice: Any) -> None:
                 step=0.005,
                 label="An object that scores this or less counts as absent",
             )
-            button = gr.Button("Find", variant="primary", elem_id="sentence-run")
-        with gr.Column():
-            overlay = gr.Image(label="Found", interactive=False, format="png", elem_id="sentence-overlay")
-            doubts = gr.HTML(elem_id="sentence-doubts")
-            table = results_table()
-            files = gr.File(
-                label="Overlay, masks as PNG, masks as RLE",
-                file_count="multiple",
-                interactive=False,
-                elem_id="sentence-files",
+            button = gr.Button(
+                "Find", variant="primary", elem_id="sentence-run", elem_classes=["uniref-run", "uniref-once"]
             )
+        with gr.Column():
+            results = build_results_area("sentence")
 
     def handle(*arguments: Any) -> Any:
         return answer(page, *arguments)
 
     choice.change(lambda chosen: own_gate(page, chosen), choice, threshold, api_visibility="private", **PICTURES)
-    button.click(
-        explained(handle),
-        [picture, text, threshold, choice],
-        [overlay, table, files, doubts],
-        api_name="sentence",
-        **PICTURES,
+    connect_examples([picture, text], lambda example: (*example.files, example.text))
+    found = button.click(
+        explained(handle), [picture, text, threshold, choice], results.outputs, api_name="sentence", **PICTURES
     )
-    gr.Examples(page.examples.sentences, [picture, text], cache_examples=False, label="Try one of these")
+    found.success(None, js=SCROLL_TO.format("sentence-notes"), api_visibility="private")

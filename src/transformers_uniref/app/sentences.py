@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..cli.errors import UserError
-from ..processors.text import normalise_sentence
+from ..processors.text import says_nothing
 from .limits import MAX_OBJECTS, MAX_SENTENCE_LETTERS
 
 
@@ -27,6 +27,6 @@ def split_sentences(text: str | None, *, required: bool = True) -> list[str]:
             raise UserError(
                 f"A sentence may have up to {MAX_SENTENCE_LETTERS} letters, got {len(sentence)}: {sentence[:40]} ..."
             )
-        if not normalise_sentence(sentence):
+        if says_nothing(sentence):
             raise UserError(f"A sentence must hold a word, got {sentence!r}.")
     return sentences

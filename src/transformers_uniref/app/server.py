@@ -9,6 +9,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from ..cli.errors import UserError
@@ -16,12 +17,7 @@ from ..optional import require
 from .limits import MAX_UPLOAD_BYTES
 from .settings import AppSettings
 
-STYLE = """
-.uniref-progress { display: flex; align-items: center; gap: 0.75em; }
-.uniref-progress progress { flex: 1; height: 1em; }
-/* Gradio's cutting of a video would fetch a program from another server. */
-#video-clip button[aria-label="Trim video to selection"] { display: none; }
-"""
+ASSETS = Path(__file__).with_name("assets")
 
 
 class LocalFilesOnly:
@@ -75,6 +71,8 @@ def running(settings: AppSettings) -> Iterator[str]:
 def _launch(blocks: Any, settings: AppSettings) -> str:
     from starlette.middleware import Middleware
 
+    from .theme import page_theme
+
     try:
         _, local_url, public_url = blocks.launch(
             server_name=settings.host,
@@ -85,7 +83,9 @@ def _launch(blocks: Any, settings: AppSettings) -> str:
             max_file_size=MAX_UPLOAD_BYTES,
             allowed_paths=[],
             app_kwargs={"middleware": [Middleware(LocalFilesOnly)]},
-            css=STYLE,
+            theme=page_theme(),
+            css_paths=ASSETS / "page.css",
+            js=(ASSETS / "page.js").read_text(),
             footer_links=["settings"],
             ssr_mode=False,
             pwa=False,

@@ -20,6 +20,7 @@ class AppSettings:
         model: folder, Hub id or name of the model that is there at the start; None for the bundled default. It is the
             operator's choice and not restricted.
         device: see `choose_device`.
+        dtype: see `load_model_and_processor`.
         models_root: folder whose subfolders users may choose as models.
         allow_folders: users may name any folder of this machine as a model.
         hub: users may name a model of the Hub.
@@ -33,6 +34,7 @@ class AppSettings:
     share: bool = False
     model: str | None = None
     device: str | None = None
+    dtype: str | None = None
     models_root: Path | None = None
     allow_folders: bool = False
     hub: bool = True

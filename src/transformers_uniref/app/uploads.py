@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +17,9 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 """Pillow knows more, but some of them start other programs (EPS) or have seen less care."""
 
 
-def read_picture(path: str | None, called: str = "the picture") -> np.ndarray:
-    """The picture of an uploaded file, upright, uint8 RGB (H, W, 3).
+@contextmanager
+def open_picture(path: str | None, called: str) -> Iterator[Image.Image]:
+    """An uploaded picture whose header has been checked, not yet decoded; what goes wrong in the block is told too.
 
     Args:
         path: of the file; None when the user sent nothing.
@@ -39,16 +42,29 @@ def read_picture(path: str | None, called: str = "the picture") -> np.ndarray:
                     f"{title} has {width * height / 1e6:.1f} megapixels ({width} x {height}); up to "
                     f"{MAX_PICTURE_PIXELS / 1e6:.0f} are accepted. Make it smaller and send it again."
                 )
-            image.load()
-            return rgb_array(image, called)
+            yield image
     except UnidentifiedImageError as error:
         raise UserError(f"{title} is no picture that can be read: {file.name}. {', '.join(FORMATS)} can.") from error
     except Image.DecompressionBombError as error:
         raise UserError(
             f"{title} has too many pixels; up to {MAX_PICTURE_PIXELS / 1e6:.0f} million are accepted."
-        ) from (error)
+        ) from error
     except (OSError, SyntaxError, ValueError) as error:
         raise UserError(f"{title} is damaged or cut off: {file.name}.") from error
+
+
+def read_picture(path: str | None, called: str = "the picture") -> np.ndarray:
+    """The picture of an uploaded file, upright, uint8 RGB (H, W, 3).
+
+    Args:
+        path, called: see `open_picture`.
+
+    Raises:
+        UserError: see there.
+    """
+    with open_picture(path, called) as image:
+        image.load()
+        return rgb_array(image, called)
 
 
 def fitted(image: np.ndarray, least: int, largest: int, *, smooth: bool = True) -> np.ndarray:

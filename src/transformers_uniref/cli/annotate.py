@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..json_writing import to_json
 from .loading import add_model_arguments, add_quiet_argument
 from .publishing import add_push_arguments, output_and_hub_id
 
@@ -136,7 +136,7 @@ def _run(
     source = open_source(arguments.dataset, arguments.split, arguments.subset, arguments.streaming)
     choose_columns(source.features, settings)  # before a model is loaded
     device = arguments.device if processes.device is None else str(processes.device)
-    model, processor = load_model_and_processor(arguments.model, device)
+    model, processor = load_model_and_processor(arguments.model, device, arguments.dtype)
     if processes.is_main:
         introduce_model(arguments)
     # As a number, so that the plan and the card tell it.
@@ -173,14 +173,14 @@ def _run(
         print(f"uploaded to {address}", file=sys.stderr)
     if arguments.json:
         summary = {"output": str(output), **counts, "shards_found_finished": result.kept}
-        print(json.dumps({**summary, "skipped": result.bad, "uploaded": address}))
+        print(to_json({**summary, "skipped": result.bad, "uploaded": address}))
     return 0
 
 
 def _settings(arguments: argparse.Namespace) -> AnnotationSettings:
     from ..annotation.settings import AnnotationSettings
-    from ..media.palette import load_label_map
     from ..processors.inputs import rgb_array
+    from ..processors.mask_reading import read_mask
 
     return AnnotationSettings(
         text_column=arguments.text_column,
@@ -188,7 +188,7 @@ def _settings(arguments: argparse.Namespace) -> AnnotationSettings:
         id_column=arguments.id_column,
         keep_columns=tuple(arguments.keep_column),
         reference_images=[rgb_array(file, "--reference-image") for file in arguments.reference_image],
-        reference_masks=[load_label_map(file, "--reference-mask") for file in arguments.reference_mask],
+        reference_masks=[read_mask(file, "--reference-mask").values for file in arguments.reference_mask],
         threshold=arguments.threshold,
         copy_images=arguments.copy_images,
         shard_size=arguments.shard_size,

@@ -42,6 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
         share=arguments.share,
         model=arguments.model,
         device=arguments.device,
+        dtype=arguments.dtype,
         models_root=arguments.models_root,
         allow_folders=arguments.allow_folders,
         hub=not arguments.no_hub,

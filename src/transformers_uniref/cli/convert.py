@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
+
+from ..json_writing import to_json
 
 HELP = "turn a released UniRef++ checkpoint, or a SAM model, into a UniRef folder"
 EXAMPLES = (
@@ -64,5 +65,5 @@ def run(arguments: argparse.Namespace) -> int:
     print(account.summary(), file=sys.stderr)
     print(f"written: {account.output_dir}", file=sys.stderr)
     if arguments.json:
-        print(json.dumps(account.to_dict()))
+        print(to_json(account.to_dict()))
     return 0

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
+from ..json_writing import to_json
 from .publishing import add_push_arguments, output_and_hub_id
 
 HELP = "convert the downloads of benchmarks into datasets, and verify them"
@@ -66,7 +66,7 @@ def _list(arguments: argparse.Namespace) -> int:
         for c in CONVERTERS.values()
     ]
     if arguments.json:
-        print(json.dumps({"datasets": entries}))
+        print(to_json({"datasets": entries}))
         return 0
     for entry in entries:
         print(f"{entry['name']:24} {', '.join(entry['tasks']):20} {', '.join(entry['splits'])}")
@@ -155,4 +155,4 @@ def _say(notes: list[str], deviations: list[str], allowed: bool) -> int:
 
 def _print_json(arguments: argparse.Namespace, values: dict[str, Any]) -> None:
     if arguments.json:
-        print(json.dumps(values))
+        print(to_json(values))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import secrets
 import sys
 import time
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..json_writing import to_json
 from .loading import add_model_arguments, add_output_arguments
 
 if TYPE_CHECKING:
@@ -78,14 +78,14 @@ def run(arguments: argparse.Namespace) -> int:
     with filling(folder, FILES, overwrite=arguments.overwrite) as staged:
         report = _silence if arguments.quiet else _say
         report(f"seed {seed}: drawn scenes, none of which was used in training")
-        model, processor = load_model_and_processor(arguments.model, arguments.device)
+        model, processor = load_model_and_processor(arguments.model, arguments.device, arguments.dtype)
         introduce_model(arguments)
         tallies = demonstrate(world, model, processor, staged, report)
     seconds = time.perf_counter() - started
     if arguments.json:
         tasks = {name: {"miou": round(tally.miou, 4), "n": len(tally.ious)} for name, tally in tallies.items()}
         files = [str(folder / name) for name in FILES]
-        print(json.dumps({"tasks": tasks, "files": files, "seconds": round(seconds, 1), "seed": seed}))
+        print(to_json({"tasks": tasks, "files": files, "seconds": round(seconds, 1), "seed": seed}))
     else:
         print(table(tallies))
     report(f"{seconds:.0f} seconds; look at the pictures in {folder}:")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 
 from ..evaluation.benchmarks import BENCHMARKS
 from ..evaluation.definitions import CLIP_FRAMES, TEST_SEED, describe_measures
+from ..json_writing import to_json
 from ..registration import DEFAULT_CHECKPOINT
 from .evaluate_dataset import add_dataset_arguments, run_dataset
 from .evaluate_masks import add_mask_arguments, run_check, run_scoring
@@ -30,7 +30,7 @@ _SCORING = {"predictions", "annotations", "protocol", "binary", "sequences"}
 _OF_CLIPS = {"unseen", "meta"}
 _CHECKING = {"server", "reference"}
 _OF_DATASETS = {"source", "preset", "output", "shots", "limit"}
-_MODEL = {"model", *_OF_DATASETS}
+_MODEL = {"model", "dtype", *_OF_DATASETS}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -119,7 +119,7 @@ def _run_world(arguments: argparse.Namespace) -> int:
             setattr(arguments, name, default)
     if arguments.threshold is not None and not 0 <= arguments.threshold <= 1:
         raise UserError(f"--threshold must be between 0 and 1, got {arguments.threshold}")
-    model, processor = load_model_and_processor(arguments.model, arguments.device)
+    model, processor = load_model_and_processor(arguments.model, arguments.device, arguments.dtype)
     if processor.tokenizer is None or not model.config.use_mask_references:
         lack = "tokenizer" if processor.tokenizer is None else "encoder of annotated examples"
         raise UserError(f"--model must do all four tasks, this one has no {lack}: {arguments.model}")
@@ -136,11 +136,12 @@ def _run_world(arguments: argparse.Namespace) -> int:
         threshold=arguments.threshold,
         progress=not arguments.quiet,
     )
+    report.settings["dtype"] = str(model.dtype).removeprefix("torch.")
     report.settings["model"] = arguments.model or DEFAULT_CHECKPOINT.name
     report.settings["weights"] = weights_fingerprint(model_folder(arguments.model))
     print(report.table(), file=sys.stderr if arguments.json else sys.stdout)
     if not arguments.quiet:
         print(f"measured in {time.perf_counter() - started:.0f} seconds", file=sys.stderr)
     if arguments.json:
-        print(json.dumps(report.to_dict()))
+        print(to_json(report.to_dict()))
     return 0

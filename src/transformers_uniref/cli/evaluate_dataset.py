@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from pathlib import Path
 
 from ..evaluation.benchmarks import BENCHMARKS, PRESETS
+from ..json_writing import to_json
 
 
 def add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,7 +60,7 @@ def run_dataset(arguments: argparse.Namespace) -> int:
     device = arguments.device
     if device is None and processes.device is not None:
         device = str(processes.device)
-    model, processor = load_model_and_processor(arguments.model, device)
+    model, processor = load_model_and_processor(arguments.model, device, arguments.dtype)
     if processes.is_main:
         introduce_model(arguments)
     started = time.perf_counter()
@@ -90,7 +90,7 @@ def run_dataset(arguments: argparse.Namespace) -> int:
         if arguments.output is not None and not arguments.quiet:
             print(f"results are in {arguments.output}", file=sys.stderr)
         if arguments.json:
-            print(json.dumps(summary))
+            print(to_json(summary))
     submission = summary.get("submission")
     if submission is None or submission["valid"]:
         return 0

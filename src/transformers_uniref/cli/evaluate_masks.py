@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from pathlib import Path
 
 from ..evaluation.definitions import PROTOCOL_NAMES
+from ..json_writing import to_json
 
 
 def add_mask_arguments(parser: argparse.ArgumentParser) -> None:
@@ -82,7 +82,7 @@ def run_scoring(arguments: argparse.Namespace) -> int:
     if PROTOCOLS[arguments.protocol].groups and unseen is None:
         print("uniref: warning: G needs --unseen; J and F are means over all objects", file=sys.stderr)
     if arguments.json:
-        print(json.dumps(result))
+        print(to_json(result))
     return 0
 
 
@@ -92,7 +92,7 @@ def run_check(arguments: argparse.Namespace) -> int:
     from .errors import FAILED
 
     report = check_submission(arguments.check, arguments.server, arguments.reference, progress=True)
-    print(json.dumps(report.to_dict()) if arguments.json else report.text())
+    print(to_json(report.to_dict()) if arguments.json else report.text())
     if report.valid:
         return 0
     count = len(report.problems)

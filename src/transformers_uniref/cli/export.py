@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import sys
 from pathlib import Path
 from typing import Any
+
+from ..json_writing import to_json
 
 HELP = (
     "copy a bundled model into a folder, merge an adapter with its base into one, or write ONNX or torch.export files"
@@ -84,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
             shutil.copyfile(source / name, staged / name)
     print(f'written: {target}; AutoModel.from_pretrained("{target}") loads it', file=sys.stderr)
     if arguments.json:
-        print(json.dumps({"name": arguments.name, "output": str(target), "files": names}))
+        print(to_json({"name": arguments.name, "output": str(target), "files": names}))
     return 0
 
 
@@ -123,7 +124,7 @@ def _graphs(arguments: argparse.Namespace) -> int:
     if arguments.json:
         result = {"name": arguments.name, "output": str(target), "files": written.files}
         compared = {path: vars(agreement) for path, agreement in written.agreements.items()}
-        print(json.dumps({**result, "compared": compared}))
+        print(to_json({**result, "compared": compared}))
     return 0
 
 
@@ -152,5 +153,5 @@ def _merge(arguments: argparse.Namespace) -> int:
         names = sorted(file.name for file in partial.iterdir())
     print(f"written: {target}, {arguments.name} merged into its base", file=sys.stderr)
     if arguments.json:
-        print(json.dumps({"name": arguments.name, "output": str(target), "files": names}))
+        print(to_json({"name": arguments.name, "output": str(target), "files": names}))
     return 0

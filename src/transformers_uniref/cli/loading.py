@@ -16,10 +16,7 @@ DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
 def add_model_arguments(parser: argparse.ArgumentParser, *, tuning: bool = True) -> argparse._ArgumentGroup:
-    """Declares `--model` and `--device`; with `tuning` also `--dtype` and `--compile`; returns their group.
-
-    Verbs whose numbers are to be compared leave `tuning` out, for it changes them a little.
-    """
+    """Declares `--model`, `--device` and `--dtype`; with `tuning` also `--compile`; returns their group."""
     group = parser.add_argument_group("model")
     group.add_argument(
         "--model",
@@ -32,15 +29,15 @@ def add_model_arguments(parser: argparse.ArgumentParser, *, tuning: bool = True)
         metavar="NAME",
         help="where to compute: cpu, cuda, cuda:1, mps; auto, the default, is cuda where there is one, else cpu",
     )
-    if not tuning:
-        return group
     group.add_argument(
         "--dtype",
         choices=DTYPES,
-        default="auto",
         metavar="TYPE",
-        help=f"of weights and computation, one of {', '.join(DTYPES)}; auto, the default, is that of the saved weights",
+        help=f"of weights and computation, one of {', '.join(DTYPES)}; auto is what is fast on the device: half "
+        "precision on CUDA, float32 on processors without AMX (default: that of the saved weights)",
     )
+    if not tuning:
+        return group
     group.add_argument(
         "--compile",
         action="store_true",
@@ -116,7 +113,7 @@ def model_folder(model: str | None) -> Path:
 
 
 def load_model_and_processor(
-    model: str | None, device: str | None = None, dtype: str = "auto", compiled: bool = False
+    model: str | None, device: str | None = None, dtype: str | None = None, compiled: bool = False
 ) -> tuple[Any, Any]:
     """Loads a model, ready to predict, and its processor.
 
@@ -124,7 +121,7 @@ def load_model_and_processor(
         model: folder, Hub id or name of a bundled model; None for the default.
         device: see `choose_device`.
         dtype: one of `DTYPES`: the type of the weights, in which pictures are computed under autocast and clips in
-            a session; "auto" is the type that they are saved in.
+            a session; "auto" is what is fast on the device (`precision.fast_dtype`), None what they are saved in.
         compiled: let `torch.compile` translate each part of the model when it is first used.
 
     Raises:
@@ -137,6 +134,7 @@ def load_model_and_processor(
     from transformers.utils import logging
 
     from ..adapters.folders import AdapterError, base_of, require_base
+    from ..modeling.precision import chosen_dtype, warn_if_slow
     from ..optional import require
 
     place = choose_device(device)
@@ -156,13 +154,16 @@ def load_model_and_processor(
         config = AutoConfig.from_pretrained(location if base is None else base)
         if config.model_type not in [family.model_type for family in MODEL_FAMILIES]:
             raise UserError(f"--model must be a UniRef model, got one of type {config.model_type!r}: {location}")
-        loaded, account = AutoModel.from_pretrained(location, config=config, dtype=dtype, output_loading_info=True)
+        # Transformers calls the type of the saved weights "auto".
+        wanted = "auto" if dtype is None else chosen_dtype(dtype, place)
+        loaded, account = AutoModel.from_pretrained(location, config=config, dtype=wanted, output_loading_info=True)
         processor = AutoProcessor.from_pretrained(processor_location(location, base))
     except (OSError, ValueError, RuntimeError, SafetensorError, StrictDataclassError) as error:
         raise UserError(f"--model cannot be loaded from {location}: {describe(error)}") from error
     if missing := sorted(account["missing_keys"]):
         raise UserError(f"--model lacks {len(missing)} of its weights ({missing[0]}, ...): {location}")
     loaded = loaded.to(place).eval()
+    warn_if_slow(loaded.dtype, place)
     if compiled:
         # The parts and not the whole: pictures and video sessions go through the same parts in different ways.
         for part in loaded.children():

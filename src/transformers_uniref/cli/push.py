@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from typing import Any
+
+from ..json_writing import to_json
 
 HELP = "upload a model folder, an adapter or a processor to the Hub, with a model card made from it"
 EXAMPLES = ("uniref push runs/world/final me/my-model --license apache-2.0 --dry-run",)
@@ -61,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     result: dict[str, Any] = {"repo_id": plan.repo_id, "kind": plan.kind, "files": sizes, "left_out": plan.left_out}
     if token is None:
         print("nothing was sent (--dry-run)", file=sys.stderr)
-        print(json.dumps({**result, "card": plan.card}) if arguments.json else plan.card)
+        print(to_json({**result, "card": plan.card}) if arguments.json else plan.card)
         return 0
     commit = send(
         plan,
@@ -73,7 +74,5 @@ def run(arguments: argparse.Namespace) -> int:
     )
     print(f"pushed: {commit.pr_url or commit.commit_url}", file=sys.stderr)
     if arguments.json:
-        print(
-            json.dumps({**result, "commit": commit.oid, "url": str(commit.commit_url), "pull_request": commit.pr_url})
-        )
+        print(to_json({**result, "commit": commit.oid, "url": str(commit.commit_url), "pull_request": commit.pr_url}))
     return 0

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..json_writing import to_json
 from .errors import FAILED
 from .loading import add_model_arguments, add_output_arguments
 from .option_types import at_least_one, some_of
@@ -207,7 +207,7 @@ class Segmentation:
             self._say([*messages(found), f"written: {written}"], before)
         self._say(doubts(found, self.arguments.all), before)
         if self.arguments.json:
-            print(json.dumps(summary(picture.label, image, found, folder, formats)), flush=True)
+            print(to_json(summary(picture.label, image, found, folder, formats)), flush=True)
 
     def _leave_out(self, picture: PictureInput, error: Exception) -> None:
         """Reports a picture at fault; anything else goes on its way."""
@@ -218,7 +218,7 @@ class Segmentation:
         self.failed += 1
         self._say([f"uniref: error: {picture.label} is left out: {describe(error)}"])
         if self.arguments.json:
-            print(json.dumps({"image": picture.label, "error": describe(error)}), flush=True)
+            print(to_json({"image": picture.label, "error": describe(error)}), flush=True)
 
     def _say(self, lines: Sequence[str], before: str = "") -> None:
         from tqdm import tqdm
@@ -235,8 +235,8 @@ def _checked_settings(arguments: argparse.Namespace) -> Any:
         ValueError: an empty sentence, a damaged example, a threshold out of range.
     """
     from ..annotation.settings import AnnotationSettings
-    from ..media.palette import load_label_map
-    from ..processors.inputs import binary_mask, rgb_array
+    from ..processors.inputs import rgb_array
+    from ..processors.masks import binary_mask
     from ..processors.text import check_sentence
     from .errors import UserError
 
@@ -257,7 +257,7 @@ def _checked_settings(arguments: argparse.Namespace) -> Any:
         text_column="--text" if text else None,
         reference_images=images,
         reference_masks=[
-            binary_mask(load_label_map(file, "--reference-mask"), image.shape[:2], "--reference-mask")
+            binary_mask(file, image.shape[:2], "--reference-mask")
             for file, image in zip(arguments.reference_mask, images, strict=True)
         ],
         threshold=arguments.threshold,

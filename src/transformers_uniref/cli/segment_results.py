@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from ..json_writing import to_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,7 +49,7 @@ def write_results(
         for number, item in enumerate(found, start=1):
             Image.fromarray(item.mask.astype("uint8") * 255).save(folder / binary_name(number))
     if "rle" in formats:
-        (folder / FILES["rle"]).write_text(json.dumps(coco_masks(label, image, found)) + "\n", encoding="utf-8")
+        (folder / FILES["rle"]).write_text(to_json(coco_masks(label, image, found)) + "\n", encoding="utf-8")
 
 
 def binary_name(number: int) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..json_writing import to_json
 from .errors import FAILED, UserError, describe, is_users_mistake
 from .loading import add_model_arguments, add_output_arguments
 from .track_clips import GivenClip, find_clips, folders_for
@@ -114,6 +114,13 @@ def add_frame_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--end", type=int, metavar="FRAME", help="frame before which to stop (default: the clip's end)")
     group.add_argument("--stride", type=int, default=1, metavar="N", help="follow every Nth frame only (default: 1)")
     group.add_argument(
+        "--damaged",
+        choices=("refuse", "keep"),
+        default="refuse",
+        help="what to do with a video file that is damaged or cut off: refuse it, or keep what can be decoded, with a "
+        "warning (default: refuse)",
+    )
+    group.add_argument(
         "--batch-size",
         type=int,
         metavar="N",
@@ -185,7 +192,7 @@ def track_clip(
     from ..media.video_io import probe_clip
     from .loading import output_folder, tell_unknown_words
 
-    info = probe_clip(clip.source)
+    info = probe_clip(clip.source, arguments.damaged)
     span = Span(arguments.start, arguments.end, arguments.stride)
     if info.num_frames is not None and info.kind != "video" and span.start >= info.num_frames:
         raise UserError(f"--start must be one of the clip's {info.num_frames} frames, from 0, got {span.start}")
@@ -308,7 +315,7 @@ def _result(
     labels = np.zeros(frame.image.shape[:2], dtype=np.uint8)
     for number, mask in masks.items():
         labels[mask] = number
-    overlay = outputs.overlay(frame.image, labels)
+    overlay = outputs.overlay(frame.image, labels, frame.pixel_aspect)
     return FrameResult(
         info.name(frame.index),
         frame.index,
@@ -341,4 +348,4 @@ def report(
     if arguments.json:
         summary = {"clip": clip.shown, "frames": count, "seconds_per_frame": round(seconds, 6)}
         objects = [tally.summary(number) for number, tally in tallies.items()]
-        print(json.dumps({**summary, "objects": objects, "outputs": written}), flush=True)
+        print(to_json({**summary, "objects": objects, "outputs": written}), flush=True)

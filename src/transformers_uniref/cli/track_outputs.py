@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     import numpy as np
 
 FORMATS = {
@@ -52,7 +54,7 @@ class FrameResult:
         moment: seconds after the clip's first frame.
         time: seconds after the first frame that is followed.
         image: uint8 (H, W, 3).
-        overlay: the same with the objects tinted; the image itself where no output needs it.
+        overlay: the same with the objects tinted, and with square pixels; the image itself where no output needs it.
         labels: uint8 (H, W), 0 = background.
         masks: bool (H, W) by the number of the object.
         scores: 0..1 for the same objects.
@@ -208,13 +210,15 @@ class Outputs:
             return SheetPicture(self._sheet)
         return OverlayClip(stack.enter_context(clip_writer(path, self.frames_per_second)))
 
-    def overlay(self, image: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """The frame with the objects tinted, if any output shows it."""
+    def overlay(self, image: np.ndarray, labels: np.ndarray, pixel_aspect: Fraction) -> np.ndarray:
+        """The frame with the objects tinted, if any output shows it, in the proportions with which it is shown."""
         from ..media.legends import tag_objects
         from ..media.overlays import overlay_labels
+        from ..media.pixel_aspect import square_pixels
 
         if not self._draws:
             return image
+        image, labels = square_pixels(image, pixel_aspect), square_pixels(labels, pixel_aspect)
         drawn = overlay_labels(image, labels)
         return tag_objects(drawn, labels, self.legend) if self.tags else drawn
 

@@ -56,9 +56,11 @@ class MaskFile:
 
     def masks(self) -> dict[int, np.ndarray]:
         """Reads bool (H, W) by the number of the object."""
-        from ..media.palette import load_label_map
+        from ..processors.mask_reading import read_mask
 
-        labels = load_label_map(self.path, "--mask")
+        with warnings.catch_warnings():  # they were shown when the file was looked at
+            warnings.simplefilter("ignore")
+            labels = read_mask(self.path, "--mask").values
         return {number: labels == value for value, number in self.objects.items()}
 
 
@@ -89,7 +91,7 @@ class Prompts:
         """
         import numpy as np
 
-        from ..processors.inputs import fit_mask
+        from ..processors.masks import fit_mask
 
         for file in (file for files in self.masks.values() for file in files):
             try:
@@ -151,8 +153,12 @@ def masks_for(masks: Sequence[Path], name: str) -> list[Path]:
         return []
     if len(masks) > 1 or not masks[0].is_dir():
         raise UserError("with several clips, --mask must be one folder with a folder or PNG file for each clip")
-    for path in (masks[0] / name, masks[0] / f"{name}.png"):
-        if path.exists():
+    from ..media.picture_files import mask_files
+
+    if (masks[0] / name).is_dir():
+        return [masks[0] / name]
+    for path in mask_files(masks[0]):
+        if path.stem == name:
             return [path]
     raise UserError(f"--mask must hold a folder {name} or a file {name}.png for this clip: {masks[0]}")
 
@@ -166,19 +172,11 @@ def add_masks(session: Any, processor: Any, files: Sequence[MaskFile], frame_idx
 
 # ---------------------------------------------------------------------------------------------------------------- masks
 def _mask_file(path: Path) -> MaskFile:
-    import numpy as np
-    from PIL import Image
+    from ..processors.mask_reading import read_mask
 
-    from ..media.palette import load_label_map
-
-    labels = load_label_map(path, "--mask")
-    values = [int(value) for value in np.unique(labels) if value > 0]
-    plain = False
-    if values == [1]:
-        with Image.open(path) as image:
-            stored = np.asarray(image if image.mode in ("P", "L", "1") else image.convert("RGB"))
-            plain = image.mode == "1" or int(stored.max()) == 255
-    return MaskFile(path, (labels.shape[0], labels.shape[1]), {value: value for value in values}, plain)
+    given = read_mask(path, "--mask")
+    height, width = given.values.shape
+    return MaskFile(path, (height, width), {value: value for value in given.ids()}, given.plain)
 
 
 def _numbered(files: list[MaskFile]) -> list[MaskFile]:
@@ -212,7 +210,9 @@ def _next_free(taken: Sequence[int] | set[int]) -> int:
 
 def _files_of_folder(folder: Path, info: ClipInfo, span: Span) -> dict[int, Path]:
     """Mask files by the number of the frame that they are named after, of the frames that are followed."""
-    files = sorted(file for file in folder.glob("*.png") if not file.name.startswith("."))
+    from ..media.picture_files import mask_files
+
+    files = mask_files(folder)
     if not files:
         raise UserError(f"--mask must be a PNG file or a folder of such files, this folder holds none: {folder}")
     found = {}

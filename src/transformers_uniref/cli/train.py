@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from pathlib import Path
+
+from ..json_writing import to_json
 
 HELP = "train a model from a configuration"
 EXAMPLES = (
@@ -61,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
         from ..training.recipes import describe_recipes, recipe_table
 
         recipes = describe_recipes()
-        print(json.dumps({"recipes": recipes}) if arguments.json else recipe_table(recipes))
+        print(to_json({"recipes": recipes}) if arguments.json else recipe_table(recipes))
         return 0
     if arguments.config is None:
         raise ValueError("config: missing; give a bundled name (--list shows them) or a YAML file")
@@ -76,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
         from ..training.run_plan import build_plan, plan_text
 
         plan = build_plan(config, processes=int(os.environ.get("WORLD_SIZE", "1")))
-        print(json.dumps(plan) if arguments.json else plan_text(plan))
+        print(to_json(plan) if arguments.json else plan_text(plan))
         return 0
     if arguments.output is None:
         raise ValueError("--output: missing; give the folder that the run is written to")
@@ -86,5 +87,5 @@ def run(arguments: argparse.Namespace) -> int:
     final = arguments.output / "final"
     if arguments.json:
         result = {"complete": complete, "output": str(arguments.output), "final": str(final) if complete else None}
-        print(json.dumps(result))
+        print(to_json(result))
     return 0 if complete else 130

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from ..json_writing import to_json
 from ..media.atomic import replacing
 from ..optional import require
 from .schema import Row
@@ -51,7 +52,7 @@ def write_rows(
         if group:
             writer.write_table(pa.Table.from_pylist(group, schema=schema))
         found = summary()
-        writer.add_key_value_metadata({_KEY.decode(): json.dumps(found)})
+        writer.add_key_value_metadata({_KEY.decode(): to_json(found)})
     return found
 
 

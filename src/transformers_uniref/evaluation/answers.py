@@ -169,7 +169,9 @@ class ModelAnswers:
         """One for each entry; `images` says of what size."""
         import torch
 
-        with torch.inference_mode():
+        from ..modeling.precision import half_precision
+
+        with torch.inference_mode(), half_precision(self.model):
             outputs = self.model(**inputs.to(self.model.device))
         results = self.processor.post_process_referring_segmentation(
             outputs, target_sizes=[image.shape[:2] for image in images]

@@ -16,6 +16,7 @@ from ..data.schema import Record
 from ..media.palette import label_image
 from ..metrics.video_protocols import VOID, VideoProtocol, judged_frames
 from ..metrics.video_scores import VideoScores
+from .asked_sentences import check_asked
 from .benchmarks import Benchmark
 from .clip_answers import ClipAnswers
 from .clip_metadata import ClipMetadata
@@ -93,6 +94,7 @@ class ClipQuestions:
     def _follow_annotators(
         self, record: Record, name: str, frames: list[str], folder: Path, result: dict[str, Any]
     ) -> None:
+        check_asked(record, record.sentences)
         result |= {"ids": sorted(record.instances), "frames": {"": frames}}
         for annotator in range(ANNOTATORS):
             meant = {s.object_ids[0]: s.text for s in record.sentences if s.annotator == annotator and s.object_ids}
@@ -104,6 +106,7 @@ class ClipQuestions:
         self, record: Record, name: str, frames: list[str], folder: Path, result: dict[str, Any]
     ) -> None:
         sentences = record.sentences
+        check_asked(record, sentences)
         keys = [str(sentence.source_id if sentence.source_id >= 0 else n) for n, sentence in enumerate(sentences)]
         result |= {"ids": [], "frames": {key: frames for key in keys}}
         judges = [

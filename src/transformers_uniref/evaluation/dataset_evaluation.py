@@ -128,6 +128,7 @@ def evaluate_dataset(
         "settings": settings.to_dict(),
         "meta": None if meta is None else hashlib.sha256(Path(meta).read_bytes()).hexdigest(),
         "weights": digest,
+        "dtype": str(model.dtype).removeprefix("torch."),
         "version": __version__,
     }
     with _folder(output, processes) as folder:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .. import __version__
+from ..json_writing import to_json
 from ..media.atomic import replacing
 from ..metrics.video_scores import VideoScores
 from ..optional import require
@@ -106,7 +106,7 @@ def gather_results(
         partial.write_text(markdown_report(summary), encoding="utf-8")
     # The last: who finds it finds all the others.
     with replacing(folder / "summary.json") as partial:
-        partial.write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        partial.write_text(to_json(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return summary
 
 

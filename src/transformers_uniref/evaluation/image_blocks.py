@@ -14,6 +14,7 @@ from ..metrics import FewShotScores, GeneralizedReferringScores, ReferringScores
 from ..metrics.accumulator import Accumulator
 from ..score_gate import passes
 from .answers import Answer, ModelAnswers
+from .asked_sentences import check_asked
 from .benchmarks import Benchmark
 from .evaluated_rows import Rows
 from .question_settings import QuestionSettings
@@ -75,6 +76,7 @@ class PictureQuestions:
     def _ask_sentences(self, index: int, scores: Any) -> list[dict[str, Any]]:
         record = Record(self.rows.row(index))
         sentences = [(place, sentence) for place, sentence in enumerate(record.sentences) if sentence.labelled]
+        check_asked(record, [sentence for _, sentence in sentences])
         image = record.image()
         samples = []
         for start in range(0, len(sentences), SENTENCES_AT_ONCE):

@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from ..media.label_files import read_label_png
+from ..media.picture_files import PNG_SUFFIXES, picture_files
 from ..metrics.assignment import frame_order
 
 
@@ -46,13 +47,13 @@ class MaskFolder:
         self.name, self.path = name, Path(path)
         if not self.path.is_dir():
             raise FileNotFoundError(f"`{name}` must be a folder of sequences, found none: {path}")
-        self._frames: dict[str, list[str]] = {}
+        self._files: dict[str, dict[str, Path]] = {}
         folders = sorted(entry for entry in self.path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
         for folder in folders:
-            stems = [file.stem for file in folder.iterdir() if _is_mask(file.name)]
-            if stems:
-                self._frames[folder.name] = sorted(stems, key=frame_order)
-        if not self._frames:
+            files = {file.stem: file for file in picture_files(folder, PNG_SUFFIXES)}
+            if files:
+                self._files[folder.name] = files
+        if not self._files:
             raise ValueError(f"`{name}` must hold <sequence>/<frame>.png, {self._found_instead(folders)}: {path}")
 
     def _found_instead(self, folders: list[Path]) -> str:
@@ -65,15 +66,15 @@ class MaskFolder:
 
     def sequences(self) -> list[str]:
         """See `MaskSource`."""
-        return list(self._frames)
+        return list(self._files)
 
     def frames(self, sequence: str) -> list[str]:
         """See `MaskSource`."""
-        return self._frames[sequence]
+        return sorted(self._files[sequence], key=frame_order)
 
     def read(self, sequence: str, frame: str) -> np.ndarray:
         """See `MaskSource`."""
-        path = self.path / sequence / f"{frame}.png"
+        path = self._files[sequence].get(frame, self.path / sequence / f"{frame}.png")
         return read_label_png(path, f"`{self.name}`: {path}")[0]
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..json_writing import to_json
 from ..media.atomic import replacing
 
 RUN_FILE = "run.json"
@@ -29,7 +30,7 @@ class ResultBlocks:
 
     def __init__(self, folder: str | os.PathLike[str], identity: Mapping[str, Any]) -> None:
         self.folder = Path(folder)
-        self.identity: dict[str, Any] = json.loads(json.dumps(dict(identity)))
+        self.identity: dict[str, Any] = json.loads(to_json(dict(identity)))
 
     def open(self) -> None:
         """Check the folder, and say in it whose it is. One process calls this before the others read or write."""
@@ -92,7 +93,7 @@ class ResultBlocks:
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
     with replacing(path) as partial:
-        partial.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+        partial.write_text(to_json(content, ensure_ascii=False), encoding="utf-8")
 
 
 def digest_of(names: list[str]) -> str:

@@ -10,16 +10,17 @@ from PIL import Image
 
 from ..data.mask_codes import encode_png
 from ..data.schema import Row, make_encoded_instance, make_row, tight_box
-from ..media.label_files import read_label_png
+from ..media.picture_files import mask_files, picture_files
 from ..metrics.assignment import frame_order
 from ..metrics.video_protocols import VOID
+from ..processors.mask_reading import read_mask
 from .wording import some
 
 FRAMES, MASKS = "frames", "masks"
 
 
 class SequenceRows:
-    """See `evaluated_rows.Rows`. Masks of 0 and 255 are one object, otherwise values are ids and 255 is nobody's.
+    """See `evaluated_rows.Rows`. Masks are read by `read_mask`; beside ids, 255 is nobody's.
 
     Args:
         folder: with a folder for each sequence.
@@ -45,8 +46,8 @@ class SequenceRows:
             ValueError: it has no frames, a mask without a frame or of another size, or no mask.
         """
         folder = self._folders[index]
-        pictures = {path.stem: path for path in (folder / FRAMES).iterdir() if path.suffix.lower() in (".jpg", ".png")}
-        files = {path.stem: path for path in (folder / MASKS).glob("*.png")}
+        pictures = {path.stem: path for path in picture_files(folder / FRAMES)}
+        files = {path.stem: path for path in mask_files(folder / MASKS)}
         names = sorted(pictures, key=frame_order)
         if not names or not files:
             raise ValueError(f"`dataset` has a sequence without {FRAMES if not names else MASKS}: {folder}")
@@ -74,7 +75,10 @@ class SequenceRows:
 
 
 def _instances(names: list[str], files: dict[str, Path], size: tuple[int, int]) -> list[dict[str, Any]]:
-    labels = {name: read_label_png(file, f"`dataset`: {file}")[0] for name, file in files.items()}
+    given = {name: read_mask(file, "dataset") for name, file in files.items()}
+    numbered = any(mask.values.any() and not mask.plain for mask in given.values())
+    # Beside files with ids, one of 0 and 255 shows void pixels alone.
+    labels = {name: np.where(mask.plain and numbered, 0, mask.values) for name, mask in given.items()}
     for name, values in labels.items():
         if values.shape != size:
             raise ValueError(
@@ -82,9 +86,6 @@ def _instances(names: list[str], files: dict[str, Path], size: tuple[int, int]) 
                 f"{values.shape[1]} x {values.shape[0]}: {files[name]}"
             )
     ids = set().union(*(set(np.unique(values).tolist()) for values in labels.values())) - {0}
-    if ids == {VOID}:
-        labels = {name: (values > 0).astype(np.uint8) for name, values in labels.items()}
-        ids = {1}
     instances = []
     for number in sorted(ids - {VOID}):
         masks = {index: labels[name] == number for index, name in enumerate(names) if name in labels}

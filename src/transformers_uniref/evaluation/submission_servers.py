@@ -12,6 +12,7 @@ from typing import Any
 from PIL import Image
 
 from ..media.label_files import read_label_png
+from ..media.picture_files import JPEG_SUFFIXES, PNG_SUFFIXES, picture_files
 from ..metrics.assignment import frame_order
 
 ANNOTATIONS = "Annotations"
@@ -103,7 +104,7 @@ def read_requirements(path: str | os.PathLike[str], server: Server) -> Requireme
     if not images.is_dir() and not server.by_expression:
         raise ValueError(f"`reference` must hold the folder JPEGImages: {path}")
     for video in sorted(images.iterdir()) if images.is_dir() else []:
-        pictures = sorted((file for file in video.glob("*.jpg")), key=lambda file: frame_order(file.stem))
+        pictures = sorted(picture_files(video, JPEG_SUFFIXES), key=lambda file: frame_order(file.stem))
         if not pictures or (server.by_expression and video.name not in requirements.frames):
             continue
         with Image.open(pictures[0]) as picture:
@@ -116,9 +117,10 @@ def read_requirements(path: str | os.PathLike[str], server: Server) -> Requireme
 
 def _read_annotations(folder: Path, video: str, requirements: Requirements) -> None:
     """Adds ids; frames before the first annotated one need no mask."""
-    files = sorted(folder.glob("*.png"), key=lambda file: frame_order(file.stem))
+    files = picture_files(folder, PNG_SUFFIXES) if folder.is_dir() else []
     if not files:
         return
+    files.sort(key=lambda file: frame_order(file.stem))
     ids: set[int] = set()
     for file in files:
         labels, _ = read_label_png(file, f"`reference`: {file}")

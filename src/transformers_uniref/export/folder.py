@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import logging
 import os
 import warnings
@@ -16,6 +15,7 @@ from typing import Any
 import torch
 
 from .. import __version__
+from ..json_writing import to_json
 from ..media.atomic import filling
 from ..modeling.modeling_uniref import UniRefModel
 from ..optional import require
@@ -152,7 +152,7 @@ def _export(
         if suffix == "onnx":
             description["opset"] = OPSET
         description["differences"] = {name: agreement.differences for name, agreement in agreements.items()}
-        (staged / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n")
+        (staged / DESCRIPTION).write_text(to_json(description, indent=2) + "\n")
         names = sorted(file.name for file in staged.iterdir())
     return ExportedFolder(folder, names, agreements)
 

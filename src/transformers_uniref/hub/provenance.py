@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from .. import __version__
+from ..json_writing import to_json
 
 if TYPE_CHECKING:
     from ..training.config import TrainingConfig
@@ -88,7 +89,7 @@ def write_provenance(folder: Path, provenance: Provenance) -> None:
     values = {name: value for name, value in asdict(provenance).items() if value or name == "seed"}
     if provenance.origin != "trained":
         values.pop("seed")
-    (folder / FILE_NAME).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    (folder / FILE_NAME).write_text(to_json(values, indent=2) + "\n", encoding="utf-8")
 
 
 def read_provenance(folder: Path) -> Provenance | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..json_writing import to_json
 from .cards import complete_card, is_own_work, render_card
 from .errors import HubFailureError, PushError, is_refusal
 from .folder import ADAPTER_CONFIG, CARD_FILE, ModelFolder, read_folder
@@ -258,7 +259,6 @@ def _license_in(card: str | None) -> str | None:
 
 
 def _with_base_model(found: ModelFolder) -> bytes:
-    import json
 
     values = {**found.adapter, "base_model_name_or_path": found.base_model}
-    return (json.dumps(values, indent=2, sort_keys=True) + "\n").encode()
+    return (to_json(values, indent=2, sort_keys=True) + "\n").encode()

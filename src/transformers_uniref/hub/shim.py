@@ -14,6 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from ..json_writing import to_json
 from ..registration import MODEL_FAMILIES
 
 SHIM_FILE = "modeling_uniref_shim.py"
@@ -38,7 +39,7 @@ def with_auto_map(file: Path) -> bytes:
         if image_processor is not None:
             backends = {"torchvision": _entry("UniRefImageProcessor"), "pil": _entry("UniRefImageProcessorPil")}
             image_processor["auto_map"] = {"AutoImageProcessor": backends}
-    return (json.dumps(values, indent=2, sort_keys=True) + "\n").encode()
+    return (to_json(values, indent=2, sort_keys=True) + "\n").encode()
 
 
 def _entry(class_name: str) -> str:

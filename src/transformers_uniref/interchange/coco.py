@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from ..data.converters.coco_masks import LEAST_COORDINATES, polygon_lists
 from ..data.mask_codes import decode_rle, encode_rle
 from .objects import DEFAULT_LABEL, AnnotatedImage, AnnotatedObject, category_numbers
 from .polygons import mask_to_polygons, polygons_to_mask
@@ -102,14 +104,19 @@ def from_coco(document: Mapping[str, Any]) -> list[AnnotatedImage]:
 
     Args:
         document: parsed JSON with `images`, `annotations`, `categories`. Segmentations may be polygons (filled by
-            pycocotools), plain or compressed run lengths; `score` and `track_id` are read where they are.
+            pycocotools; also without the list around them, or as points), plain or compressed run lengths (text or
+            bytes); `score` and `track_id` are read where they are.
 
     Returns:
         One `AnnotatedImage` for each entry of `images`, in their order; crowd regions are objects like others.
 
     Raises:
-        ValueError: a part is missing; an annotation for an unknown picture, or without a segmentation.
+        ValueError: a part is missing; an annotation for an unknown picture, without a segmentation, or with one that
+            cannot be read or has no inside.
         MissingExtraError: polygons need pycocotools.
+
+    Warns:
+        UserWarning: a polygon of fewer than three corners beside others was left out; a mask without a pixel.
     """
     for part in ("images", "annotations"):
         if not isinstance(document, Mapping) or part not in document:
@@ -121,11 +128,12 @@ def from_coco(document: Mapping[str, Any]) -> list[AnnotatedImage]:
         image_id = annotation["image_id"]
         if image_id not in sizes:
             raise ValueError(f"`document` has an annotation {annotation.get('id')} for an unknown image {image_id}.")
-        if not annotation.get("segmentation"):
+        segmentation = annotation.get("segmentation")
+        if segmentation is None or len(segmentation) == 0:
             raise ValueError(f"`document` has an annotation {annotation.get('id')} without a segmentation.")
         objects[image_id].append(
             AnnotatedObject(
-                read_segmentation(annotation["segmentation"], sizes[image_id]),
+                read_segmentation(segmentation, sizes[image_id], annotation.get("id")),
                 names.get(annotation.get("category_id"), DEFAULT_LABEL),
                 annotation.get("score"),
                 object_id=annotation.get("track_id"),
@@ -138,18 +146,47 @@ def from_coco(document: Mapping[str, Any]) -> list[AnnotatedImage]:
 
 
 # ------------------------------------------------------------------------------------------- shared with YouTube-VIS
-def read_segmentation(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
+def read_segmentation(segmentation: Any, size: tuple[int, int], annotation_id: Any) -> np.ndarray:
     """Polygons or run lengths as bool (H, W).
 
+    Args:
+        segmentation: of an annotation.
+        size: (height, width) of the picture.
+        annotation_id: the annotation's, for messages.
+
     Raises:
-        ValueError: run lengths of another size.
+        ValueError: it cannot be read, has no inside, or is of another size.
+
+    Warns:
+        UserWarning: see `from_coco`.
     """
-    if not isinstance(segmentation, Mapping):
-        return polygons_to_mask(segmentation, size)
-    mask = decode_rle(segmentation)
+    where = f"`document` has an annotation {annotation_id}"
+    try:
+        coded = isinstance(segmentation, Mapping)
+        mask = decode_rle(segmentation) if coded else _filled(segmentation, size, where)
+    except (ValueError, TypeError, KeyError) as error:
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else error
+        raise ValueError(f"{where} whose segmentation cannot be read: {reason}") from error
     if mask.shape != tuple(size):
-        raise ValueError(f"`document` has a mask of size {mask.shape} in a picture of size {tuple(size)}.")
+        raise ValueError(f"{where} with a mask of size {mask.shape} in a picture of size {tuple(size)}.")
+    if not mask.any():
+        warnings.warn(f"{where} whose mask has no pixel", stacklevel=3)
     return mask
+
+
+def _filled(segmentation: Any, size: tuple[int, int], where: str) -> np.ndarray:
+    polygons = polygon_lists(segmentation)
+    whole = [polygon for polygon in polygons if len(polygon) >= LEAST_COORDINATES]
+    if not any(_twice_area(polygon) for polygon in whole):
+        raise ValueError("no polygon of it has three corners and an inside")
+    if len(whole) < len(polygons):
+        warnings.warn(f"{where} with a polygon of fewer than three corners, which is left out", stacklevel=4)
+    return polygons_to_mask(whole, size)
+
+
+def _twice_area(polygon: Sequence[float]) -> float:
+    x, y = np.asarray(polygon).reshape(-1, 2).T
+    return abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1)))
 
 
 def corner_to_size(corners: Sequence[float]) -> list[float]:

@@ -6,6 +6,8 @@ A mask element holds the box around the mask (`left`, `top`, `width`, `height`) 
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 from xml.etree import ElementTree
@@ -16,6 +18,7 @@ from ..data.mask_codes import flat_runs, runs_to_flat
 from .objects import AnnotatedClip, AnnotatedImage, AnnotatedObject
 from .polygons import polygons_to_mask
 
+_NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _MASK_FIELDS = ("rle", "left", "top", "width", "height")
 
 
@@ -35,7 +38,10 @@ def to_cvat_images(images: Iterable[AnnotatedImage], *, score_attribute: str | N
         The XML as text.
 
     Raises:
-        ValueError: a picture without a name.
+        ValueError: a picture without a name, or a name that XML cannot hold.
+
+    Warns:
+        UserWarning: a label has characters that XML cannot hold; blanks stand for them.
     """
     pictures = list(images)
     root = _document(pictures, "annotation", len(pictures), None)
@@ -44,10 +50,10 @@ def to_cvat_images(images: Iterable[AnnotatedImage], *, score_attribute: str | N
             raise ValueError("`images` must have names: CVAT finds the pictures of a task by them.")
         height, width = picture.size
         element = ElementTree.SubElement(
-            root, "image", id=str(number), name=picture.name, width=str(width), height=str(height)
+            root, "image", id=str(number), name=_checked(picture.name, "name"), width=str(width), height=str(height)
         )
         for order, entry in enumerate(picture.found()):
-            fields = {"label": entry.label, "source": _source(entry), "occluded": "0"}
+            fields = {"label": _label(entry), "source": _source(entry), "occluded": "0"}
             if entry.object_id is not None:
                 fields["group_id"] = str(entry.object_id)
             fields |= {**_mask_fields(entry.mask), "z_order": str(order)}
@@ -74,7 +80,7 @@ def to_cvat_video(clip: AnnotatedClip, *, score_attribute: str | None = None) ->
     for number, track in clip.tracks().items():
         for frame, entry in track.items():
             element = ElementTree.SubElement(
-                root, "track", id=str(count), label=entry.label, source=_source(entry), group_id=str(number)
+                root, "track", id=str(count), label=_label(entry), source=_source(entry), group_id=str(number)
             )
             count += 1
             # The second shape says that the first ends; in the last frame there is no need to.
@@ -158,10 +164,14 @@ def _document(
     root = ElementTree.Element("annotations")
     ElementTree.SubElement(root, "version").text = "1.1"
     task = ElementTree.SubElement(ElementTree.SubElement(root, "meta"), "task")
-    for tag, text in (("name", "" if clip is None else clip.name), ("size", str(count)), ("mode", mode)):
+    for tag, text in (
+        ("name", "" if clip is None else _checked(clip.name, "name")),
+        ("size", str(count)),
+        ("mode", mode),
+    ):
         ElementTree.SubElement(task, tag).text = text
     labels = ElementTree.SubElement(task, "labels")
-    for label in dict.fromkeys(entry.label for frame in frames for entry in frame.found()):
+    for label in dict.fromkeys(_label(entry) for frame in frames for entry in frame.found()):
         element = ElementTree.SubElement(labels, "label")
         ElementTree.SubElement(element, "name").text = label
         ElementTree.SubElement(element, "type").text = "mask"
@@ -177,13 +187,30 @@ def _text(root: ElementTree.Element) -> str:
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
 
 
+def _label(entry: AnnotatedObject) -> str:
+    """A label as XML can hold it: blanks for control characters, which captions have now and then."""
+    label = _NOT_IN_XML.sub(" ", entry.label)
+    if label != entry.label:
+        warnings.warn(
+            f"the label {entry.label!r} has control characters, which XML cannot hold; now {label!r}", stacklevel=4
+        )
+    return label
+
+
+def _checked(text: str, name: str) -> str:
+    """A name, by which things are found and which therefore cannot be changed."""
+    if _NOT_IN_XML.search(text):
+        raise ValueError(f"`{name}` must not have control characters, which XML cannot hold, got {text!r}.")
+    return text
+
+
 def _source(entry: AnnotatedObject) -> str:
     return "manual" if entry.score is None else "auto"
 
 
 def _add_score(shape: ElementTree.Element, entry: AnnotatedObject, name: str | None) -> None:
     if name is not None and entry.score is not None:
-        ElementTree.SubElement(shape, "attribute", name=name).text = f"{entry.score:.4f}"
+        ElementTree.SubElement(shape, "attribute", name=_checked(name, "score_attribute")).text = f"{entry.score:.4f}"
 
 
 def _mask_fields(mask: np.ndarray) -> dict[str, str]:

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from ..json_writing import to_json
 from ..media.atomic import replacing
 
 
@@ -20,7 +21,7 @@ def save_document(path: str | os.PathLike[str], document: Any) -> None:
     Raises:
         TypeError: it is neither text nor JSON (a `supervision.Detections`, arrays in FiftyOne's labels).
     """
-    text = document if isinstance(document, str) else json.dumps(document, ensure_ascii=False) + "\n"
+    text = document if isinstance(document, str) else to_json(document, ensure_ascii=False) + "\n"
     with replacing(path) as partial:
         partial.write_text(text, encoding="utf-8")
 

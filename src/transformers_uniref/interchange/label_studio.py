@@ -8,6 +8,8 @@ the length - 1 in as many bits, and the value or values.
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -53,9 +55,9 @@ def to_label_studio(
             raise ValueError("`images` must have names: the tasks' addresses are made of them.")
         height, width = picture.size
         results = []
-        for number, entry in enumerate(picture.found(), start=1):
+        for name, entry in zip(_region_ids(picture.found()), picture.found(), strict=True):
             result: dict[str, Any] = {
-                "id": f"object-{entry.object_id or number}",
+                "id": name,
                 "type": "brushlabels",
                 "from_name": from_name,
                 "to_name": to_name,
@@ -86,6 +88,7 @@ def from_label_studio(tasks: Sequence[Mapping[str, Any]], *, data_key: str = "im
 
     Returns:
         One `AnnotatedImage` for each task that has a brush mask; a task without one does not tell its picture's size.
+        Results that are missing or null are none.
 
     Raises:
         ValueError: no list of tasks; a code that does not hold its picture.
@@ -96,22 +99,37 @@ def from_label_studio(tasks: Sequence[Mapping[str, Any]], *, data_key: str = "im
     for task in tasks:
         objects = []
         for result in _results(task):
-            value = result.get("value", {})
-            if "rle" not in value:
+            value = result.get("value") or {}
+            if not value.get("rle"):
                 continue
+            if not result.get("original_height") or not result.get("original_width"):
+                raise ValueError(f"`tasks` has a brush mask without its picture's size, region {result.get('id')!r}.")
             size = (int(result["original_height"]), int(result["original_width"]))
             labels = value.get("brushlabels") or value.get("labels") or [DEFAULT_LABEL]
             objects.append(AnnotatedObject(decode_brush(value["rle"], size), labels[0], result.get("score")))
         if objects:
             size = (objects[0].mask.shape[0], objects[0].mask.shape[1])
-            images.append(AnnotatedImage(size, objects, str(task.get("data", {}).get(data_key, ""))))
+            images.append(AnnotatedImage(size, objects, str((task.get("data") or {}).get(data_key) or "")))
     return images
 
 
+def _region_ids(objects: Sequence[AnnotatedObject]) -> list[str]:
+    """A distinct name for each object, its own number in it where that is the only one."""
+    numbers = {entry.object_id for entry in objects if entry.object_id is not None}
+    free = (number for number in itertools.count(1) if number not in numbers)
+    seen: Counter[int] = Counter()
+    names = []
+    for entry in objects:
+        number = next(free) if entry.object_id is None else entry.object_id
+        seen[number] += 1
+        names.append(f"object-{number}" + (f"-{seen[number]}" if seen[number] > 1 else ""))
+    return names
+
+
 def _results(task: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    annotations = [entry for entry in task.get("annotations") or () if not entry.get("was_cancelled")]
-    chosen = annotations or task.get("predictions") or [{}]
-    return chosen[-1].get("result", ())
+    given = [[entry for entry in task.get(kind) or () if entry is not None] for kind in ("annotations", "predictions")]
+    chosen = [entry for entry in given[0] if not entry.get("was_cancelled")] or given[1] or [{}]
+    return [result for result in chosen[-1].get("result") or () if isinstance(result, Mapping)]
 
 
 def encode_brush(mask: np.ndarray) -> list[int]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -35,6 +36,9 @@ class AnnotatedObject:
         if not isinstance(self.mask, np.ndarray) or self.mask.ndim != 2 or self.mask.dtype != np.bool_:
             kind = f"{getattr(self.mask, 'dtype', type(self.mask).__name__)} {getattr(self.mask, 'shape', '')}".strip()
             raise ValueError(f"`mask` must be a bool array (height, width), got {kind}.")
+        _make_plain(self, score=number, object_id=whole_number)
+        if self.box is not None:
+            object.__setattr__(self, "box", tuple(float(value) for value in self.box))
         if self.score is not None and not 0 <= self.score <= 1:
             raise ValueError(f"`score` must be between 0 and 1, got {self.score}.")
         if self.object_id is not None and self.object_id < 1:
@@ -78,6 +82,8 @@ class AnnotatedImage:
     def __post_init__(self) -> None:
         if len(self.size) != 2 or min(self.size) < 1:
             raise ValueError(f"`size` must be (height, width) of 1 or more, got {self.size}.")
+        object.__setattr__(self, "size", (int(self.size[0]), int(self.size[1])))
+        _make_plain(self, image_id=whole_number)
         for entry in self.objects:
             if entry.mask.shape != tuple(self.size):
                 raise ValueError(
@@ -115,6 +121,7 @@ class AnnotatedClip:
     def __post_init__(self) -> None:
         if not len(self.frames):
             raise ValueError("`frames` must hold at least one frame, got none.")
+        _make_plain(self, clip_id=whole_number, fps=number)
         sizes = {tuple(frame.size) for frame in self.frames}
         if len(sizes) > 1:
             raise ValueError(f"`frames` must be of one size, got {sorted(sizes)}.")
@@ -156,6 +163,37 @@ class AnnotatedClip:
                 assert entry.object_id is not None
                 lists.setdefault(entry.object_id, []).extend([] if entry.score is None else [entry.score])
         return {number: sum(scores) / len(scores) if scores else None for number, scores in lists.items()}
+
+
+def number(value: Any, name: str) -> float | None:
+    """A number of Python, NumPy or PyTorch (also an array of one) as Python's; None stays.
+
+    Raises:
+        TypeError: it is no number.
+    """
+    try:
+        return None if value is None else float(value.item() if hasattr(value, "item") else value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(f"`{name}` must be a number, got {value!r}.") from error
+
+
+def whole_number(value: Any, name: str) -> int | None:
+    """The same for whole numbers; a text, which some files have for ids, stays.
+
+    Raises:
+        TypeError: it is no whole number.
+    """
+    found = value if isinstance(value, str) else number(value, name)
+    if not isinstance(found, float):
+        return found  # type: ignore[return-value]
+    if not found.is_integer():
+        raise TypeError(f"`{name}` must be a whole number, got {value!r}.")
+    return int(found)
+
+
+def _make_plain(entry: Any, **kinds: Callable[[Any, str], Any]) -> None:
+    for name, kind in kinds.items():
+        object.__setattr__(entry, name, kind(getattr(entry, name), name))
 
 
 def category_numbers(labels: Sequence[str]) -> dict[str, int]:

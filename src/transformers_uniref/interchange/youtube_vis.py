@@ -131,7 +131,7 @@ def from_youtube_vis(document: Mapping[str, Any]) -> list[AnnotatedClip]:
             if segmentation:
                 objects.append(
                     AnnotatedObject(
-                        read_segmentation(segmentation, size),
+                        read_segmentation(segmentation, size, annotation.get("id")),
                         names.get(annotation.get("category_id"), DEFAULT_LABEL),
                         annotation.get("score"),
                         object_id=annotation.get("track_id", counts[clip_id]),

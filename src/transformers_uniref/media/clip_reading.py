@@ -7,30 +7,26 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
-from types import ModuleType
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from ..optional import require
 from ..processors.inputs import rgb_array
+from .clip_kinds import ACCEPTED, FRAME_SUFFIXES, UNREADABLE, is_picture
 from .cut_off import missing_bytes
+from .video_file import SQUARE, Damaged, VideoFile, damage, pyav, warn_of_failures
 
-FRAME_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-ANIMATION_SUFFIXES = (".apng", ".gif", ".png", ".webp")
 DEFAULT_FRAMES_PER_SECOND = 24.0
-ACCEPTED = (
-    f"a folder of frames ({', '.join(FRAME_SUFFIXES)}), an animated picture ({', '.join(ANIMATION_SUFFIXES)}) "
-    "or a video file (.mp4, .mov, .mkv, .webm, ...)"
-)
 
 ClipSource: TypeAlias = "str | os.PathLike[str] | Sequence[str | os.PathLike[str]]"
-# The seconds at which a frame is shown, and what decodes its pixels.
-_Reader: TypeAlias = "Iterator[tuple[float, Callable[[], np.ndarray]]]"
+# The seconds at which a frame is shown, what decodes its pixels, and their width by their height.
+_Reader: TypeAlias = "Iterator[tuple[float, Callable[[], np.ndarray], Fraction]]"
 
 
 @dataclass(frozen=True)
@@ -44,6 +40,8 @@ class ClipInfo:
         frames_per_second: on average; 24 for pictures, which have no times.
         names: the frames' file names without suffix, for pictures; otherwise empty.
         files: the pictures, for pictures; otherwise empty.
+        size: (height, width) that an animation or video states, before it is turned upright; None for pictures.
+        damaged: "refuse" or "keep"; see `probe_clip`.
     """
 
     path: Path
@@ -52,6 +50,8 @@ class ClipInfo:
     frames_per_second: float
     names: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
+    size: tuple[int, int] | None = None
+    damaged: Damaged = "refuse"
 
     def name(self, index: int) -> str:
         """A name for what is derived from frame `index`: that of its file, or its number (00000, 00001, ...)."""
@@ -65,12 +65,15 @@ class ClipFrame:
     Attributes:
         index: its number in the clip, from 0.
         time: seconds after the clip's first frame. Frames need not be equally far apart.
-        image: uint8 RGB (H, W, 3), upright.
+        image: uint8 RGB (H, W, 3), upright, in the pixels that are stored.
+        pixel_aspect: width of a pixel by its height, as it is to be shown; not 1 in clips of old camcorders, DVDs and
+            broadcasts.
     """
 
     index: int
     time: float
     image: np.ndarray
+    pixel_aspect: Fraction = SQUARE
 
 
 def frame_files(folder: str | os.PathLike[str]) -> list[Path]:
@@ -98,11 +101,13 @@ def in_natural_order(files: Sequence[Path]) -> list[Path]:
     return sorted(files, key=_natural_order)
 
 
-def probe_clip(source: ClipSource) -> ClipInfo:
+def probe_clip(source: ClipSource, damaged: Damaged = "refuse") -> ClipInfo:
     """Tells what kind of clip there is and how long it says it is, without decoding it.
 
     Args:
         source: a folder of pictures, an animated picture or a video file; or picture files, in the order of the clip.
+        damaged: what to do with a video file that is cut off or damaged: "refuse" it with an error, or "keep" what can
+            be decoded, with a warning that says what was left out.
 
     Raises:
         FileNotFoundError: there is nothing at this path.
@@ -116,39 +121,29 @@ def probe_clip(source: ClipSource) -> ClipInfo:
         return _pictures_info(frame_files(clip), clip)
     if not clip.is_file():
         raise FileNotFoundError(f"`video` must be {ACCEPTED}; there is no {clip}")
-    if _is_picture(clip):
+    if is_picture(clip):
         with _open_animation(clip) as image:
             milliseconds = float(image.info.get("duration") or 0)
             fps = 1000 / milliseconds if milliseconds > 0 else DEFAULT_FRAMES_PER_SECOND
-            return ClipInfo(clip, "animation", int(getattr(image, "n_frames", 1)), fps)
-    av = _pyav()
-    if missing := missing_bytes(clip):
-        raise ValueError(f"`video` is cut off, at least {missing} bytes are missing: {clip}")
-    with _open_video(av, clip) as container:
-        stream = _video_stream(container, clip)
-        rate = stream.average_rate or stream.base_rate
-        fps = float(rate) if rate else DEFAULT_FRAMES_PER_SECOND
-        count = stream.frames or None
-        if count is None and stream.duration and stream.time_base and rate:
-            count = max(1, round(float(stream.duration * stream.time_base) * fps))
-        elif count is None and container.duration and rate:
-            count = max(1, round(container.duration / av.time_base * fps))
-        return ClipInfo(clip, "video", count, fps)
+            size = (image.height, image.width)
+            return ClipInfo(clip, "animation", int(getattr(image, "n_frames", 1)), fps, size=size)
+    return _video_info(clip, damaged)
 
 
-def read_frames(source: ClipSource) -> Iterator[np.ndarray]:
+def read_frames(source: ClipSource, damaged: Damaged = "refuse") -> Iterator[np.ndarray]:
     """Yields the frames of a clip one after the other, upright, uint8 RGB (H, W, 3).
 
     Args:
         source: a folder of pictures, an animated GIF / APNG / WebP, or a video file that FFmpeg decodes (extra
             `video`); or picture files, in the order of the clip.
+        damaged: see `probe_clip`.
 
     Raises:
         FileNotFoundError: there is nothing at this path.
         ValueError: not a clip, a damaged frame, a frame of another size than the first, or no frame at all.
         MissingExtraError: a video file, and PyAV is not installed.
     """
-    for frame in read_clip(probe_clip(source)):
+    for frame in read_clip(probe_clip(source, damaged)):
         yield frame.image
 
 
@@ -172,7 +167,7 @@ def read_clip(info: ClipInfo, *, start: int = 0, end: int | None = None, stride:
     size: tuple[int, ...] | None = None
     origin = latest = 0.0
     index = -1
-    for index, (time, decode) in enumerate(readers[info.kind](info)):
+    for index, (time, decode, aspect) in enumerate(readers[info.kind](info)):
         if index == 0:
             origin = time
         # Broken containers have times that stand still or go back.
@@ -189,7 +184,7 @@ def read_clip(info: ClipInfo, *, start: int = 0, end: int | None = None, stride:
                 f"`video` must have frames of one size, got {image.shape[:2]} (height, width) at frame {index} after "
                 f"{size}: {info.path}"
             )
-        yield ClipFrame(index, latest, image)
+        yield ClipFrame(index, latest, image, aspect)
     if index < 0:
         raise ValueError(f"`video` has no frames: {info.path}")
     if size is None:
@@ -220,21 +215,13 @@ def _distinct_names(files: Sequence[Path]) -> tuple[str, ...]:
 
 def _picture_frames(info: ClipInfo) -> _Reader:
     for index, file in enumerate(info.files):
-        yield index / info.frames_per_second, lambda file=file: rgb_array(file, "video")  # type: ignore[misc]
-
-
-def _is_picture(path: Path) -> bool:
-    try:
-        with Image.open(path):
-            return True
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
-        return path.suffix.lower() in (*FRAME_SUFFIXES, *ANIMATION_SUFFIXES)
+        yield index / info.frames_per_second, lambda file=file: rgb_array(file, "video"), SQUARE  # type: ignore[misc]
 
 
 def _open_animation(path: Path) -> Image.Image:
     try:
         return Image.open(path)
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except UNREADABLE as error:
         raise ValueError(f"`video` names a damaged picture: {path} ({error})") from error
 
 
@@ -247,54 +234,40 @@ def _animation_frames(info: ClipInfo) -> _Reader:
                 frame = image.copy()
             except (EOFError, OSError, SyntaxError, ValueError) as error:
                 raise ValueError(f"`video` is damaged at frame {index}: {info.path} ({error})") from error
-            yield time, lambda frame=frame: rgb_array(frame, "video")  # type: ignore[misc]
+            yield time, lambda frame=frame: rgb_array(frame, "video"), SQUARE  # type: ignore[misc]
             milliseconds = float(image.info.get("duration") or 0)
             time += milliseconds / 1000 if milliseconds > 0 else 1 / info.frames_per_second
 
 
 # ---------------------------------------------------------------------------------------------------------- video files
-def _pyav() -> ModuleType:
-    return require("av", "video", "reading and writing video files")
-
-
-def _open_video(av: ModuleType, path: Path) -> Any:
-    try:
-        return av.open(str(path))
-    except av.FFmpegError as error:
-        raise ValueError(f"`video` must be {ACCEPTED}; this is none of them, or damaged: {path} ({error})") from error
-
-
-def _video_stream(container: Any, path: Path) -> Any:
-    streams = [stream for stream in container.streams.video if not _is_cover(stream)]
-    if not streams:
-        raise ValueError(f"`video` has no picture stream (sound only?): {path}")
-    return streams[0]
-
-
-def _is_cover(stream: Any) -> bool:
-    """Whether a stream of pictures is the one cover picture of a music file."""
-    return bool(stream.disposition & type(stream.disposition).attached_pic)
+def _video_info(clip: Path, damaged: Damaged) -> ClipInfo:
+    if missing := missing_bytes(clip):
+        told = f"`video` is cut off, at least {missing} bytes are missing"
+        if damaged != "keep":
+            raise ValueError(f'{told} (damaged="keep" reads what is there): {clip}')
+        warnings.warn(f"{told}: {clip}", stacklevel=3)
+    with VideoFile(clip, damaged) as video:
+        stream, duration = video.stream, video.container.duration
+        rate = stream.average_rate or stream.base_rate
+        fps = float(rate) if rate else DEFAULT_FRAMES_PER_SECOND
+        count = stream.frames or None
+        if count is None and stream.duration and stream.time_base and rate:
+            count = max(1, round(float(stream.duration * stream.time_base) * fps))
+        elif count is None and duration and rate:
+            count = max(1, round(duration / pyav().time_base * fps))
+        size = (int(stream.height), int(stream.width))
+        return ClipInfo(clip, "video", count, fps, size=size, damaged=damaged)
 
 
 def _video_frames(info: ClipInfo) -> _Reader:
-    av = _pyav()
-    with _open_video(av, info.path) as container:
-        stream = _video_stream(container, info.path)
-        stream.thread_type = "AUTO"
-        index = -1
-        decoded = container.decode(stream)
-        while True:
-            index += 1
-            try:
-                frame = next(decoded, None)
-            except av.FFmpegError as error:
-                raise ValueError(f"`video` is damaged at frame {index}: {info.path} ({error})") from error
-            if frame is None:
-                return
-            time = index / info.frames_per_second if frame.time is None else frame.time
-            yield time, lambda frame=frame: _upright(frame)  # type: ignore[misc]
-
-
-def _upright(frame: Any) -> np.ndarray:
-    """A decoded frame as RGB, turned as the container's rotation says."""
-    return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), k=round(frame.rotation / 90)))
+    with VideoFile(info.path, info.damaged) as video:
+        index, time = 0, 0.0
+        try:
+            for frame, _ in video.frames():
+                stated = video.time(frame)
+                time = time + (index > 0) / info.frames_per_second if stated is None else stated
+                yield time, lambda frame=frame: video.picture(frame), video.pixel_aspect(frame)  # type: ignore[misc]
+                index += 1
+        except video.errors as error:
+            raise damage(info.path, index, error) from error
+        warn_of_failures(video, index)

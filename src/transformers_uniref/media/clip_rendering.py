@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from .clip_reading import DEFAULT_FRAMES_PER_SECOND
 from .clip_writing import clip_writer
 from .legends import legend_strip, tag_objects
 from .overlays import contact_sheet, overlay_labels
+from .pixel_aspect import square_pixels
 
 _LONGER_SIDE = 320
 
@@ -26,6 +28,7 @@ def render_overlay_clip(
     *,
     times: Iterable[float] | None = None,
     tags: Mapping[int, str] | None = None,
+    pixel_aspect: Fraction | float = 1,
 ) -> int:
     """Writes a video or GIF of frames with their objects tinted, one frame in memory at a time, whole or not at all.
 
@@ -40,6 +43,8 @@ def render_overlay_clip(
         frames_per_second: above 0.
         times: seconds after the first frame at which each is shown, ascending; default: equally far apart.
         tags: text by object id, written beside the object.
+        pixel_aspect: width of a pixel by its height (`ClipFrame.pixel_aspect`, `VideoFrames.pixel_aspect`); what is
+            written has square pixels.
 
     Returns:
         The number of frames.
@@ -51,11 +56,19 @@ def render_overlay_clip(
     moments = iter(times) if times is not None else None
     count = 0
     with clip_writer(path, frames_per_second) as writer:
-        for frame, objects in zip(frames, labels, strict=True):
+        for frame, objects in _shown(frames, labels, pixel_aspect):
             drawn = overlay_labels(frame, objects)
             writer.write(tag_objects(drawn, objects, tags) if tags else drawn, next(moments) if moments else None)
             count += 1
     return count
+
+
+def _shown(
+    frames: Iterable[np.ndarray], labels: Iterable[np.ndarray], pixel_aspect: Fraction | float
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Frames and their labels with square pixels."""
+    for frame, objects in zip(frames, labels, strict=True):
+        yield square_pixels(np.asarray(frame), pixel_aspect), square_pixels(np.asarray(objects), pixel_aspect)
 
 
 class ClipSheet:
@@ -142,6 +155,7 @@ def clip_contact_sheet(
     num_frames: int = 12,
     cell: tuple[int, int] | None = None,
     legend: Mapping[int, str] | None = None,
+    pixel_aspect: Fraction | float = 1,
 ) -> np.ndarray:
     """Draws evenly spaced frames of a clip with their objects tinted, their numbers below, and a legend.
 
@@ -151,6 +165,7 @@ def clip_contact_sheet(
         num_frames: the most frames that are shown.
         cell: (width, height) of a picture in pixels; default: see `ClipSheet`.
         legend: text by object id.
+        pixel_aspect: width of a pixel by its height; what is drawn has square pixels.
 
     Returns:
         uint8 (H, W, 3).
@@ -159,6 +174,6 @@ def clip_contact_sheet(
         ValueError: no frame; frames and labels of other sizes or numbers.
     """
     sheet = ClipSheet(num_frames, cell)
-    for index, (frame, objects) in enumerate(zip(frames, labels, strict=True)):
+    for index, (frame, objects) in enumerate(_shown(frames, labels, pixel_aspect)):
         sheet.add(overlay_labels(frame, objects), f"frame {index}")
     return sheet.render(legend)

@@ -14,6 +14,7 @@ from typing import IO, Any
 import numpy as np
 
 from ..data.mask_codes import encode_rle
+from ..json_writing import to_json
 from .atomic import replacing
 
 _COLUMNS = ("segmentations", "bboxes", "areas", "scores")
@@ -63,7 +64,7 @@ class ClipRleWriter(AbstractContextManager["ClipRleWriter"]):
             ValueError: a mask of another size than those before it.
         """
         assert self._names is not None
-        self._names.write(json.dumps(file_name) + "\n")
+        self._names.write(to_json(file_name) + "\n")
         for number, mask in masks.items():
             if number not in self._rows:
                 self._rows[number] = self._spool()
@@ -72,7 +73,7 @@ class ClipRleWriter(AbstractContextManager["ClipRleWriter"]):
             if mask.shape != self._size:
                 raise ValueError(f"`masks` must have the size of the first, {self._size}, got {mask.shape}.")
             row = [*_mask_columns(mask), round(float(scores[number]), 6)]
-            self._rows[number].write(json.dumps(row, separators=(",", ":")) + "\n")
+            self._rows[number].write(to_json(row, separators=(",", ":")) + "\n")
         self.num_frames += 1
 
     def __exit__(
@@ -93,11 +94,11 @@ class ClipRleWriter(AbstractContextManager["ClipRleWriter"]):
         assert self._names is not None
         height, width = self._size or (None, None)
         video = {"id": 1, "name": self.name, "width": width, "height": height, "length": self.num_frames}
-        file.write('{"videos": [' + json.dumps(video)[:-1] + ', "file_names": [')
+        file.write('{"videos": [' + to_json(video)[:-1] + ', "file_names": [')
         self._names.seek(0)
         _write_list(file, (line.strip() for line in self._names))
         categories = [{"id": number, "name": self.texts.get(number) or f"object {number}"} for number in self._rows]
-        file.write("]}],\n" + f'"categories": {json.dumps(categories)},\n"annotations": [')
+        file.write("]}],\n" + f'"categories": {to_json(categories)},\n"annotations": [')
         for position, number in enumerate(sorted(self._rows)):
             file.write(",\n" if position else "\n")
             self._assemble_object(file, number)
@@ -105,13 +106,13 @@ class ClipRleWriter(AbstractContextManager["ClipRleWriter"]):
 
     def _assemble_object(self, file: IO[str], number: int) -> None:
         head = {"id": number, "video_id": 1, "category_id": number, "iscrowd": 0, "text": self.texts.get(number)}
-        file.write(json.dumps(head)[:-1])
+        file.write(to_json(head)[:-1])
         rows = self._rows[number]
         for column, title in enumerate(_COLUMNS):
             rows.seek(0)
             before = ["null"] * self._starts[number]
             file.write(f', "{title}": [')
-            values = (json.dumps(json.loads(line)[column]) for line in rows)
+            values = (to_json(json.loads(line)[column]) for line in rows)
             _write_list(file, (value for part in (before, values) for value in part))
             file.write("]")
         file.write("}")

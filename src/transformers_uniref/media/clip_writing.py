@@ -17,9 +17,10 @@ import numpy as np
 from PIL import Image
 
 from .atomic import replacing
-from .clip_reading import DEFAULT_FRAMES_PER_SECOND, _pyav
+from .clip_reading import DEFAULT_FRAMES_PER_SECOND
 from .frame_check import checked_frame
 from .gif_writing import GifWriter
+from .video_file import pyav
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm")
 
@@ -82,7 +83,7 @@ class VideoWriter(AbstractContextManager["VideoWriter"]):
         self.num_frames = 0
         self._latest = -1
         self._size: tuple[int, int] | None = None
-        self._av = _pyav()
+        self._av = pyav()
         self._stack = ExitStack()
         self._container: Any = None
         self._stream: Any = None

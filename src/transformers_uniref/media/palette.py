@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..processors.inputs import load_image, rgb_array
 from .atomic import replacing
 
 
@@ -90,45 +89,20 @@ def save_label_map(path: str | os.PathLike[str], labels: np.ndarray) -> None:
 
 
 def load_label_map(path: str | os.PathLike[str], name: str = "mask") -> np.ndarray:
-    """Reads a label map or a binary mask from an image file.
-
-    A palette, grey or 1-bit image gives its stored values, except that a mask of 0 and 255 is one object, id 1. A
-    colour image gives the indices of its colours in the DAVIS palette; black and white also counts as one object.
+    """Reads a label map or a binary mask from an image file; `processors.mask_reading` says what files may hold.
 
     Args:
         path: the file.
         name: the argument's name, for messages.
 
     Returns:
-        uint8 (H, W), 0 = background, 1.. = object ids.
+        uint8 (H, W), or uint16 and more where a file has 16 bits and ids above 255; 0 = background, 1.. = object ids.
+        A black and white mask is one object, id 1; 255 beside other ids stays 255.
 
     Raises:
-        ValueError: unreadable, of a lossy format (JPEG), with colours outside the palette or values above 255.
+        FileNotFoundError, ValueError: see `read_mask`.
     """
-    opened = load_image(path, name)
-    assert isinstance(opened, Image.Image)
-    if opened.format == "JPEG":
-        raise ValueError(f"`{name}` must be of a lossless format such as PNG, got a JPEG, whose labels blur: {path}")
-    coloured = len(opened.getbands()) > 1
-    labels = _labels_from_colours(rgb_array(opened, name), path, name) if coloured else np.asarray(opened)
-    if labels.dtype != np.bool_ and (labels.min() < 0 or labels.max() > 255):
-        raise ValueError(f"`{name}` must hold 0..255, got {labels.min()}..{labels.max()}: {path}")
-    labels = labels.astype(np.uint8)
-    return (labels > 0).astype(np.uint8) if set(np.unique(labels)) <= {0, 255} else labels
+    from ..processors.mask_reading import read_mask
 
-
-def _labels_from_colours(rgb: np.ndarray, path: str | os.PathLike[str], name: str) -> np.ndarray:
-    if (rgb == rgb[..., :1]).all() and set(np.unique(rgb)) <= {0, 255}:
-        return rgb[..., 0]
-    codes = rgb.astype(np.int64) @ (1 << 16, 1 << 8, 1)
-    known = davis_palette().astype(np.int64) @ (1 << 16, 1 << 8, 1)
-    order = np.argsort(known)
-    places = order[np.searchsorted(known, codes, sorter=order).clip(max=255)]
-    foreign = known[places] != codes
-    if foreign.any():
-        row, column = np.argwhere(foreign)[0]
-        raise ValueError(
-            f"`{name}` must be a label map, or coloured with the DAVIS palette, got the colour "
-            f"{tuple(rgb[row, column].tolist())} at row {row}, column {column}: {path}"
-        )
-    return places
+    values = read_mask(path, name).values
+    return values.astype(np.min_scalar_type(int(values.max())))

@@ -1,10 +1,8 @@
-"""Clips in and out: everything of `clip_reading` and `clip_writing` under one name."""
+"""Clips in and out: what reads and writes them, under one name."""
 
+from .clip_kinds import ACCEPTED, ANIMATION_SUFFIXES, FRAME_SUFFIXES
 from .clip_reading import (
-    ACCEPTED,
-    ANIMATION_SUFFIXES,
     DEFAULT_FRAMES_PER_SECOND,
-    FRAME_SUFFIXES,
     ClipFrame,
     ClipInfo,
     frame_files,
@@ -14,6 +12,7 @@ from .clip_reading import (
 )
 from .clip_writing import VIDEO_SUFFIXES, VideoWriter, clip_writer, save_animation
 from .gif_writing import GifWriter
+from .numbered_frames import NumberedFrames
 
 __all__ = [
     "ACCEPTED",
@@ -24,6 +23,7 @@ __all__ = [
     "ClipFrame",
     "ClipInfo",
     "GifWriter",
+    "NumberedFrames",
     "VideoWriter",
     "clip_writer",
     "frame_files",

@@ -61,8 +61,12 @@ def iou(predicted: np.ndarray, target: np.ndarray, *, void: np.ndarray | None = 
     if void is not None:
         check_masks(void, target, ("void", "target"))
         predicted, target = predicted & ~void, target & ~void
-    intersection, union = intersection_and_union(predicted, target)
-    return np.where(union > 0, (intersection + smoothing) / np.maximum(union + smoothing, 1), 1.0)
+    return smoothed_ratio(*intersection_and_union(predicted, target), smoothing)
+
+
+def smoothed_ratio(intersection: np.ndarray | int, union: np.ndarray | int, smoothing: int) -> np.ndarray:
+    """`iou` of counted pixels."""
+    return np.where(np.asarray(union) > 0, (intersection + smoothing) / np.maximum(union + smoothing, 1), 1.0)
 
 
 def mean_iou(ious: Sequence[float] | np.ndarray) -> float:

@@ -11,6 +11,7 @@ from .accumulator import Accumulator
 from .assignment import Series, assign_by_id, assign_by_overlap, frame_order
 from .boundary import TOLERANCE, adaptive_radius, diagonal_radius, outline_measure
 from .outlines import Outline
+from .region import smoothed_ratio
 from .video_protocols import VOID, VideoProtocol, judged_frames, video_protocol
 from .video_summary import summarise
 
@@ -128,9 +129,7 @@ class VideoScores(Accumulator):
     ) -> None:
         intersection = int(np.count_nonzero(found & mask))
         union = int(np.count_nonzero(found)) + int(np.count_nonzero(mask)) - intersection
-        smoothing = self.protocol.smoothing
-        j = (intersection + smoothing) / (union + smoothing) if union else 1.0
-        values = [j, 0.0, 0.0]
+        values = [float(smoothed_ratio(intersection, union, self.protocol.smoothing)), 0.0, 0.0]
         if self.protocol.adaptive:
             small = adaptive_radius(mask)
             # The published code rounds the radius of the usual F only where the adaptive one is smaller.

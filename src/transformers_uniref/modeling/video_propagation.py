@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from ..score_gate import passes
 from .frame_fusion import SharedFrames, share_frames
 from .fusion import UniFusion
+from .precision import warn_if_slow
 from .references import ProjectedReferences, References, VisualFeatures
 from .video_references import ReferenceSlot, join_slots, stack_projected, without_padding
 from .video_session import PreparedFrame, TextPrompt, TrackedObject, UniRefVideoSession, VideoOutput, is_integer
@@ -79,8 +80,10 @@ class VideoPropagationMixin(nn.Module if TYPE_CHECKING else object):  # type: ig
         Raises:
             TypeError, ValueError: at the call, for wrong arguments; at a frame, when it cannot be read or has another
                 size. The session then remains as it was after the frame before.
+            RuntimeError: another iterator is in the middle of this session; see `UniRefVideoSession.release`.
         """
         session = _checked_session(inference_session)
+        session.check_free()
         count = session.num_frames
         if count is None:
             raise ValueError(
@@ -96,11 +99,13 @@ class VideoPropagationMixin(nn.Module if TYPE_CHECKING else object):  # type: ig
         return self._propagate(session, frames[: None if max_frames is None else int(max_frames)], reverse)
 
     def _propagate(self, session: UniRefVideoSession, frames: range, reverse: bool) -> Iterator[VideoOutput]:
-        if not session.continues_at(frames[0], reverse):
-            session.restart(self._restore_objects(session, frames[0], reverse))
-        for frame_idx in frames:
-            frame = session.prepare_frame(session.frame(frame_idx), "video")
-            yield self._video_step(session, frame_idx, frame, reverse)
+        with session.propagation() as check:
+            if not session.continues_at(frames[0], reverse):
+                session.restart(self._restore_objects(session, frames[0], reverse))
+            for frame_idx in frames:
+                check()
+                frame = session.prepare_frame(session.frame(frame_idx), "video")
+                yield self._video_step(session, frame_idx, frame, reverse)
 
     def stream_frame(self, inference_session: UniRefVideoSession, frame: Any) -> VideoOutput:
         """Follow the objects of a stream into its next frame.
@@ -142,7 +147,7 @@ class VideoPropagationMixin(nn.Module if TYPE_CHECKING else object):  # type: ig
             features = self.encode_image(frame.pixel_values, frame.pixel_mask)
             for item in objects.values():
                 if not item.is_reserved and (item.given or session.propagate_text):
-                    item.reserve(session.references, features, session.dtype)
+                    item.reserve(session.references, features, self._number_type(session))
                 if item.text is not None and item.text.reference is None:
                     item.text.reference = self._encode_text(item.text)
             if given:
@@ -254,7 +259,7 @@ class VideoPropagationMixin(nn.Module if TYPE_CHECKING else object):  # type: ig
                 masks = torch.stack([_nearest(given[obj_id], frame.network_size, exact=True) for obj_id in obj_ids])
                 for obj_id, entry in zip(obj_ids, self._mask_entries(session, features, masks), strict=True):
                     objects[obj_id] = TrackedObject(None, given=True)
-                    objects[obj_id].reserve(session.references, features, session.dtype)
+                    objects[obj_id].reserve(session.references, features, self._number_type(session))
                     objects[obj_id].remember(entry, index)
         return objects
 
@@ -264,15 +269,28 @@ class VideoPropagationMixin(nn.Module if TYPE_CHECKING else object):  # type: ig
         if wanted.type != actual.type or (wanted.index is not None and wanted.index != (actual.index or 0)):
             raise ValueError(f"`inference_device` of the session is {wanted}, but the model is on {actual}.")
 
+    def _number_type(self, session: UniRefVideoSession) -> torch.dtype:
+        """In which a session computes: the one that it was told, or the model's where that is half precision."""
+        return session.dtype if session.dtype != torch.float32 else self.dtype
+
     @contextmanager
     def _inference(self, session: UniRefVideoSession) -> Iterator[None]:
-        """Without gradients, in evaluation mode, in the session's precision."""
-        half = session.dtype if session.dtype != torch.float32 else self.dtype
+        """Without gradients, in evaluation mode, in the session's precision.
+
+        Inference mode is left while it computes, since what is remembered of a frame may be written over by one that is
+        followed without that mode.
+        """
+        half = self._number_type(session)
+        warn_if_slow(half, self.device)
         training = [module for module in self.modules() if module.training] if self.training else []
         for module in training:
             module.training = False
         try:
-            with torch.no_grad(), torch.autocast(self.device.type, half, enabled=half != torch.float32):
+            with (
+                torch.inference_mode(False),
+                torch.no_grad(),
+                torch.autocast(self.device.type, half, enabled=half != torch.float32),
+            ):
                 yield
         finally:
             for module in training:

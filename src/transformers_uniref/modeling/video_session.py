@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers.utils import ModelOutput
 
+from .precision import chosen_dtype, warn_if_slow
 from .references import ProjectedReferences, References, VisualFeatures
 from .video_references import ReferenceSlot
 
@@ -167,6 +169,13 @@ class PreparedFrame:
     video_size: tuple[int, int]
 
 
+class _Running:
+    """That an iterator goes through a session. A copy of the session is not gone through."""
+
+    def __reduce__(self) -> tuple[type[None], tuple[()]]:
+        return type(None), ()
+
+
 class UniRefVideoSession:
     """A clip or a stream, the objects that are followed in it, and the memory of each.
 
@@ -193,7 +202,8 @@ class UniRefVideoSession:
         image_processor: resizes and normalises frames; None for a stream of `pixel_values`.
         inference_device: where the model is.
         dtype: `torch.bfloat16` (or float16) runs the model in that precision under autocast, convolutions in
-            channels-last order; coordinates stay float32. `torch.float32` runs it as it is.
+            channels-last order; coordinates stay float32. `torch.float32` runs it as it is, also a model with half
+            precision weights. "auto" is what is fast on `inference_device`, see `precision.fast_dtype`.
         vos_score_threshold: an object given by a mask has an empty mask in frames where its score is not above this;
             None for no gate. Released: 0.4 (0.3 for DAVIS 2017, 0.5 for LVOS).
         rvos_score_threshold: the same for an object with a sentence. Released: 0.3, None for Ref-DAVIS.
@@ -208,6 +218,9 @@ class UniRefVideoSession:
 
     Raises:
         TypeError, ValueError: naming the argument, what came, and what is accepted.
+
+    Warns:
+        UserWarning: `dtype` is much slower than float32 on this processor.
     """
 
     def __init__(
@@ -215,7 +228,7 @@ class UniRefVideoSession:
         video: Any = None,
         image_processor: Any = None,
         inference_device: str | torch.device = "cpu",
-        dtype: torch.dtype = torch.float32,
+        dtype: torch.dtype | str = torch.float32,
         *,
         vos_score_threshold: float | None = 0.4,
         rvos_score_threshold: float | None = 0.3,
@@ -233,8 +246,8 @@ class UniRefVideoSession:
             raise ValueError(f"`references` must be one of {', '.join(REFERENCE_CHOICES)}; got {references!r}.")
         if object_chunk_size is not None and (not is_integer(object_chunk_size) or object_chunk_size < 1):
             raise ValueError(f"`object_chunk_size` must be 1 or more, or None for all; got {object_chunk_size!r}.")
-        if dtype not in (torch.float32, torch.bfloat16, torch.float16):
-            raise ValueError(f"`dtype` must be torch.float32, torch.bfloat16 or torch.float16; got {dtype!r}.")
+        number_type = chosen_dtype(dtype, inference_device)
+        warn_if_slow(number_type, inference_device)
         if output_size is not None and (len(output_size) != 2 or min(output_size) < 1):
             raise ValueError(f"`output_size` must be (height, width), both 1 or more; got {output_size!r}.")
         if video is not None and not isinstance(getattr(video, "size", None), tuple):
@@ -248,7 +261,7 @@ class UniRefVideoSession:
         self.video: Sequence[Any] | None = video
         self.image_processor = image_processor
         self.inference_device = torch.device(inference_device)
-        self.dtype = dtype
+        self.dtype = number_type
         self.vos_score_threshold = vos_score_threshold
         self.rvos_score_threshold = rvos_score_threshold
         self.mask_threshold = mask_threshold
@@ -262,6 +275,7 @@ class UniRefVideoSession:
         self._last_frame: int | None = None
         self._reverse = False
         self._restart_needed = True
+        self._running: _Running | None = None
 
     # ---------------------------------------------------------------------------------------------------- what it knows
     @property
@@ -334,7 +348,7 @@ class UniRefVideoSession:
         Args:
             frame_idx: from 0.
             obj_id: 1 or more.
-            mask: bool or 0/1 (H, W), of the video's size.
+            mask: (H, W) of 0 and one other value, of the video's size.
 
         Raises:
             TypeError, ValueError: naming the argument, what came, and what is accepted. Nothing is added then.
@@ -345,7 +359,9 @@ class UniRefVideoSession:
                 f"`frame_idx` {frame_idx} has passed: this stream keeps no frames, so a mask must be for frame "
                 f"{self.next_frame_idx} or a later one."
             )
-        mask = self._fit(_binary_mask(mask))
+        from ..processors.masks import binary_mask
+
+        mask = self._fit(torch.from_numpy(binary_mask(mask, None, "mask")))
         if not bool(mask.any()):
             raise ValueError("`mask` has no pixel of the object left at the frame's size.")
         self._prompts.setdefault(obj_id, ObjectPrompts()).masks[frame_idx] = mask
@@ -409,8 +425,16 @@ class UniRefVideoSession:
         self._tracked.clear()
         self._last_frame = None
         self._restart_needed = True
+        self.release()
         if self.is_stream:
             self._video_size = None
+
+    def release(self) -> None:
+        """End a propagation that was left in the middle and whose iterator is still held somewhere.
+
+        A notebook holds it after an interruption. That iterator raises RuntimeError from then on; nothing is forgotten.
+        """
+        self._running = None
 
     def frame_index(self, frame_idx: Any, name: str = "frame_idx") -> int:
         if not is_integer(frame_idx):
@@ -425,7 +449,7 @@ class UniRefVideoSession:
         size = size or self._video_size
         if size is None or tuple(mask.shape) == size:
             return mask
-        from ..processors.inputs import fit_mask
+        from ..processors.masks import fit_mask
 
         return torch.from_numpy(np.ascontiguousarray(fit_mask(mask.cpu().numpy(), size, "mask")))
 
@@ -507,6 +531,30 @@ class UniRefVideoSession:
             return False
         return frame_idx == self._last_frame + (-1 if reverse else 1)
 
+    def check_free(self) -> None:
+        """Raises RuntimeError while an iterator is in the middle of this session: two would mix up its memory."""
+        if self._running is not None:
+            raise RuntimeError(
+                "`inference_session` is being gone through by another iterator: go to its end, close it "
+                "(`iterator.close()`) or give it up (`session.release()`); two clips or directions need two sessions."
+            )
+
+    @contextmanager
+    def propagation(self) -> Iterator[Callable[[], None]]:
+        """Belongs to one iterator to its end; gives a function that raises once the session was released or reset."""
+        self.check_free()
+        mine = self._running = _Running()
+
+        def check() -> None:
+            if self._running is not mine:
+                raise RuntimeError("this iterator was ended by `release` or `reset` of its session; make another one.")
+
+        try:
+            yield check
+        finally:
+            if self._running is mine:
+                self._running = None
+
     def restart(self, tracked: dict[int, TrackedObject]) -> None:
         """Begin a propagation with this memory."""
         self._tracked = tracked
@@ -549,19 +597,6 @@ def _checked_pixels(
     size = (int(mask[0].any(1).sum()), int(mask[0].any(0).sum()))
     bottom, right = -values.shape[-2] % 32, -values.shape[-1] % 32
     return F.pad(values, (0, right, 0, bottom)), F.pad(mask, (0, right, 0, bottom)), size, size
-
-
-def _binary_mask(mask: Tensor | np.ndarray) -> Tensor:
-    tensor = torch.as_tensor(mask)
-    if tensor.dim() != 2 or 0 in tensor.shape:
-        raise ValueError(f"`mask` must be two-dimensional, (height, width), got shape {tuple(tensor.shape)}.")
-    if tensor.is_floating_point() or tensor.is_complex():
-        raise TypeError(f"`mask` must be of type bool or an integer type, got {tensor.dtype}; binarise it first.")
-    values = tensor.unique()
-    if int((values != 0).sum()) != 1:
-        shown = ", ".join(str(value) for value in values[:6].tolist())
-        raise ValueError(f"`mask` must hold 0 and one other value, and a pixel of the object at least; got {shown}.")
-    return (tensor != 0).cpu().clone()
 
 
 def _object_id(obj_id: Any) -> int:

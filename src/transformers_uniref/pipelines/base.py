@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from transformers import Pipeline
 
 
@@ -80,11 +79,6 @@ class UniRefPipeline(Pipeline):
         """The arguments of a call by name; a reference of None is none."""
         given = {**dict(zip(self.references, unnamed, strict=False)), **named}
         return {name: value for name, value in given.items() if not (name in self.references and value is None)}
-
-    def _precision(self) -> torch.autocast:
-        """Lets a model with half-precision weights compute as it does in a video session."""
-        dtype = self.model.dtype
-        return torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32)
 
     def save_pretrained(self, save_directory: str | os.PathLike[str], **kwargs: Any) -> None:
         """Writes model and processor into a folder that `pipeline`, `AutoModel` and `AutoProcessor` load.

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from ..modeling.outputs import UniRefModelOutput
+from ..modeling.precision import half_precision
 from ..processors.inputs import rgb_array
 from .base import UniRefPipeline
 from .batching import group_inputs, merge_inputs, split_outputs
@@ -68,7 +69,7 @@ class ImagePipeline(UniRefPipeline):
         is_batch = isinstance(prepared["inputs"], list)
         items = prepared["inputs"] if is_batch else [prepared["inputs"]]
         outputs: list[Any] = [None] * len(items)
-        with self._precision():
+        with half_precision(self.model):
             for positions in group_inputs(items):
                 together = [items[position] for position in positions]
                 found = split_outputs(self.model(**merge_inputs(together)), together)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from ..media.palette import load_label_map
-from ..processors.inputs import binary_mask, mask_values, object_ids
+from ..processors.mask_reading import alone, is_mask, read_mask
+from ..processors.masks import binary_mask, object_ids
 
 MaskPrompts = dict[int, dict[int, np.ndarray]]
 """bool (H, W) by object id, by frame index."""
@@ -19,9 +18,10 @@ def read_mask_prompts(masks: Any, name: str = "masks") -> MaskPrompts:
     """Brings masks to one form.
 
     Args:
-        masks: for the first frame, or in a dictionary {frame index: ...}: a label map (H, W) whose values above 0 are
-            object ids (array, tensor, PIL image or path; bool, or 0 and 255, is object 1); a list or an array (n, H, W)
-            of binary masks of the objects 1..n; a dictionary {object id: binary mask} (inside {frame index: ...} only).
+        masks: for the first frame, or in a dictionary {frame index: ...}: a label map whose values above 0 are object
+            ids (array, tensor, PIL image or path, see `read_mask`; black and white is object 1); a list or an array
+            (n, H, W) of binary masks of the objects 1..n; a dictionary {object id: binary mask} (inside
+            {frame index: ...} only).
         name: the argument's name, for messages.
 
     Returns:
@@ -45,12 +45,7 @@ def read_mask_prompts(masks: Any, name: str = "masks") -> MaskPrompts:
 def _frame_masks(given: Any, name: str) -> dict[int, np.ndarray]:
     if isinstance(given, Mapping):
         return dict(zip(object_ids(list(given)), (binary_mask(m, None, name) for m in given.values()), strict=True))
-    if isinstance(given, (list, tuple)) or getattr(given, "ndim", 2) == 3:
+    given = alone(given)
+    if isinstance(given, (list, tuple)) or (not is_mask(given) and getattr(given, "ndim", 2) == 3):
         return {number: binary_mask(mask, None, name) for number, mask in enumerate(given, start=1)}
-    labels = load_label_map(given, name) if isinstance(given, (str, os.PathLike)) else mask_values(given, name)
-    present = np.unique(labels)
-    if present[0] < 0:
-        raise ValueError(f"`{name}` as a label map must hold 0 and object ids from 1; got {present[0]}.")
-    if set(present.tolist()) <= {0, 255}:
-        labels = labels > 0
-    return {int(number): labels == number for number in np.unique(labels) if number}
+    return read_mask(given, name).objects()

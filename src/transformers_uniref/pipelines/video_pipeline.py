@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from ..processors.inputs import object_ids
+from ..processors.masks import object_ids
 from ..score_gate import written, written_gate
 from .base import UniRefPipeline
 from .mask_prompts import MaskPrompts, read_mask_prompts

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import os
 import struct
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -165,176 +164,11 @@ def _over_white(array: np.ndarray) -> np.ndarray:
     return ((blended + 127) // 255).astype(np.uint8)
 
 
-# ---------------------------------------------------------------------------------------------------------------- masks
-def mask_values(mask: Any, name: str) -> np.ndarray:
-    """The stored values of one mask or label map: bool or integer (H, W). Palette images give their indices.
-
-    Raises:
-        TypeError: not a mask, or of a floating type.
-        ValueError: unreadable, not two-dimensional, or without pixels.
-    """
-    mask = load_image(mask, name)
-    if isinstance(mask, Image.Image):
-        try:
-            mask = ImageOps.exif_transpose(mask)
-            if len(mask.getbands()) != 1:
-                raise ValueError(f"`{name}` must have one channel (PIL mode 1, L, P or I), got mode {mask.mode}.")
-            mask = np.asarray(mask)
-        except (OSError, SyntaxError) as error:
-            raise ValueError(f"`{name}` has a mask that cannot be decoded ({error}).") from error
-    elif isinstance(mask, torch.Tensor):
-        mask = (mask.float() if mask.is_floating_point() else mask).detach().cpu().numpy()
-    if not isinstance(mask, np.ndarray):
-        raise TypeError(
-            f"`{name}` must be PIL images, paths, NumPy arrays or torch tensors, got {type(mask).__name__}."
-        )
-    if mask.ndim != 2 or 0 in mask.shape:
-        raise ValueError(f"`{name}` must be two-dimensional, (height, width), got shape {mask.shape}.")
-    if mask.dtype != np.bool_ and not np.issubdtype(mask.dtype, np.integer):
-        raise TypeError(
-            f"`{name}` must be of type bool or an integer type, got {mask.dtype}; binarise it first (`mask > 0.5`)."
-        )
-    return mask
-
-
-def binary_mask(mask: Any, size: tuple[int, int] | None, name: str, *, allow_empty: bool = False) -> np.ndarray:
-    """One object's mask as bool (H, W).
-
-    Args:
-        mask: PIL image, path, array or tensor with 0 and one other value.
-        size: the (height, width) that it must have; None accepts any.
-        name: the argument's name, for messages.
-        allow_empty: accept a mask without a pixel of the object.
-
-    Raises:
-        TypeError: see `mask_values`.
-        ValueError: other size, more than two values, no pixel of the object.
-    """
-    values = mask_values(mask, name)
-    if size is not None and values.shape != tuple(size):
-        raise ValueError(f"`{name}` must have its picture's size, (height, width) = {tuple(size)}, got {values.shape}.")
-    present = np.unique(values)
-    objects = present[present != 0]
-    if len(objects) > 1:
-        shown = ", ".join(str(value) for value in present[:6]) + (", ..." if len(present) > 6 else "")
-        raise ValueError(
-            f"`{name}` must hold 0 and one other value, got {shown}. "
-            "Choose one object of a label map with `mask == id`."
-        )
-    if len(objects) == 0 and not allow_empty:
-        raise ValueError(f"`{name}` has a mask without a single pixel of the object.")
-    return values != 0
-
-
-def fit_mask(mask: np.ndarray, size: tuple[int, int], name: str) -> np.ndarray:
-    """A mask that misses its frame's size by a hair (at most 2 pixels or 1 % a side) is resized; more is refused.
-
-    Annotations are often drawn on a video whose width was rounded differently.
-
-    Args:
-        mask: (H, W), any type; resized by nearest neighbour.
-        size: the frame's (height, width).
-
-    Raises:
-        ValueError: the sizes differ by more.
-
-    Warns:
-        UserWarning: the mask was resized.
-    """
-    size = (int(size[0]), int(size[1]))
-    if mask.shape == size:
-        return mask
-    if any(abs(have - want) > max(2, want // 100) for have, want in zip(mask.shape, size, strict=True)):
-        raise ValueError(f"`{name}` must have the frame's size, (height, width) = {size}, got {mask.shape}.")
-    warnings.warn(f"`{name}` of size {mask.shape} was resized to the frame's size {size}.", stacklevel=3)
-    return nearest_resize(mask, size)
-
-
-def nearest_resize(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Nearest-neighbour resizing of the last two axes, each output pixel reading the input under its centre.
-
-    This is the rule of PIL's NEAREST; written out so that both image backends agree to the pixel.
-    """
-    height, width = mask.shape[-2:]
-    if (height, width) == tuple(size):
-        return mask
-    rows, columns = _nearest_positions(height, size[0]), _nearest_positions(width, size[1])
-    return mask[..., rows[:, None], columns[None, :]]
-
-
-def _nearest_positions(old: int, new: int) -> np.ndarray:
-    # Added up step by step as PIL does: where a centre falls on the border of two pixels, its rounding decides.
-    steps = np.full(new, old / new)
-    steps[0] /= 2
-    return np.minimum(np.add.accumulate(steps).astype(np.int64), old - 1)
-
-
-def object_ids(obj_ids: Any) -> list[int]:
-    """One id or several as a list of distinct integers from 1 (0 is the background).
-
-    Raises:
-        TypeError: not integers.
-        ValueError: none, smaller than 1, or repeated.
-    """
-    given = [obj_ids] if isinstance(obj_ids, (int, np.integer)) else obj_ids
-    if isinstance(given, (np.ndarray, torch.Tensor)):
-        given = given.tolist()
-    if not isinstance(given, Sequence) or isinstance(given, str):
-        raise TypeError(f"`obj_ids` must be an integer or a list of integers, got {type(obj_ids).__name__}.")
-    for obj_id in given:
-        if not isinstance(obj_id, (int, np.integer)) or isinstance(obj_id, bool):
-            raise TypeError(f"`obj_ids` must be integers, got {obj_id!r}.")
-        if obj_id < 1:
-            raise ValueError(f"`obj_ids` must be 1 or more (0 is the background), got {obj_id}.")
-    ids = [int(obj_id) for obj_id in given]
-    if not ids:
-        raise ValueError("`obj_ids` must name at least one object, got none.")
-    if len(set(ids)) != len(ids):
-        raise ValueError(f"`obj_ids` must be distinct, got {ids}.")
-    return ids
-
-
-def object_masks(masks: Any, ids: list[int], name: str = "masks") -> list[np.ndarray]:
-    """One bool mask (H, W) for each object, out of a label map or of binary masks.
-
-    Args:
-        masks: one (H, W) label map that holds the ids, or one binary mask for each id: a list, or an array (n, H, W).
-            With a single id, a (H, W) mask of 0 and one of {1, 255, the id} is that object's.
-        ids: from `object_ids`.
-
-    Raises:
-        TypeError, ValueError: see `binary_mask`; an id that the label map lacks; another number of masks than ids.
-    """
-    if not isinstance(masks, (list, tuple)) and getattr(masks, "ndim", 2) != 3:
-        values = mask_values(masks, name)
-        if len(ids) == 1 and (values.dtype == np.bool_ or not (values == ids[0]).any()):
-            found = set(np.unique(values).tolist())
-            if found <= {0, 1} or found <= {0, 255}:
-                return [binary_mask(values, None, name)]
-        missing = [obj_id for obj_id in ids if not (values == obj_id).any()]
-        if missing:
-            raise ValueError(
-                f"`{name}` is a label map without a pixel of object {missing[0]}; it holds "
-                f"{np.unique(values)[:20].tolist()}."
-            )
-        return [values == obj_id for obj_id in ids]
-    if len(masks) != len(ids):
-        raise ValueError(f"`{name}` must hold one mask for each of the {len(ids)} objects, got {len(masks)}.")
-    return [binary_mask(mask, None, name) for mask in masks]
-
-
 # ------------------------------------------------------------------------------------------------------------- nesting
 def is_image(value: Any) -> bool:
     """Whether `value` is one picture (not a list or a stack of them)."""
     return isinstance(value, (Image.Image, str, os.PathLike)) or (
         isinstance(value, (np.ndarray, torch.Tensor)) and value.ndim in (2, 3)
-    )
-
-
-def is_mask(value: Any) -> bool:
-    """Whether `value` is one mask (not a list or a stack of them)."""
-    return isinstance(value, (Image.Image, str, os.PathLike)) or (
-        isinstance(value, (np.ndarray, torch.Tensor)) and value.ndim == 2
     )
 
 

@@ -17,6 +17,8 @@ from ..hub.sharing import SharedProcessor
 from ..score_gate import gate_of, passes
 from . import inputs, post_processing
 from .drawn_references import drawn_masks
+from .mask_reading import is_mask
+from .masks import binary_mask, nearest_resize
 from .targets import instance_masks, make_label
 from .text import check_sentence, tokenise
 from .video_prompts import VideoPrompting
@@ -104,8 +106,8 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
             text: a sentence, a list of them, or a list of lists (one for each picture).
             reference_images: annotated examples: one picture; a list of K (K shots of the one picture in `images`); for
                 a batch a list with one example, or a list of K examples, for each entry.
-            reference_masks: a mask for each reference image, in the same arrangement: bool or integer (H, W), 0 and
-                one other value, of the size of its (upright) picture.
+            reference_masks: a mask for each reference image, in the same arrangement: (H, W) of 0 and one other value,
+                or what else `mask_reading.read_mask` reads, of the size of its (upright) picture.
             segmentation_maps: for training, what ought to be found, for each of the N results: a label map (H, W)
                 whose values above 0 are objects; a list or array (n, H, W) of binary masks; an empty list or empty
                 masks when it is absent from the picture.
@@ -280,7 +282,7 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
     def _references(self, images: Any, masks: Any, n_images: int, order: Any) -> list[list[Shot]]:
         """For each entry its K examples."""
         image_tree = inputs.as_tree(images, inputs.is_image, "reference_images")
-        mask_tree = inputs.as_tree(masks, inputs.is_mask, "reference_masks")
+        mask_tree = inputs.as_tree(masks, is_mask, "reference_masks")
         image_groups = _groups(image_tree, n_images, "reference_images")
         mask_groups = _groups(mask_tree, n_images, "reference_masks")
         shots, mask_counts = [len(group) for group in image_groups], [len(group) for group in mask_groups]
@@ -307,7 +309,7 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
 
     def _shot(self, image: Any, mask: Any, order: Any) -> Shot:
         picture = self.image_processor.process_image(image, order, name="reference_images")
-        return picture, inputs.binary_mask(mask, _height_width(picture), "reference_masks")
+        return picture, binary_mask(mask, _height_width(picture), "reference_masks")
 
     def _reference_tensors(self, groups: list[list[Shot]], options: dict[str, Any]) -> dict[str, torch.Tensor]:
         shape = (len(groups), len(groups[0]))
@@ -315,7 +317,7 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
         made = self._image_tensors([picture for picture, _ in shots], options)
         masks = torch.zeros(made["pixel_mask"].shape, dtype=torch.bool)
         for index, size in enumerate(_valid_sizes(made["pixel_mask"])):
-            masks[index, : size[0], : size[1]] = torch.from_numpy(inputs.nearest_resize(shots[index][1], size))
+            masks[index, : size[0], : size[1]] = torch.from_numpy(nearest_resize(shots[index][1], size))
         return {
             "reference_pixel_values": made["pixel_values"].unflatten(0, shape),
             "reference_pixel_mask": made["pixel_mask"].unflatten(0, shape),
@@ -534,7 +536,7 @@ def _entry_images(
 
 def _wanted_masks(maps: Any, sizes: list[tuple[int, int]]) -> list[np.ndarray]:
     """For each entry the masks (t, H, W) of what ought to be found."""
-    whole = inputs.is_mask(maps) or (len(sizes) == 1 and not (isinstance(maps, (list, tuple)) and len(maps) == 1))
+    whole = is_mask(maps) or (len(sizes) == 1 and not (isinstance(maps, (list, tuple)) and len(maps) == 1))
     entries = [maps] if whole else list(maps)
     if len(entries) != len(sizes):
         raise ValueError(

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from .inputs import binary_mask, is_mask, mask_values, nearest_resize
+from .mask_reading import alone, is_mask, read_mask
+from .masks import binary_mask, nearest_resize
 
 
 def instance_masks(given: Any, size: tuple[int, int], name: str) -> np.ndarray:
@@ -20,13 +21,16 @@ def instance_masks(given: Any, size: tuple[int, int], name: str) -> np.ndarray:
         name: the argument's name, for messages.
 
     Raises:
-        TypeError, ValueError: neither of these; see `inputs.binary_mask`.
+        TypeError, ValueError: neither of these; see `masks.binary_mask`.
     """
+    given = alone(given)
     if is_mask(given):
-        values = mask_values(given, name)
-        if values.shape != tuple(size):
-            raise ValueError(f"`{name}` must have its picture's size, (height, width) = {size}, got {values.shape}.")
-        masks = [values == value for value in np.unique(values) if value != 0]
+        read = read_mask(given, name)
+        if read.values.shape != tuple(size):
+            raise ValueError(
+                f"`{name}` must have its picture's size, (height, width) = {size}, got {read.values.shape}."
+            )
+        masks = list(read.objects().values())
     else:
         if not isinstance(given, (list, tuple, np.ndarray, torch.Tensor)):
             raise TypeError(f"`{name}` must be a label map or a list of masks for each result, got {given!r}.")

@@ -19,6 +19,14 @@ def normalise_sentence(sentence: str) -> str:
     return " ".join(_SPACED.sub(" ", sentence).split())
 
 
+def says_nothing(sentence: Any) -> bool:
+    """Whether nothing is left of it that a tokenizer could read: punctuation, blanks, control characters, no text."""
+    if not isinstance(sentence, str):
+        return True
+    left = normalise_sentence(sentence)
+    return not any(letter.isprintable() and not letter.isspace() and letter != "\ufffd" for letter in left)
+
+
 def check_sentence(sentence: Any, name: str = "text") -> str:
     """The normalised sentence.
 
@@ -28,13 +36,12 @@ def check_sentence(sentence: Any, name: str = "text") -> str:
     """
     if not isinstance(sentence, str):
         raise TypeError(f"`{name}` must be a sentence (str), got {type(sentence).__name__}.")
-    normalised = normalise_sentence(sentence)
-    if not normalised:
+    if says_nothing(sentence):
         raise ValueError(
             f"`{name}` must name something to segment, got {sentence!r}, of which nothing is left once punctuation "
             "and blanks are removed."
         )
-    return normalised
+    return normalise_sentence(sentence)
 
 
 def tokenise(sentences: Sequence[str], tokenizer: Any, length: int, name: str = "text") -> dict[str, np.ndarray]:

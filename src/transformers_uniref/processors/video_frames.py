@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 import torch
 
-from ..optional import require
 from .inputs import rgb_array
 
 
@@ -19,7 +19,10 @@ class VideoFrames(Sequence[np.ndarray]):
 
     Args:
         video: a list of pictures (see `inputs.rgb_array`), an array (T, H, W, 3), a tensor (T, 3, H, W), a directory of
-            pictures (read in the order of their names), or a clip's file (needs PyAV, the `video` extra).
+            pictures (read in the order of their names), or a clip's file (needs PyAV, the `video` extra). Frame n of a
+            file is the n-th that reading it in order gives.
+        damaged: what to do with a video file that is damaged or cut off: "refuse" it with an error, or "keep" what can
+            be decoded, with a warning that says what was left out.
 
     Raises:
         TypeError: none of these.
@@ -27,13 +30,16 @@ class VideoFrames(Sequence[np.ndarray]):
         ValueError: no frames; an unreadable file; on access, a frame that differs in size from the first.
 
     Attributes:
-        size: (height, width).
+        size: (height, width) of a frame, in the pixels that are stored.
+        pixel_aspect: width of a pixel by its height, as it is to be shown; not 1 for files of old camcorders, DVDs and
+            broadcasts.
     """
 
-    def __init__(self, video: Any) -> None:
-        self._source = _frame_source(video)
+    def __init__(self, video: Any, damaged: Literal["refuse", "keep"] = "refuse") -> None:
+        self._source = _frame_source(video, damaged)
         if len(self._source) == 0:
             raise ValueError("`video` has no frames.")
+        self.pixel_aspect = Fraction(getattr(self._source, "pixel_aspect", 1))
         first = rgb_array(self._source[0], "video")
         self.size = (int(first.shape[0]), int(first.shape[1]))
 
@@ -59,16 +65,16 @@ class VideoFrames(Sequence[np.ndarray]):
         return frame
 
 
-def _frame_source(video: Any) -> Sequence[Any]:
+def _frame_source(video: Any, damaged: Literal["refuse", "keep"]) -> Sequence[Any]:
     if isinstance(video, (str, os.PathLike)):
-        return _stored_frames(Path(video))
+        return _stored_frames(Path(video), damaged)
     if isinstance(video, (np.ndarray, torch.Tensor)):
         if video.ndim != 4:
             raise ValueError(
                 f"`video` as an array must be (T, H, W, 3) or (T, 3, H, W), got shape {tuple(video.shape)}."
             )
         return video  # type: ignore[return-value]
-    if isinstance(video, Sequence):
+    if isinstance(video, Sequence) and not isinstance(video, (bytes, bytearray, memoryview)):
         return video
     raise TypeError(
         "`video` must be a list of frames, an array (T, H, W, 3), a directory, a clip's file or None (streaming), "
@@ -76,75 +82,10 @@ def _frame_source(video: Any) -> Sequence[Any]:
     )
 
 
-def _stored_frames(path: Path) -> Sequence[Any]:
-    from ..media.video_io import frame_files, probe_clip, read_frames
+def _stored_frames(path: Path, damaged: Literal["refuse", "keep"]) -> Sequence[Any]:
+    from ..media.video_io import NumberedFrames, probe_clip, read_frames
 
-    kind = probe_clip(path).kind
-    if kind == "frames":
-        return frame_files(path)
-    return ClipFrames(path) if kind == "video" else list(read_frames(path))
-
-
-class ClipFrames(Sequence[np.ndarray]):
-    """The frames of a video file, decoded when asked for, in any order; reading on from the last one is cheap.
-
-    Raises:
-        MissingExtraError: PyAV is not installed.
-        ValueError: damaged, or no frames.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._container: Any = None
-        self._decoded: Iterator[Any] = iter(())
-        self._next = 0
-        self._last: np.ndarray | None = None
-        av = _pyav()
-        try:
-            with av.open(str(path)) as container:
-                packets = container.demux(container.streams.video[0])
-                self._times = sorted(packet.pts for packet in packets if packet.pts is not None and packet.size)
-        except (av.FFmpegError, IndexError) as error:
-            raise ValueError(f"`video` is damaged, or has no picture stream: {path} ({error})") from error
-
-    def __len__(self) -> int:
-        return len(self._times)
-
-    def __getitem__(self, index: Any) -> Any:
-        if self._last is None or index != self._next - 1:
-            self._last = self._read(index)
-            self._next = index + 1
-        return self._last
-
-    def _read(self, index: int) -> np.ndarray:
-        av = _pyav()
-        try:
-            if self._container is None or index != self._next:
-                self._seek(av, index)
-            for frame in self._decoded:
-                if frame.pts is None or frame.pts >= self._times[index]:
-                    upright = np.rot90(frame.to_ndarray(format="rgb24"), k=round(frame.rotation / 90))
-                    return np.ascontiguousarray(upright)
-        except av.FFmpegError as error:
-            raise ValueError(f"`video` is damaged at frame {index}: {self.path} ({error})") from error
-        raise ValueError(f"`video` is damaged: it ends before frame {index} of {len(self)}: {self.path}")
-
-    def _seek(self, av: Any, index: int) -> None:
-        self.close()
-        self._container = av.open(str(self.path))
-        stream = self._container.streams.video[0]
-        stream.thread_type = "AUTO"
-        if index > 0:
-            # Lands on the key frame before it; decoding goes on from there.
-            self._container.seek(self._times[index], stream=stream, backward=True)
-        self._decoded = self._container.decode(stream)
-
-    def close(self) -> None:
-        """Closes the file; a later access opens it again."""
-        if self._container is not None:
-            self._container.close()
-            self._container = None
-
-
-def _pyav() -> Any:
-    return require("av", "video", "reading video files")
+    info = probe_clip(path, damaged)
+    if info.kind == "frames":
+        return info.files
+    return NumberedFrames(path, damaged) if info.kind == "video" else list(read_frames(path))

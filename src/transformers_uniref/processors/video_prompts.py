@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ..score_gate import gate_of
-from . import inputs
+from . import masks as given_masks
 from .drawn_references import PAINTERS
 from .video_frames import VideoFrames
 from .vocabulary import Reading
@@ -34,17 +34,19 @@ class VideoPrompting:
         self,
         video: Any = None,
         inference_device: str | torch.device = "cpu",
-        dtype: torch.dtype = torch.float32,
+        dtype: torch.dtype | str = torch.float32,
         threshold: float | None = None,
         **session_options: Any,
     ) -> Any:
         """A session for one clip, or for a stream.
 
         Args:
-            video: a list of frames, an array (T, H, W, 3), a directory of pictures, a clip's file (needs PyAV), or None
-                for a stream whose frames go to `model(inference_session=session, frame=...)` one by one.
+            video: a list of frames, an array (T, H, W, 3), a directory of pictures, a clip's file (needs PyAV),
+                `VideoFrames` (which can be told to make do with a damaged file), or None for a stream, whose frames go
+                to `model(inference_session=session, frame=...)` one by one.
             inference_device: where the model is.
-            dtype: what the frames are converted to.
+            dtype: in which to compute: `torch.float32`, half precision, or "auto" for what is fast on
+                `inference_device`; see `UniRefVideoSession`.
             threshold: the score gate of all objects, 0..1, 0 for none. Default: this model's own gates,
                 `vos_score_threshold` of objects that a mask gives and `rvos_score_threshold` of those with a sentence.
             **session_options: see `UniRefVideoSession`; one gate may be given alone, and the mask threshold defaults
@@ -67,7 +69,7 @@ class VideoPrompting:
             gates = {name: gate_of(threshold, None) for name in gates}
         thresholds = {**gates, "mask_threshold": self.video_mask_threshold}
         return UniRefVideoSession(
-            video=None if video is None else VideoFrames(video),
+            video=video if video is None or isinstance(video, VideoFrames) else VideoFrames(video),
             image_processor=self.image_processor,
             inference_device=inference_device,
             dtype=dtype,
@@ -88,11 +90,11 @@ class VideoPrompting:
         Raises:
             TypeError, ValueError: naming the argument, what came, and what is accepted. Nothing is added then.
         """
-        ids = inputs.object_ids(obj_ids)
+        ids = given_masks.object_ids(obj_ids)
         frame = _frame_index(session, frame_idx)
-        given = inputs.object_masks(masks, ids)
+        given = given_masks.object_masks(masks, ids)
         if session.video_size is not None:
-            given = [inputs.fit_mask(mask, session.video_size, "masks") for mask in given]
+            given = [given_masks.fit_mask(mask, session.video_size, "masks") for mask in given]
             if not all(mask.any() for mask in given):
                 raise ValueError("`masks` has an object of which no pixel is left at the frame's size.")
         for obj_id, mask in zip(ids, given, strict=True):
@@ -179,7 +181,7 @@ class VideoPrompting:
         options: dict[str, Any],
         frame_size: tuple[int, int] | None,
     ) -> None:
-        ids = inputs.object_ids(obj_ids)
+        ids = given_masks.object_ids(obj_ids)
         known = session.video_size if frame_size is None else frame_size
         if known is None:
             raise ValueError("`frame_size` (height, width) is needed: this stream has had no frame that tells it.")
@@ -209,7 +211,7 @@ class VideoPrompting:
             NothingUnderstoodWarning: a sentence holds no word that this model knows. Unless the object is given by a
                 mask as well, or the session has no gate, nothing is found for it.
         """
-        ids = inputs.object_ids(obj_ids)
+        ids = given_masks.object_ids(obj_ids)
         frame = _frame_index(session, frame_idx)
         sentences, grouped = self._sentences(text, None)
         if grouped is not None or len(sentences) != len(ids):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import io
-import json
 import os
 import pickle
 import shutil
@@ -16,6 +15,7 @@ from typing import Any, BinaryIO, cast
 import torch
 from torch import Tensor
 
+from ..json_writing import to_json
 from ..media.atomic import replacing
 
 STATE_FILE = "training_state.pt"
@@ -223,4 +223,4 @@ def write_best(folder: Path, step: int, measure: str, value: float) -> None:
     """Say in `best.json` which checkpoint is the best so far."""
     record = {"checkpoint": checkpoint_path(folder, step).name, "step": step, "measure": measure, "value": value}
     with replacing(folder / BEST_FILE) as partial:
-        partial.write_text(json.dumps(record) + "\n", encoding="utf-8")
+        partial.write_text(to_json(record) + "\n", encoding="utf-8")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..json_writing import to_json
 from ..media.atomic import replacing
 from .collation import Batch
 
@@ -64,7 +64,7 @@ def write_nonfinite(
         ],
     }
     with replacing(path) as partial:
-        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        partial.write_text(to_json(content, indent=1) + "\n", encoding="utf-8")
     tasks = ", ".join(sorted({task for record in suspects for task in record.tasks}))
     named = ", ".join(ids[:NAMED_IDS]) + (f" and {len(ids) - NAMED_IDS} more" if len(ids) > NAMED_IDS else "")
     value = ", ".join(str(record.loss) for record in losses) if losses else f"of norm {gradient_norm}"

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from ..processors.image_sizes import resized_size
-from ..processors.inputs import nearest_resize
+from ..processors.masks import nearest_resize
 from .config_data import DatasetConfig
 
 _SIDES = {"left": "right", "right": "left"}

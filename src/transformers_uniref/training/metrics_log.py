@@ -12,6 +12,7 @@ from typing import Any, TextIO
 
 import torch
 
+from ..json_writing import to_json
 from ..media.atomic import replacing
 
 
@@ -100,7 +101,7 @@ class MetricsLog:
         line = {"kind": kind, "step": step, "seconds": round(time.monotonic() - self.started, 2)}
         line |= {name: round(v, 5) if isinstance(v, float) else v for name, v in values.items()}
         with open(self.path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(to_json(line) + "\n")
 
     def progress(self, step: int, text: str, final: bool = False) -> None:
         """Show `step` of the total, the time left, and `text`. `final` keeps the line on a terminal."""

@@ -10,7 +10,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ..processors.inputs import as_tree, binary_mask, is_image, is_mask, rgb_array
+from ..modeling.precision import half_precision
+from ..processors.inputs import as_tree, is_image, rgb_array
+from ..processors.mask_reading import is_mask
+from ..processors.masks import binary_mask
 from ..processors.text import check_sentence
 
 
@@ -92,7 +95,8 @@ def attention_maps(
     inputs = processor(
         images=picture, text=text, reference_images=reference_images, reference_masks=reference_masks
     ).to(model.device)
-    output = model(**inputs, output_attentions=True)
+    with half_precision(model):
+        output = model(**inputs, output_attentions=True)
     result = processor.post_process_referring_segmentation(output, target_sizes=[picture.shape[:2]])[0]
     found = result["segmentation"].cpu().numpy()
     attentions = list(output.fusion_attentions)

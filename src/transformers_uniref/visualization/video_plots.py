@@ -56,11 +56,12 @@ def plot_video(
         len(chosen),
         columns,
         width,
-        pictures.size[0] / pictures.size[1],
+        pictures.size[0] / pictures.size[1] / float(pictures.pixel_aspect),
         foot=legend_height(entries, width),
     )
     for axis, index in zip(axes, chosen, strict=True):
         draw_objects(axis, pictures[index], clip.frames[index], opacity)
+        axis.set_aspect(1 / float(pictures.pixel_aspect))
         write_title(axis, f"frame {index}")
     add_legend(figure, entries, width)
     return figure

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import threading
@@ -20,6 +19,7 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from ... import __version__
+from ...json_writing import to_json
 from ...media.atomic import alone
 from ..parquet_shards import read_summary, shard_name
 from .base import Converter, Item, Plan, RowReader, check_unique
@@ -162,7 +162,7 @@ def _sources(plan: Plan) -> list[dict[str, Any]]:
 
 
 def _fingerprint(converter: Converter, split: str, plan: Plan, sources: Any, size: int) -> str:
-    digest = hashlib.sha256(json.dumps([FORMAT, converter.name, split, size, sources]).encode())
+    digest = hashlib.sha256(to_json([FORMAT, converter.name, split, size, sources]).encode())
     for item in plan.items:
         digest.update(f"{item.sample_id}\0{item.payload!r}\0".encode())
     return digest.hexdigest()

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..schema import Row, make_encoded_instance, make_row
 from .base import Item, Plan
-from .coco_masks import corner_box, fit_rle, rle_box, to_rle
+from .coco_masks import corner_box, fit_rle, rle_box, rle_or_remark
 from .json_index import AnnotationIndex, build_annotation_index
 from .pictures import picture_size
 from .remarks import Remarks
@@ -36,7 +36,7 @@ def coco_instance(
     box = corner_box(annotation.get("bbox"), size)
     masks: list[dict[str, Any]] = []
     if annotation.get("segmentation") is not None:
-        rle = to_rle(annotation["segmentation"], size)
+        rle = rle_or_remark(annotation["segmentation"], size, where, remarks)
         fitted = None if rle is None else fit_rle(rle, size)
         if rle is not None and fitted is None:
             remarks.deviation("masks of another size than their picture", where)

@@ -6,6 +6,7 @@ elsewhere.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,9 @@ import numpy as np
 from ...optional import require
 from ..mask_codes import decode_rle, encode_rle
 from .pictures import fit_labels
+from .remarks import Remarks
 
-_LEAST_COORDINATES = 6
+LEAST_COORDINATES = 6
 
 
 def _pycocotools() -> Any:
@@ -25,22 +27,28 @@ def to_rle(segmentation: Any, size: tuple[int, int]) -> dict[str, Any] | None:
     """A segmentation as {"size", "counts"} (compressed text).
 
     Args:
-        segmentation: a list of polygons [x0, y0, x1, y1, ...] in pixels, or {"size", "counts"} with counts as a list, a
-            text or bytes.
+        segmentation: polygons in pixels, see `polygon_lists`, or {"size", "counts"} with counts as a list, a text or
+            bytes.
         size: (height, width) of the picture.
 
     Returns:
         None where there is nothing to fill: no polygon of three corners or more.
+
+    Raises:
+        ValueError: see `polygon_lists`; run lengths without size or counts.
     """
     coder = _pycocotools()
     height, width = size
     if isinstance(segmentation, dict):
-        rle = segmentation
+        rle = dict(segmentation)
+        if missing := {"size", "counts"} - set(rle):
+            raise ValueError(f"run lengths must have {' and '.join(sorted(missing))}")
+        rle["counts"] = rle["counts"].tolist() if hasattr(rle["counts"], "tolist") else rle["counts"]
         if isinstance(rle["counts"], list):
             rle = coder.frPyObjects(rle, *rle["size"])
     else:
         # pycocotools takes lists of four numbers for boxes.
-        polygons = [polygon for polygon in segmentation or () if len(polygon) >= _LEAST_COORDINATES]
+        polygons = [polygon for polygon in polygon_lists(segmentation) if len(polygon) >= LEAST_COORDINATES]
         if not polygons:
             return None
         rle = coder.merge(coder.frPyObjects(polygons, height, width))
@@ -49,6 +57,61 @@ def to_rle(segmentation: Any, size: tuple[int, int]) -> dict[str, Any] | None:
         "size": [int(side) for side in rle["size"]],
         "counts": counts.decode("ascii") if isinstance(counts, bytes) else counts,
     }
+
+
+def rle_or_remark(segmentation: Any, size: tuple[int, int], where: str, remarks: Remarks) -> dict[str, Any] | None:
+    """`to_rle`, with a deviation and None where a segmentation cannot be read."""
+    try:
+        return to_rle(segmentation, size)
+    except (ValueError, TypeError) as error:
+        remarks.deviation("segmentations that cannot be read", f"{where}: {error}")
+        return None
+
+
+def polygon_lists(segmentation: Any) -> list[list[float]]:
+    """Polygons as COCO writes them, [x0, y0, x1, y1, ...] each, out of the forms that tools make of them.
+
+    Args:
+        segmentation: a list of such polygons, one such polygon without the list around it, a polygon as a list of
+            points (x, y), or a list of those; arrays may stand for lists. None and [] are none.
+
+    Raises:
+        ValueError: not numbers, not finite, or an odd number of them.
+    """
+    given = [] if segmentation is None else _as_lists(segmentation)
+    if not given:
+        return []
+    if _depth(given) == 1 or (_depth(given) == 2 and all(len(point) == 2 for point in given)):
+        given = [given]
+    polygons = []
+    for polygon in given:
+        if polygon and _depth(polygon) == 2 and all(len(point) == 2 for point in polygon):
+            polygon = [value for point in polygon for value in point]
+        if not isinstance(polygon, list) or not all(_is_number(value) for value in polygon):
+            raise ValueError(f"a polygon must be numbers x0, y0, x1, y1, ... or points (x, y), got {_shown(polygon)}")
+        if len(polygon) % 2:
+            raise ValueError(f"a polygon must have an even number of values, got {len(polygon)}: {_shown(polygon)}")
+        polygons.append([float(value) for value in polygon])
+    return polygons
+
+
+def _as_lists(value: Any) -> Any:
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return [_as_lists(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _depth(value: Any) -> int:
+    return 1 + max((_depth(item) for item in value), default=0) if isinstance(value, list) else 0
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def fit_rle(rle: dict[str, Any], size: tuple[int, int]) -> dict[str, Any] | None:

@@ -80,13 +80,19 @@ def plan_fss(tree: SourceTree, split: str, work: Path) -> Plan:
         Item(f"{split}/{name}/{stem}", (name, stem, numbers[name]))
         for name in used
         if name in numbers
-        for stem in sorted((file[:-4] for file in tree.files(f"{folder}/{name}") if file.endswith(".jpg")), key=_number)
+        for stem in sorted(
+            (file[:-4] for file in tree.files(f"{folder}/{name}") if file.lower().endswith(".jpg")), key=_number
+        )
     ]
     return Plan(items, FssReader(tree, folder, split), lists, remarks, tree=tree)
 
 
 def _has_classes(tree: SourceTree, folder: str) -> bool:
     return any(tree.is_file(f"{folder}/{name}/1.jpg") for name in tree.folders(folder)[:8])
+
+
+def _stems(tree: SourceTree, folder: str) -> list[str]:
+    return [file[:-4] for file in tree.files(folder) if file.lower().endswith(".jpg")]
 
 
 def _number(stem: str) -> tuple[int, str]:

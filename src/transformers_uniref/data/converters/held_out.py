@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from ...json_writing import to_json
 from ...media.atomic import replacing
 
 HELD_OUT_FILE = "held_out_images.json"
@@ -21,7 +22,7 @@ COLLECTION = "coco:"
 def write_held_out(folder: Path, sets: Mapping[str, Sequence[str]]) -> None:
     """Write {"sets": {name: sorted `image_id`s}} into `folder`."""
     with replacing(folder / HELD_OUT_FILE) as partial:
-        partial.write_text(json.dumps({"sets": {name: sorted(ids) for name, ids in sets.items()}}), encoding="utf-8")
+        partial.write_text(to_json({"sets": {name: sorted(ids) for name, ids in sets.items()}}), encoding="utf-8")
 
 
 def read_held_out(paths: Iterable[str | os.PathLike[str]]) -> dict[str, frozenset[str]]:

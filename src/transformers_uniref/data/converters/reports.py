@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ...json_writing import to_json
 from ...media.atomic import replacing
 from .base import Converter
 from .published import Comparison, compare
@@ -27,7 +28,7 @@ _CATEGORIES = {
 def write_report(folder: Path, report: Mapping[str, Any]) -> None:
     """Write the report of a split into `folder`."""
     with replacing(folder / REPORTS / f"{report['split']}.json") as partial:
-        partial.write_text(json.dumps(report, indent=2), encoding="utf-8")
+        partial.write_text(to_json(report, indent=2), encoding="utf-8")
 
 
 def read_reports(folder: Path) -> dict[str, dict[str, Any]]:

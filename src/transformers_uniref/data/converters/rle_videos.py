@@ -10,7 +10,7 @@ from typing import Any
 from ..schema import Row, make_encoded_instance, make_row
 from .base import Item, Plan
 from .coco import Categories
-from .coco_masks import fit_rle, rle_box, to_rle
+from .coco_masks import fit_rle, rle_box, rle_or_remark
 from .json_index import AnnotationIndex, build_annotation_index, build_keyed_index, read_json
 from .remarks import Remarks
 from .source_tree import SourceTree
@@ -47,7 +47,7 @@ def track_instance(
     for stem, code in zip(stems, segmentations, strict=False):
         if not code or stem not in position:
             continue
-        rle = to_rle(code, size)
+        rle = rle_or_remark(code, size, f"{where}, frame {stem}", remarks)
         fitted = None if rle is None else fit_rle(rle, size)
         if rle is not None and fitted is None:
             remarks.deviation("masks of another size than their picture", f"{where}, frame {stem}")

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ...processors.text import says_nothing
 from ..parquet_shards import write_rows
 from ..schema import Row, features
 from .base import Item, RowReader
@@ -48,6 +49,9 @@ def write_shard(reader: RowReader, items: Sequence[Item], path: Path, fingerprin
             row = reader.row(item, remarks)
             if row is not None:
                 counts.update(count_row(row))
+                for place, entry in enumerate(row["sentences"]):
+                    if says_nothing(entry["text"]):
+                        remarks.note("sentences without a word", f"{item.sample_id}, sentence {place}")
                 yield row
 
     def summary() -> dict[str, Any]:

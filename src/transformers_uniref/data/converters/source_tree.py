@@ -31,7 +31,9 @@ class SourceTree:
         self.base = base
         if not self.root.exists():
             raise FileNotFoundError(f"--source: there is no folder or archive {self.root}")
-        self.archives = sorted(self.root.glob("*.zip")) if self.root.is_dir() else [self.root]
+        there = sorted(self.root.iterdir()) if self.root.is_dir() else [self.root]
+        self.archives = [path for path in there if path.suffix.lower() == ".zip"] if self.root.is_dir() else there
+        self._other_cases: dict[str, dict[tuple[str, str], str]] = {}
         self._opened: dict[int, list[zipfile.ZipFile]] = {}
         self._members: dict[str, int] = {}
         self._folders: dict[str, tuple[set[str], set[str]]] = {}
@@ -73,18 +75,34 @@ class SourceTree:
         full = str(PurePosixPath(self.base, path))
         return "" if full == "." else full
 
+    def _spelt(self, path: str) -> str:
+        """`path` as the file is spelt: its suffix may be in capitals."""
+        if self._is_there(path):
+            return path
+        folder, _, name = path.rpartition("/")
+        if self.full(folder) not in self._other_cases:
+            spelt = {(PurePosixPath(n).stem, PurePosixPath(n).suffix.lower()): n for n in self.files(folder)}
+            self._other_cases[self.full(folder)] = spelt
+        wanted = PurePosixPath(name)
+        found = self._other_cases[self.full(folder)].get((wanted.stem, wanted.suffix.lower()))
+        return path if found is None else str(PurePosixPath(folder, found))
+
+    def _is_there(self, path: str) -> bool:
+        plain = self._plain(path)
+        return (plain is not None and plain.is_file()) or self.full(path) in self._members
+
     def _plain(self, path: str) -> Path | None:
         if not self.root.is_dir():
             return None
         return self.root / self.full(path)
 
     def is_file(self, path: str) -> bool:
-        """Whether there is a file `path`."""
-        plain = self._plain(path)
-        return (plain is not None and plain.is_file()) or self.full(path) in self._members
+        """Whether there is a file `path`; here and below its suffix may be in capitals."""
+        return self._is_there(self._spelt(path))
 
     def exists(self, path: str) -> bool:
         """Whether there is a file or a folder `path`."""
+        path = self._spelt(path)
         plain = self._plain(path)
         full = self.full(path)
         return (plain is not None and plain.exists()) or full in self._members or full in self._folders
@@ -113,6 +131,7 @@ class SourceTree:
             FileNotFoundError: there is none.
             ValueError: its archive is damaged.
         """
+        path = self._spelt(path)
         plain = self._plain(path)
         if plain is not None and plain.is_file():
             with plain.open("rb") as file:
@@ -148,6 +167,7 @@ class SourceTree:
 
     def stamp(self, path: str) -> str:
         """Changes when the file does, without reading it: its name, size and time, or those of its archive."""
+        path = self._spelt(path)
         plain = self._plain(path)
         if plain is None or not plain.is_file():
             plain = self.archives[self._members[self.full(path)]]

@@ -116,7 +116,7 @@ class ClipReader:
         if self.mask_folder is None:
             return masks, annotated
         folder = f"{self.mask_folder}/{clip}"
-        there = {PurePosixPath(name).stem for name in self.tree.files(folder) if name.endswith(".png")}
+        there = {PurePosixPath(name).stem for name in self.tree.files(folder) if name.lower().endswith(".png")}
         for stem in sorted(there - set(stems)):
             remarks.deviation("annotations without a frame", f"{clip}/{stem}")
         for position, stem in enumerate(stems):
