@@ -83,11 +83,11 @@ def test_below_the_gate_the_answer_is_empty_and_all_shows_it(
     for options, gate, line in (
         ((), 0.001, None),
         (
-            ("--threshold", "0.9"),
-            0.9,
-            r"no answer passed \.9; best \.0\d+ \(--threshold sets another gate, --all shows",
+            ("--threshold", "0.99"),
+            0.99,
+            r"no answer passed \.99; best \.\d+ \(--threshold sets another gate",
         ),
-        (("--threshold", "0.9", "--all"), 0.9, r"no answer passed \.9; best \.0\d+: shown because of --all"),
+        (("--threshold", "0.99", "--all"), 0.99, r"no answer passed \.99; best \.\d+: shown because of --all"),
         (("--threshold", "0"), None, None),
     ):
         assert main([*asked, *options]) == 0
@@ -95,11 +95,11 @@ def test_below_the_gate_the_answer_is_empty_and_all_shows_it(
         result = json.loads(shown.out)
         found[options] = [item["pixels"] for item in result["objects"]]
         assert result["threshold"] == gate
-        assert [item["passed"] for item in result["objects"]] == [gate != 0.9] * 2
+        assert [item["passed"] for item in result["objects"]] == [gate != 0.99] * 2
         assert re.search(line, shown.err) if line else "no answer passed" not in shown.err
         with Image.open(files / result["mask"]) as mask:
-            assert (np.asarray(mask).max() == 0) == (options == ("--threshold", "0.9"))
-    closed = found.pop(("--threshold", "0.9"))
+            assert (np.asarray(mask).max() == 0) == (options == ("--threshold", "0.99"))
+    closed = found.pop(("--threshold", "0.99"))
     assert closed == [0, 0] and all(pixels == found[()] for pixels in found.values()) and min(found[()]) > 0
 
 

@@ -83,7 +83,7 @@ def test_what_is_never_found_is_told_with_its_best_score_and_the_option(
     model: str, files: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = ["track", "clip", "--text", "a red zebra", "--formats", "palette", "--model", model, "--json", "--end", "2"]
-    gate_of_sentences = 0.3
+    asked += ["--threshold", "0.99"]
     for options, ending in (
         ((), r" \(--threshold sets another gate"),
         (("--all", "--quiet"), ": shown because of --all"),
@@ -91,9 +91,9 @@ def test_what_is_never_found_is_told_with_its_best_score_and_the_option(
         assert main([*asked, *options]) == 0
         shown = capsys.readouterr()
         [found] = json.loads(shown.out)["objects"]
-        assert (found["threshold"], found["frames_passed"]) == (gate_of_sentences, 0)
+        assert (found["threshold"], found["frames_passed"]) == (0.99, 0)
         assert found["unknown_words"] == ["zebra"] and "unknown to this model: zebra" in shown.err
-        best = rf"object 1 \(a red zebra\): no answer passed \.3; best \.0\d+ in frame {found['best_frame']}"
+        best = rf"object 1 \(a red zebra\): no answer passed \.99; best \.\d+ in frame {found['best_frame']}"
         assert re.search(best + ending, shown.err)
         assert (found["frames_visible"] == 0) == (not options) and ("written:" in shown.err) == (not options)
     assert main(["track", "clip", "--text", "kraken", *asked[4:], "--threshold", "0.001"]) == 0
