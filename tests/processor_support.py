@@ -67,5 +67,7 @@ class RecordingSession:
     def add_mask(self, frame_idx: int, obj_id: int, mask: object) -> None:
         self.masks[frame_idx, obj_id] = mask.numpy()
 
-    def add_text(self, frame_idx: int, obj_id: int, input_ids: object, attention_mask: object) -> None:
+    def add_text(
+        self, frame_idx: int, obj_id: int, input_ids: object, attention_mask: object, understood: bool = True
+    ) -> None:
         self.sentences[frame_idx, obj_id] = input_ids[0, : int(attention_mask.sum())].tolist()

@@ -25,10 +25,12 @@ from transformers_uniref.app.drawn_masks import drawn_mask
 from transformers_uniref.app.legend import LegendEntry, draw_results
 from transformers_uniref.app.marking import CLICK, FILE, Marking
 from transformers_uniref.app.model_shelf import BUNDLED, FOLDER, HUB, ModelChoice, ModelShelf
+from transformers_uniref.app.page import Page, own_gate
 from transformers_uniref.app.picture_tasks import (
     Found,
     find_by_example,
     find_by_sentences,
+    picture_notes,
     picture_overlay,
     picture_rows,
     save_picture_results,
@@ -46,6 +48,16 @@ from transformers_uniref.media.video_io import read_frames, save_animation
 from transformers_uniref.registration import DEFAULT_CHECKPOINT
 
 Loaded = tuple[Any, Any]
+
+
+class Shelf:
+    """Holds one model."""
+
+    def __init__(self, loaded: Any) -> None:
+        self.loaded = loaded
+
+    def get(self, choice: ModelChoice) -> Any:
+        return self.loaded
 
 
 @pytest.fixture(scope="module")
@@ -161,6 +173,19 @@ def test_sentences_find_what_they_name_in_a_drawn_scene(loaded: Loaded, tmp_path
     assert [row[:2] for row in picture_rows(found)] == [[n, text] for n, text in enumerate(sentences, start=1)]
 
 
+@pytest.mark.filterwarnings("ignore::transformers_uniref.processors.vocabulary.NothingUnderstoodWarning")
+def test_the_page_says_what_is_unknown_and_what_fell_below_the_models_gate(loaded: Loaded) -> None:
+    gate = own_gate(Page(AppSettings(), Shelf(loaded), None, None), ModelChoice())
+    assert gate == loaded[1].score_threshold
+    found = find_by_sentences(np.zeros((128, 128, 3), np.uint8), ["a <b>submarine</b>"], gate, *loaded)
+    assert not found[0].passed and not found[0].mask.any()
+    _, unknown, below = picture_notes(found)
+    assert unknown == "unknown to this model: b, submarine"
+    assert below.startswith(f"no answer passed {gate:g}".replace("0.", "."))
+    passed = Found("the star", 0.8, (0, 0, 1, 1), np.ones((2, 2), bool), True, gate)
+    assert picture_notes([passed]) == ["Found: the star (0.80)."]
+
+
 def test_an_example_finds_its_like(loaded: Loaded) -> None:
     overlaps = []
     for index in range(3):
@@ -203,6 +228,16 @@ def job(drawn_clip: dict[str, Any], tmp_path: Path) -> ClipJob:
     folder = tmp_path / "masks"
     folder.mkdir()
     return ClipJob(open_clip(str(tmp_path / "clip.png")), folder)
+
+
+@pytest.mark.filterwarnings("ignore::transformers_uniref.processors.vocabulary.NothingUnderstoodWarning")
+def test_a_clip_says_what_is_unknown_and_what_was_never_found(job: ClipJob, loaded: Loaded) -> None:
+    assert job.doubts() == []
+    job.add(0, sentence="the kraken")
+    next(job.run(*loaded))
+    unknown, below = job.doubts()
+    assert unknown == "unknown to this model: kraken"
+    assert below.startswith("object 1 (the kraken): no answer passed") and below.endswith("in frame 0")
 
 
 def test_files_that_are_no_clip_are_refused_by_name(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import struct
 import zlib
 from pathlib import Path
@@ -74,9 +75,44 @@ def test_a_picture_turned_by_its_camera_gives_upright_results(model: str, files:
     assert load_label_map(files / "here" / "mask.png").shape == (120, 80)
 
 
-def test_nothing_passes_the_highest_threshold(model: str, files: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["segment", "photo.png", "--text", "a dog", "--threshold", "1", "--model", model, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["objects"][0]["pixels"] == 0
+def test_below_the_gate_the_answer_is_empty_and_all_shows_it(
+    model: str, files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["segment", "photo.png", "--text", "a dog", "--text", "a red zebra", "--model", model, "--json"]
+    found: dict[tuple[str, ...], list[int]] = {}
+    for options, gate, line in (
+        ((), 0.001, None),
+        (
+            ("--threshold", "0.99"),
+            0.99,
+            r"no answer passed \.99; best \.\d+ \(--threshold sets another gate",
+        ),
+        (("--threshold", "0.99", "--all"), 0.99, r"no answer passed \.99; best \.\d+: shown because of --all"),
+        (("--threshold", "0"), None, None),
+    ):
+        assert main([*asked, *options]) == 0
+        shown = capsys.readouterr()
+        result = json.loads(shown.out)
+        found[options] = [item["pixels"] for item in result["objects"]]
+        assert result["threshold"] == gate
+        assert [item["passed"] for item in result["objects"]] == [gate != 0.99] * 2
+        assert re.search(line, shown.err) if line else "no answer passed" not in shown.err
+        with Image.open(files / result["mask"]) as mask:
+            assert (np.asarray(mask).max() == 0) == (options == ("--threshold", "0.99"))
+    closed = found.pop(("--threshold", "0.99"))
+    assert closed == [0, 0] and all(pixels == found[()] for pixels in found.values()) and min(found[()]) > 0
+
+
+def test_unknown_words_are_told_and_a_sentence_of_nothing_else_finds_nothing(
+    model: str, files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["segment", "photo.png", "--text", "red zebra", "--text", "kraken", "--model", model, "--json"]) == 0
+    shown = capsys.readouterr()
+    assert "uniref: unknown to this model: zebra, kraken" in shown.err
+    assert shown.err.count("nothing in 'kraken' was understood") == 1 and "'red zebra'" not in shown.err
+    partly, nothing = json.loads(shown.out)["objects"]
+    assert (partly["unknown_words"], partly["passed"]) == (["zebra"], True)
+    assert (nothing["unknown_words"], nothing["passed"], nothing["pixels"]) == (["kraken"], False, 0)
 
 
 def test_results_without_a_named_folder_never_replace_earlier_ones(model: str, files: Path) -> None:
@@ -203,6 +239,19 @@ def bundled(model: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Stands in for the bundled models: one, called tiny."""
     monkeypatch.setattr(bundled_models, "bundled_checkpoints", lambda: {"tiny": Path(model)})
     return Path(model)
+
+
+def test_the_bundled_model_says_once_what_it_is_unless_told_not_to(
+    bundled: Path, model: str, files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def said(*options: str) -> str:
+        assert main(["segment", "photo.png", "--text", "a dog", *options]) == 0
+        return capsys.readouterr().err
+
+    assert said("--model", "tiny").count("tiny is the bundled demonstration model") == 1
+    assert "uniref convert" in said("--model", "tiny")
+    assert "bundled" not in said("--model", "tiny", "--json")
+    assert said("--model", "tiny", "--quiet") == ""
 
 
 def test_an_exported_model_loads_by_its_name(bundled: Path, files: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -76,6 +77,42 @@ def test_masks_and_video_follow_the_frames(model: str, files: Path, capsys: pyte
     video = files / result["outputs"]["mp4"]
     assert probe_clip(video).num_frames == 4 and next(read_frames(video)).shape == (80, 120, 3)
     assert "visible in" in shown.err and "4/4" not in shown.err  # a bar is for terminals
+
+
+def test_what_is_never_found_is_told_with_its_best_score_and_the_option(
+    model: str, files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["track", "clip", "--text", "a red zebra", "--formats", "palette", "--model", model, "--json", "--end", "2"]
+    asked += ["--threshold", "0.99"]
+    for options, ending in (
+        ((), r" \(--threshold sets another gate"),
+        (("--all", "--quiet"), ": shown because of --all"),
+    ):
+        assert main([*asked, *options]) == 0
+        shown = capsys.readouterr()
+        [found] = json.loads(shown.out)["objects"]
+        assert (found["threshold"], found["frames_passed"]) == (0.99, 0)
+        assert found["unknown_words"] == ["zebra"] and "unknown to this model: zebra" in shown.err
+        best = rf"object 1 \(a red zebra\): no answer passed \.99; best \.\d+ in frame {found['best_frame']}"
+        assert re.search(best + ending, shown.err)
+        assert (found["frames_visible"] == 0) == (not options) and ("written:" in shown.err) == (not options)
+    assert main(["track", "clip", "--text", "kraken", *asked[4:], "--threshold", "0.001"]) == 0
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)["objects"][0]["frames_visible"] == 0
+    assert "nothing in 'kraken' was understood" in shown.err
+
+
+def test_a_frame_in_which_the_mask_was_given_finds_nothing() -> None:
+    lost = Tally(None, gate=0.4)
+    lost.add(0, True, 0.9, given=True)
+    assert lost.doubt(1, False) is None, "it was not looked for"
+    lost.add(1, False, 0.2529)
+    lost.add(2, False, 0.1)
+    assert lost.doubt(1, True) == "object 1: no answer passed .4; best .252 in frame 1: shown because of --all"
+    lost.add(3, False, 0.6)
+    assert lost.doubt(1, False) == "object 1: nothing was found; best score .6 in frame 3"
+    lost.add(4, True, 0.6)
+    assert lost.doubt(1, False) is None
 
 
 def test_every_format_says_the_same(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -95,6 +97,9 @@ def test_a_picture_may_be_a_path_and_is_turned_upright(ris: Any, tmp_path: Path)
         assert ris(picture, text=SENTENCE)[0]["mask"].size == (HEIGHT, WIDTH)
 
 
+EXAMPLE = {"reference_images": photo(0), "reference_masks": disc(0, 1)}
+
+
 def test_thresholds_are_given_to_the_call_or_once_for_all(ris: Any, folder: str) -> None:
     def pixels(found: list[dict[str, Any]]) -> int:
         return int((np.asarray(found[0]["mask"]) > 0).sum())
@@ -103,7 +108,42 @@ def test_thresholds_are_given_to_the_call_or_once_for_all(ris: Any, folder: str)
     assert pixels(ris(photo(), text=SENTENCE, mask_threshold=0.2)) > pixels(ris(photo(), text=SENTENCE)) > 0
     strict = pipeline("referring-segmentation", model=ris.model, processor=ris.processor, threshold=1.0)
     assert pixels(strict(photo(), text=SENTENCE)) == 0
-    assert pixels(strict(photo(), text=SENTENCE, threshold=None)) > 0
+    assert pixels(strict(photo(), text=SENTENCE, threshold=None)) > 0, "the model's own gate"
+
+
+def test_the_models_own_gate_is_the_default_and_the_result_says_whether_it_was_passed(ris: Any, fss: Any) -> None:
+    [found] = ris(photo(), text=SENTENCE)
+    assert found["passed"] and found["threshold"] == ris.processor.score_threshold
+    strict = copy.copy(ris.processor)
+    strict.score_threshold = 0.999
+    for pipe, references in ((ris, {"text": SENTENCE}), (fss, EXAMPLE)):
+        severe = pipeline(pipe.task, model=pipe.model, processor=strict)
+        [shut] = severe(photo(), **references)
+        assert not shut["passed"] and shut["threshold"] == 0.999 and not np.asarray(shut["mask"]).any()
+        [open_] = severe(photo(), **references, threshold=0)
+        assert open_["passed"] and open_["threshold"] is None and np.asarray(open_["mask"]).any()
+        assert shut["score"] == pytest.approx(open_["score"]) and shut["box"] == open_["box"]
+
+
+@pytest.mark.filterwarnings("ignore::transformers_uniref.processors.vocabulary.NothingUnderstoodWarning")
+def test_words_that_the_model_does_not_know_are_in_the_result_and_alone_never_pass(ris: Any, fss: Any) -> None:
+    partly, nothing = ris(photo(), text=["the red zebra", "a kraken"])
+    assert partly["unknown_words"] == ["zebra"] and partly["passed"]
+    assert nothing["unknown_words"] == ["kraken"] and not nothing["passed"] and not np.asarray(nothing["mask"]).any()
+    assert ris(photo(), text="a kraken", threshold=0)[0]["passed"], "without a gate everything passes"
+    [by_example] = fss(photo(), **EXAMPLE, text="a kraken")
+    assert by_example["unknown_words"] == ["kraken"] and by_example["passed"], "the example says what it is"
+
+
+def test_nothing_found_in_a_clip_is_told_with_the_best_score_and_the_option(rvos: Any, vos: Any) -> None:
+    with pytest.warns(UserWarning, match=r"nothing was found in this clip: the best score is \.\d+ .*`threshold`"):
+        frames = rvos(clip(2), text=["a dog", "the red zebra"], threshold=0.999)
+    assert all(frame["passed"] == {1: False, 2: False} for frame in frames)
+    assert frames[0]["unknown_words"] == {1: [], 2: ["zebra"]}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        assert rvos(clip(1), text="a dog", threshold=0)[0]["passed"] == {1: True}
+        assert vos(clip(1), masks=labels(), threshold=1)[0]["passed"] == {1: True, 2: True}, "given, not looked for"
 
 
 def same(first: Any, second: Any) -> bool:

@@ -32,6 +32,7 @@ from transformers_uniref.processors.masks import nearest_resize
 from transformers_uniref.processors.post_processing import class_wise_nms, pairwise_iou, soft_aggregation
 from transformers_uniref.processors.text import normalise_sentence
 from transformers_uniref.processors.video_frames import VideoFrames
+from transformers_uniref.processors.vocabulary import NothingUnderstoodWarning
 
 MEAN = np.array([123.675, 116.28, 103.53], dtype=np.float32)
 STD = np.array([58.395, 57.12, 57.375], dtype=np.float32)
@@ -246,10 +247,11 @@ def test_unknown_words_become_unk_and_a_sentence_of_nothing_else_is_worth_a_warn
     processor = small_processor()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert WORDS.index("[UNK]") in processor(text="the zebra").input_ids
-    with pytest.warns(UserWarning, match="knows no word"):
-        made = processor(text="左边的狗")
-    assert set(made.input_ids[0, : made.attention_mask.sum()].tolist()) == {1, 2, 3}
+        assert WORDS.index("[UNK]") in processor(text="the red zebra").input_ids
+    for nothing in ("左边的狗", "the zebra", "of the"):
+        with pytest.warns(NothingUnderstoodWarning, match=f"nothing in '{nothing}' was understood"):
+            made = processor(text=nothing)
+    assert made.understood == [False] and made.unknown_words == [[]]
 
 
 # ------------------------------------------------------------------------------------------------------ language, pairs
@@ -725,3 +727,10 @@ def test_a_models_own_score_gates_reach_its_sessions(tmp_path):
     assert (session.vos_score_threshold, session.rvos_score_threshold) == (0.2, None)
     assert session.mask_threshold == 0.4
     assert processor.init_video_session(vos_score_threshold=0.6).vos_score_threshold == 0.6
+    for threshold, gate in ((0.7, 0.7), (0, None)):
+        session = processor.init_video_session(threshold=threshold)
+        assert (session.vos_score_threshold, session.rvos_score_threshold) == (gate, gate)
+    with pytest.raises(ValueError, match="`vos_score_threshold` cannot be given beside it"):
+        processor.init_video_session(threshold=0.5, vos_score_threshold=0.5)
+    with pytest.raises(ValueError, match="`threshold` must be between 0 and 1"):
+        processor.init_video_session(threshold=2)

@@ -88,10 +88,12 @@ class ModelAnswering:
 
         items: list[Any] = []
         asked: list[tuple[int, list[str | None], Any]] = []
+        heard: list[Any] = []
         for position, (pixels, sentences) in enumerate(questions):
             for part in self._parts(sentences):
                 made = self._prepare(pixels, part)
                 asked.append((position, list(part) or [None], made.pop("original_sizes").tolist()))
+                heard.append((made.understood, made.unknown_words or [[]]))
                 items.append(dict(made.to(self.model.device)))
         answers: list[list[Prediction]] = [[] for _ in questions]
         outputs: list[Any] = [None] * len(items)
@@ -101,16 +103,28 @@ class ModelAnswering:
                 found = split_outputs(self.model(**merge_inputs(together)), together)
                 for position, output in zip(positions, found, strict=True):
                     outputs[position] = output
-        for (position, texts, sizes), output in zip(asked, outputs, strict=True):
-            results = self.processor.post_process_referring_segmentation(
+        for (position, texts, sizes), (understood, unknown), output in zip(asked, heard, outputs, strict=True):
+            results = self.processor.post_process_answers(
                 UniRefModelOutput(**output),
                 target_sizes=sizes,
                 threshold=self.settings.threshold,
                 mask_threshold=self.settings.mask_threshold,
+                # What a sentence says is not decisive where an example says it, too.
+                understood=None if self._references else understood,
+                show_all=self.settings.show_all,
             )
-            for text, result in zip(texts, results, strict=True):
-                mask = result["segmentation"].cpu().numpy()
-                answers[position].append(Prediction(text, result["score"], tuple(result["box"].tolist()), mask))
+            for text, words, result in zip(texts, unknown, results, strict=True):
+                answers[position].append(
+                    Prediction(
+                        text,
+                        result["score"],
+                        tuple(result["box"].tolist()),
+                        result["segmentation"].cpu().numpy(),
+                        result["passed"],
+                        result["threshold"],
+                        tuple(words),
+                    )
+                )
         return answers
 
     def _parts(self, sentences: Sequence[str]) -> list[Sequence[str]]:

@@ -45,7 +45,9 @@ def _card(
         asked.append(f"the sentences in its column `{settings.text_column}`")
     if settings.reference_images:
         asked.append(f"{len(settings.reference_images)} annotated example(s), the same for every row")
-    gate = "every sentence gets a mask" if settings.threshold is None else f"scores above {settings.threshold} count"
+    gate = "the model's own"
+    if settings.threshold is not None:
+        gate = f"scores above {settings.threshold} count" if settings.threshold else "every sentence gets a mask"
     pictures = (
         "Pictures are in `frames`."
         if settings.copy_images

@@ -24,13 +24,19 @@ class Prediction:
         text: the sentence; None where examples alone were asked.
         score: 0 to 1.
         box: x0, y0, x1, y1 in pixels, as the model predicts it (not that of the mask).
-        mask: bool (H, W); empty where the score is not above the threshold.
+        mask: bool (H, W); empty where the answer did not pass, unless all are to be shown.
+        passed: whether the score is above the gate, and the sentence was understood.
+        threshold: the gate; None for none.
+        unknown_words: words of the sentence that mean nothing to the model.
     """
 
     text: str | None
     score: float
     box: tuple[float, float, float, float]
     mask: np.ndarray
+    passed: bool = True
+    threshold: float | None = None
+    unknown_words: tuple[str, ...] = ()
 
 
 def annotated_features(columns: Columns, of_input: Any, copy_images: bool) -> Any:

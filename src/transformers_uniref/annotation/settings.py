@@ -19,7 +19,9 @@ class AnnotationSettings:
         keep_columns: copied to the output, besides the id column and `image_id`.
         reference_images, reference_masks: examples of the thing to look for, the same for every row; masks are bool or
             integer (H, W), 0 and one other value.
-        threshold: 0 to 1; what scores this or less counts as absent. None: everything counts as present.
+        threshold: 0 to 1; what scores this or less counts as absent. None: the model's own gate; 0: everything counts
+            as present.
+        show_all: whether answers that did not pass keep their masks.
         mask_threshold: 0 to 1; the probability above which a pixel belongs to the object.
         copy_images: whether the output holds the pictures as well, so that it can be trained on.
         shard_size: rows of the input that become one Parquet file.
@@ -37,6 +39,7 @@ class AnnotationSettings:
     reference_images: Sequence[Any] = ()
     reference_masks: Sequence[Any] = ()
     threshold: float | None = None
+    show_all: bool = False
     mask_threshold: float = 0.5
     copy_images: bool = False
     shard_size: int = 1000

@@ -15,6 +15,7 @@ import numpy as np
 from ..cli.errors import UserError
 from ..data.mask_codes import encode_rle
 from ..media.palette import save_label_map
+from ..score_gate import none_passed
 from .clips import Clip
 from .legend import LegendEntry
 from .limits import MAX_OBJECTS
@@ -96,6 +97,7 @@ class ClipJob:
         self.position = 0
         self.scores: list[dict[int, float | None]] = []
         self.codes: list[dict[int, dict[str, Any]]] = []
+        self._passed: set[int] = set()
         self._session: Any = None
         self._model: Any = None
         self._processor: Any = None
@@ -179,6 +181,7 @@ class ClipJob:
             self.position = 0
             self.scores.clear()
             self.codes.clear()
+            self._passed.clear()
             self.known = dict(self.objects)
             self._session = self._model = self._processor = None
             for file in self.folder.glob("*.png"):
@@ -251,10 +254,13 @@ class ClipJob:
             output = self._model(inference_session=self._session, frame=frame)
             found = self._processor.post_process_video_masks(output, self._session)
             masks = {number: mask.cpu().numpy() for number, mask in found.items()}
+            passed = [number for number, did in zip(output.object_ids, output.objects_passed, strict=True) if did]
             scores: dict[int, float | None] = {}
             for number, score in zip(output.object_ids, output.object_scores.tolist(), strict=True):
                 item = self.known[number]
                 scores[number] = None if item.mask is not None and item.frame == index else float(score)
+                if scores[number] is not None and number in passed:
+                    self._passed.add(number)
             labels = np.zeros(self.clip.size, dtype=np.uint8)
             for number, mask in masks.items():
                 labels[mask] = number
@@ -279,6 +285,25 @@ class ClipJob:
             LegendEntry(item.number, item.text, scores.get(item.number), item.number in visible)
             for item in list(self.known.values())
         ]
+
+    def doubts(self) -> list[str]:
+        """Lines: words that mean nothing to the model, and objects that passed their gate in no frame so far."""
+        if self._session is None:
+            return []
+        told = [item.sentence for item in self.known.values() if item.sentence]
+        unknown = dict.fromkeys(word for sentence in told for word in self._processor.unknown_words(sentence))
+        lines = [f"unknown to this model: {', '.join(unknown)}"] if unknown else []
+        for number, item in self.known.items():
+            seen = [
+                (score, index)
+                for index, of_frame in enumerate(self.scores)
+                if (score := of_frame.get(number)) is not None
+            ]
+            gate = self._session.gate_of(number)
+            if seen and gate is not None and number not in self._passed:
+                best, frame = max(seen)
+                lines.append(f"object {number} ({item.text}): {none_passed(gate, best)} in frame {frame}")
+        return lines
 
     @contextmanager
     def _exclusive(self) -> Iterator[None]:

@@ -11,13 +11,11 @@ from .marking import FILE, Marking
 from .marking_area import build_marking_area
 from .messages import explained
 from .model_shelf import ModelChoice
-from .page import AT_ONCE, PICTURES, SCROLL_TO, Page
+from .page import AT_ONCE, PICTURES, SCROLL_TO, Page, own_gate
 from .picture_tasks import find_by_example
 from .results_area import build_results_area, shown_results
 from .sentences import split_sentences
 from .uploads import read_picture
-
-DEFAULT_THRESHOLD = 0.0
 
 
 def answer(
@@ -66,7 +64,11 @@ def build_example_tab(page: Page, choice: Any) -> None:
             picture = picture_field("2. Picture to search", "example-query", 240)
             text = gr.Textbox(label="The same in words (optional)", elem_id="example-text")
             threshold = gr.Slider(
-                0, 1, DEFAULT_THRESHOLD, step=0.05, label="An object that scores this or less counts as absent"
+                0,
+                1,
+                own_gate(page, ModelChoice()),
+                step=0.005,
+                label="An object that scores this or less counts as absent",
             )
             button = gr.Button(
                 "Find", variant="primary", elem_id="example-run", elem_classes=["uniref-run", "uniref-once"]
@@ -83,6 +85,7 @@ def build_example_tab(page: Page, choice: Any) -> None:
     def handle(path: str | None, query: str | None, words: str, least: float, model: ModelChoice, *marked: Any) -> Any:
         return answer(page, path, query, words, least, model, Marking(*marked))
 
+    choice.change(lambda chosen: own_gate(page, chosen), choice, threshold, api_visibility="private", **PICTURES)
     example.change(explained(show_example), [example, *area.inputs], area.pictures, **AT_ONCE)
     # What was marked in one picture means nothing in another that somebody sends.
     gr.on([example.upload, example.clear], forget_marks, example, [area.clicks, area.file], **AT_ONCE)

@@ -9,7 +9,7 @@ import numpy as np
 
 from .example_inputs import ExampleInputs
 from .limits import CLIPS_AT_ONCE, EDITOR_SIDE, PICTURES_AT_ONCE
-from .model_shelf import ModelShelf
+from .model_shelf import ModelChoice, ModelShelf
 from .settings import AppSettings
 from .uploads import fitted
 from .workspace import Workspace
@@ -70,3 +70,8 @@ def editor_value(page: Page, picture: np.ndarray | None) -> Any:
         return None
     background = page.workspace.shown(fitted(picture, EDITOR_SIDE, EDITOR_SIDE), "picture.png")
     return {"background": background, "layers": [], "composite": background}
+
+
+def own_gate(page: Page, choice: ModelChoice) -> float:
+    """The score gate that the chosen model carries, where the sliders begin; 0 for none."""
+    return page.shelf.get(choice)[1].score_threshold or 0.0

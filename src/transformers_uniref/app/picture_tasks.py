@@ -13,6 +13,7 @@ from PIL import Image
 from ..data.mask_codes import encode_rle
 from ..json_writing import to_json
 from ..media.palette import save_label_map
+from ..score_gate import none_passed
 from .legend import LegendEntry, draw_results
 
 BY_EXAMPLE = "like the example"
@@ -26,13 +27,19 @@ class Found:
         text: what was looked for.
         score: 0..1.
         box: x0, y0, x1, y1 in pixels.
-        mask: bool (H, W); empty where the score did not pass the threshold.
+        mask: bool (H, W); empty where the answer did not pass the threshold.
+        passed: whether it did.
+        threshold: the score that it had to exceed; None for none.
+        unknown_words: words that mean nothing to the model.
     """
 
     text: str
     score: float
     box: tuple[float, float, float, float]
     mask: np.ndarray
+    passed: bool = True
+    threshold: float | None = None
+    unknown_words: tuple[str, ...] = ()
 
 
 def find_by_sentences(
@@ -86,11 +93,31 @@ def _find(given: dict[str, Any], names: list[str], threshold: float, model: Any,
     sizes = inputs.pop("original_sizes")
     with torch.inference_mode(), half_precision(model):
         outputs = model(**inputs)
-    results = processor.post_process_referring_segmentation(outputs, target_sizes=sizes, threshold=threshold)
+    # What a sentence says is not decisive where an example says it, too.
+    heard = None if "reference_masks" in inputs else inputs.understood
+    results = processor.post_process_answers(outputs, target_sizes=sizes, threshold=threshold, understood=heard)
     return [
-        Found(name, float(result["score"]), tuple(result["box"].tolist()), result["segmentation"].cpu().numpy())
-        for name, result in zip(names, results, strict=True)
+        Found(
+            name,
+            float(result["score"]),
+            tuple(result["box"].tolist()),
+            result["segmentation"].cpu().numpy(),
+            result["passed"],
+            result["threshold"],
+            tuple(words),
+        )
+        for name, words, result in zip(names, inputs.unknown_words or [[] for _ in names], results, strict=True)
     ]
+
+
+def picture_doubts(found: Sequence[Found]) -> list[str]:
+    """What is not to be believed, a line each: unknown words, and that no answer passed the threshold."""
+    unknown = dict.fromkeys(word for item in found for word in item.unknown_words)
+    lines = [f"unknown to this model: {', '.join(unknown)}"] if unknown else []
+    gate = found[0].threshold
+    if gate is not None and not any(item.passed for item in found):
+        lines.append(f"{none_passed(gate, max(item.score for item in found))}: a lower threshold shows it")
+    return lines
 
 
 def picture_overlay(image: np.ndarray, found: Sequence[Found]) -> np.ndarray:
@@ -115,9 +142,10 @@ def picture_notes(found: Sequence[Found]) -> list[str]:
         ("Found", [item for item in found if item.mask.any()]),
         ("Not found", [item for item in found if not item.mask.any()]),
     )
-    return [
+    notes = [
         f"{name}: {'; '.join(f'{item.text} ({item.score:.2f})' for item in items)}." for name, items in groups if items
     ]
+    return notes + picture_doubts(found)
 
 
 def save_picture_results(folder: Path, overlay: np.ndarray, found: Sequence[Found]) -> list[str]:

@@ -8,13 +8,11 @@ from .example_buttons import build_example_buttons
 from .limits import MAX_OBJECTS
 from .messages import explained
 from .model_shelf import ModelChoice
-from .page import PICTURES, SCROLL_TO, Page
+from .page import PICTURES, SCROLL_TO, Page, own_gate
 from .picture_tasks import find_by_sentences
 from .results_area import build_results_area, shown_results
 from .sentences import split_sentences
 from .uploads import read_picture
-
-DEFAULT_THRESHOLD = 0.3
 
 
 def answer(page: Page, path: str | None, text: str, threshold: float, choice: ModelChoice) -> tuple[Any, ...]:
@@ -51,7 +49,11 @@ def build_sentence_tab(page: Page, choice: Any) -> None:
                 elem_id="sentence-text",
             )
             threshold = gr.Slider(
-                0, 1, DEFAULT_THRESHOLD, step=0.05, label="An object that scores this or less counts as absent"
+                0,
+                1,
+                own_gate(page, ModelChoice()),
+                step=0.005,
+                label="An object that scores this or less counts as absent",
             )
             button = gr.Button(
                 "Find", variant="primary", elem_id="sentence-run", elem_classes=["uniref-run", "uniref-once"]
@@ -62,6 +64,7 @@ def build_sentence_tab(page: Page, choice: Any) -> None:
     def handle(*arguments: Any) -> Any:
         return answer(page, *arguments)
 
+    choice.change(lambda chosen: own_gate(page, chosen), choice, threshold, api_visibility="private", **PICTURES)
     connect_examples([picture, text], lambda example: (*example.files, example.text))
     found = button.click(
         explained(handle), [picture, text, threshold, choice], results.outputs, api_name="sentence", **PICTURES

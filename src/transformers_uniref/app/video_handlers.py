@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -146,7 +146,12 @@ def _followed(page: Page, job: ClipJob, choice: ModelChoice) -> Iterator[Progres
             yield Progress(progress_bar("drawing the clip", written, job.position))
     end = "done" if job.position == count else "stopped; Follow goes on from here"
     files = [str(folder / RENDERED), *save_masks(job, folder)]
-    yield Progress(progress_bar(end, job.position, count), files=files)
+    yield Progress(progress_bar(end, job.position, count) + told(job.doubts()), files=files)
+
+
+def told(lines: Sequence[str]) -> str:
+    """HTML: lines below the progress bar."""
+    return "".join(f'<div class="uniref-doubt">{html.escape(line)}</div>' for line in lines)
 
 
 def start_over(job: ClipJob | None) -> ClipJob:

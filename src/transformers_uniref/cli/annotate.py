@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..json_writing import to_json
-from .loading import add_model_arguments
+from .loading import add_model_arguments, add_quiet_argument
 from .publishing import add_push_arguments, output_and_hub_id
 
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--threshold",
         type=float,
         metavar="SCORE",
-        help="what scores this or less, 0 to 1, counts as absent and gets no mask (default: none does)",
+        help="what scores this or less, 0 to 1, counts as absent and gets no mask; 0 gives every sentence one "
+        "(default: the model's own gate)",
     )
     work.add_argument("--batch-size", type=int, default=8, metavar="N", help="pictures at a time (default: 8)")
     work.add_argument(
@@ -93,6 +95,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     work.add_argument("--overwrite", action="store_true", help="replace another annotation in --output")
     add_push_arguments(work, "")
     work.add_argument("--json", action="store_true", help="print the result as JSON on standard output")
+    add_quiet_argument(work)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -121,18 +124,24 @@ def _run(
     from ..annotation.source import open_source
     from ..optional import require
     from ..registration import DEFAULT_CHECKPOINT
+    from ..score_gate import gate_of
     from .errors import UserError
-    from .loading import load_model_and_processor
+    from .loading import introduce_model, load_model_and_processor
 
     if processes.count > 1 and arguments.device is not None:
         raise UserError(f"--device does not go with several processes, each has its own; got {arguments.device}")
-    show = processes.is_main and sys.stderr.isatty()
+    show = processes.is_main and sys.stderr.isatty() and not arguments.quiet
     if not show:
         require("datasets", "data", "reading datasets").disable_progress_bars()
     source = open_source(arguments.dataset, arguments.split, arguments.subset, arguments.streaming)
     choose_columns(source.features, settings)  # before a model is loaded
     device = arguments.device if processes.device is None else str(processes.device)
     model, processor = load_model_and_processor(arguments.model, device, arguments.dtype)
+    if processes.is_main:
+        introduce_model(arguments)
+    # As a number, so that the plan and the card tell it.
+    gate = gate_of(settings.threshold, processor.score_threshold)
+    settings = replace(settings, threshold=gate or 0)
     result = annotate(
         source,
         ModelAnswering(model, processor, settings),
@@ -147,12 +156,13 @@ def _run(
     if not processes.is_main:
         return 0
     counts = result.counts
-    print(
-        f"{counts['rows']:,} rows, {counts['sentences']:,} sentences, {counts['objects']:,} objects, "
-        f"{len(result.bad)} skipped",
-        file=sys.stderr,
-    )
-    print(f"written: {output} ({result.kept} shard(s) found finished)", file=sys.stderr)
+    if not arguments.quiet:
+        print(
+            f"{counts['rows']:,} rows, {counts['sentences']:,} sentences, {counts['objects']:,} objects above "
+            f"{settings.threshold:g}, {len(result.bad)} skipped",
+            file=sys.stderr,
+        )
+        print(f"written: {output} ({result.kept} shard(s) found finished)", file=sys.stderr)
     address = None
     if hub_id is not None:
         from ..data.push import push

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .loading import add_model_arguments
+from .loading import add_model_arguments, add_quiet_argument, introduce_model
 
 HELP = "try sentences, examples and videos in a browser"
 EXAMPLES = ("uniref app", "uniref app --model models/merged --port 7870")
@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--no-hub", action="store_true", help="do not let users name a model of the Hub")
     add_model_arguments(parser, tuning=False)
+    add_quiet_argument(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -35,17 +36,17 @@ def run(arguments: argparse.Namespace) -> int:
     from ..app.server import serve
     from ..app.settings import AppSettings
 
-    serve(
-        AppSettings(
-            host=arguments.host,
-            port=arguments.port,
-            share=arguments.share,
-            model=arguments.model,
-            device=arguments.device,
-            dtype=arguments.dtype,
-            models_root=arguments.models_root,
-            allow_folders=arguments.allow_folders,
-            hub=not arguments.no_hub,
-        )
+    settings = AppSettings(
+        host=arguments.host,
+        port=arguments.port,
+        share=arguments.share,
+        model=arguments.model,
+        device=arguments.device,
+        dtype=arguments.dtype,
+        models_root=arguments.models_root,
+        allow_folders=arguments.allow_folders,
+        hub=not arguments.no_hub,
     )
+    introduce_model(arguments)
+    serve(settings)
     return 0

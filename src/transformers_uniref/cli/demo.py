@@ -6,7 +6,7 @@ import argparse
 import secrets
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,16 +69,18 @@ def run(arguments: argparse.Namespace) -> int:
     """Writes the pictures; the table goes to standard output, or with `--json` the numbers."""
     from ..data.world import World
     from ..media.atomic import filling
-    from .loading import load_model_and_processor, output_folder
+    from .loading import introduce_model, load_model_and_processor, output_folder
 
     started = time.perf_counter()
     seed = secrets.randbelow(1_000_000) if arguments.seed is None else arguments.seed
     world = World(split="test", size=SIZE, seed=seed)
     folder = output_folder(arguments.output, "demo")
     with filling(folder, FILES, overwrite=arguments.overwrite) as staged:
-        print(f"seed {seed}: drawn scenes, none of which was used in training", file=sys.stderr)
+        report = _silence if arguments.quiet else _say
+        report(f"seed {seed}: drawn scenes, none of which was used in training")
         model, processor = load_model_and_processor(arguments.model, arguments.device, arguments.dtype)
-        tallies = demonstrate(world, model, processor, staged)
+        introduce_model(arguments)
+        tallies = demonstrate(world, model, processor, staged, report)
     seconds = time.perf_counter() - started
     if arguments.json:
         tasks = {name: {"miou": round(tally.miou, 4), "n": len(tally.ious)} for name, tally in tallies.items()}
@@ -86,14 +88,22 @@ def run(arguments: argparse.Namespace) -> int:
         print(to_json({"tasks": tasks, "files": files, "seconds": round(seconds, 1), "seed": seed}))
     else:
         print(table(tallies))
-    print(f"{seconds:.0f} seconds; look at the pictures in {folder}:", file=sys.stderr)
-    print("\n".join(f"  {folder / name}" for name in FILES), file=sys.stderr)
-    if arguments.model is None:
-        print("This model knows drawn scenes; photographs need other weights: uniref convert", file=sys.stderr)
+    report(f"{seconds:.0f} seconds; look at the pictures in {folder}:")
+    report("\n".join(f"  {folder / name}" for name in FILES))
     return 0
 
 
-def demonstrate(world: World, model: Any, processor: Any, folder: Path) -> dict[str, Tally]:
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def _silence(line: str) -> None:
+    """Takes the place of `_say` with `--quiet`."""
+
+
+def demonstrate(
+    world: World, model: Any, processor: Any, folder: Path, report: Callable[[str], None] = _say
+) -> dict[str, Tally]:
     """Runs each task through its pipeline, draws what was found into `folder`, and counts."""
     from PIL import Image
     from transformers import pipeline
@@ -105,7 +115,7 @@ def demonstrate(world: World, model: Any, processor: Any, folder: Path) -> dict[
     build: Any = pipeline  # its annotations list the tasks of Transformers alone
 
     def start(task: str) -> Any:
-        print(f"{task} ...", file=sys.stderr)
+        report(f"{task} ...")
         return build(task, model=model, processor=processor, device=model.device)
 
     def draw_pictures(task: str, answers: list[PictureAnswer]) -> None:

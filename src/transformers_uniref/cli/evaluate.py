@@ -12,7 +12,7 @@ from ..json_writing import to_json
 from ..registration import DEFAULT_CHECKPOINT
 from .evaluate_dataset import add_dataset_arguments, run_dataset
 from .evaluate_masks import add_mask_arguments, run_check, run_scoring
-from .loading import add_model_arguments
+from .loading import add_model_arguments, add_quiet_argument
 from .option_types import at_least_one
 
 HELP = "measure a model on drawn scenes or a data set, score masks of any method, or check a submission"
@@ -73,6 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_arguments(parser, tuning=False)
     add_mask_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print the result as JSON on standard output")
+    add_quiet_argument(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -108,7 +109,7 @@ def _run_world(arguments: argparse.Namespace) -> int:
     from ..evaluation.world import evaluate_world
     from ..hub.provenance import weights_fingerprint
     from .errors import UserError
-    from .loading import load_model_and_processor, model_folder
+    from .loading import introduce_model, load_model_and_processor, model_folder
 
     split = arguments.split or _WORLD_SPLITS[0]
     if split not in _WORLD_SPLITS:
@@ -122,6 +123,7 @@ def _run_world(arguments: argparse.Namespace) -> int:
     if processor.tokenizer is None or not model.config.use_mask_references:
         lack = "tokenizer" if processor.tokenizer is None else "encoder of annotated examples"
         raise UserError(f"--model must do all four tasks, this one has no {lack}: {arguments.model}")
+    introduce_model(arguments)
     started = time.perf_counter()
     report = evaluate_world(
         ModelAnswers(model, processor),
@@ -131,14 +133,15 @@ def _run_world(arguments: argparse.Namespace) -> int:
         clips=arguments.clips,
         size=arguments.size,
         batch_size=arguments.batch_size,
-        threshold=processor.score_threshold if arguments.threshold is None else arguments.threshold,
-        progress=True,
+        threshold=arguments.threshold,
+        progress=not arguments.quiet,
     )
     report.settings["dtype"] = str(model.dtype).removeprefix("torch.")
     report.settings["model"] = arguments.model or DEFAULT_CHECKPOINT.name
     report.settings["weights"] = weights_fingerprint(model_folder(arguments.model))
     print(report.table(), file=sys.stderr if arguments.json else sys.stdout)
-    print(f"measured in {time.perf_counter() - started:.0f} seconds", file=sys.stderr)
+    if not arguments.quiet:
+        print(f"measured in {time.perf_counter() - started:.0f} seconds", file=sys.stderr)
     if arguments.json:
         print(to_json(report.to_dict()))
     return 0

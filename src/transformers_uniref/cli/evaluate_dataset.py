@@ -48,7 +48,7 @@ def run_dataset(arguments: argparse.Namespace) -> int:
     from ..processes import launched_processes
     from ..registration import DEFAULT_CHECKPOINT
     from .errors import UserError
-    from .loading import load_model_and_processor, model_folder
+    from .loading import introduce_model, load_model_and_processor, model_folder
     from .main import FAILED
 
     benchmark = BENCHMARKS[arguments.dataset]
@@ -61,6 +61,8 @@ def run_dataset(arguments: argparse.Namespace) -> int:
     if device is None and processes.device is not None:
         device = str(processes.device)
     model, processor = load_model_and_processor(arguments.model, device, arguments.dtype)
+    if processes.is_main:
+        introduce_model(arguments)
     started = time.perf_counter()
     summary = evaluate_dataset(
         model,
@@ -78,13 +80,14 @@ def run_dataset(arguments: argparse.Namespace) -> int:
         meta=arguments.meta,
         model_name=arguments.model or DEFAULT_CHECKPOINT.name,
         weights=weights_fingerprint(model_folder(arguments.model)),
-        progress=True,
+        progress=not arguments.quiet,
     )
     if processes.is_main:
         print(result_table(summary), file=sys.stderr if arguments.json else sys.stdout)
         many = f" on {processes.count} processes" if processes.count > 1 else ""
-        print(f"measured in {time.perf_counter() - started:.0f} seconds{many}", file=sys.stderr)
-        if arguments.output is not None:
+        if not arguments.quiet:
+            print(f"measured in {time.perf_counter() - started:.0f} seconds{many}", file=sys.stderr)
+        if arguments.output is not None and not arguments.quiet:
             print(f"results are in {arguments.output}", file=sys.stderr)
         if arguments.json:
             print(to_json(summary))

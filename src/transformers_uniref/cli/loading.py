@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,27 @@ def add_model_arguments(parser: argparse.ArgumentParser, *, tuning: bool = True)
     return group
 
 
+def add_quiet_argument(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    """Declares `--quiet`."""
+    parser.add_argument("--quiet", action="store_true", help="say nothing on standard error but warnings and errors")
+
+
+def introduce_model(arguments: argparse.Namespace) -> None:
+    """Says on standard error what a bundled model is, unless `--quiet` or `--json` was given."""
+    from ..bundled import introduction
+
+    text = introduction(arguments.model)
+    if text is not None and not (arguments.quiet or getattr(arguments, "json", False)):
+        print(f"uniref: {text}", file=sys.stderr)
+
+
+def tell_unknown_words(processor: Any, sentences: Sequence[str]) -> None:
+    """Says on standard error which words of the sentences mean nothing to the model."""
+    unknown = dict.fromkeys(word for sentence in sentences for word in processor.unknown_words(sentence))
+    if unknown:
+        print(f"uniref: unknown to this model: {', '.join(unknown)}", file=sys.stderr)
+
+
 def _device_name(text: str) -> str | None:
     return None if text == "auto" else text
 
@@ -59,6 +82,7 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> argparse._ArgumentG
     )
     group.add_argument("--overwrite", action="store_true", help="replace results that --output holds already")
     group.add_argument("--json", action="store_true", help="print the result as JSON on standard output")
+    add_quiet_argument(group)
     return group
 
 

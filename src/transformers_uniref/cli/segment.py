@@ -13,7 +13,7 @@ from .errors import FAILED
 from .loading import add_model_arguments, add_output_arguments
 from .option_types import at_least_one, some_of
 from .picture_inputs import PictureInput, find_pictures, names_one_file
-from .segment_results import FILES, MOST_OBJECTS, messages, summary, write_results
+from .segment_results import FILES, MOST_OBJECTS, doubts, messages, summary, write_results
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,7 +66,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--threshold",
         type=float,
         metavar="SCORE",
-        help="objects that score this or less, 0 to 1, count as absent and get an empty mask (default: none does)",
+        help="objects that score this or less, 0 to 1, count as absent and get an empty mask; 0: none does (default: "
+        "the model's own gate)",
+    )
+    looking.add_argument(
+        "--all",
+        action="store_true",
+        help="show answers that did not pass the threshold too, and say that they did not",
     )
     add_model_arguments(parser).add_argument(
         "--batch-size",
@@ -100,7 +106,8 @@ def run(arguments: argparse.Namespace) -> int:
         work.write(pictures[0], image, found)
         return 0
     answering = _load(arguments, settings)
-    with tqdm(total=len(pictures), desc="segment", unit="picture", file=sys.stderr, disable=None) as bar:
+    hidden = True if arguments.quiet else None
+    with tqdm(total=len(pictures), desc="segment", unit="picture", file=sys.stderr, disable=hidden) as bar:
         for start in range(0, len(pictures), arguments.batch_size):
             images = work.read(pictures[start : start + arguments.batch_size])
             for picture, image, found in work.answer(images, answering) if images else ():
@@ -195,7 +202,10 @@ class Segmentation:
         with filling(folder, names, overwrite=self.arguments.overwrite) as staged:
             write_results(staged, formats, picture.label, image, found)
         written = ", ".join(str(folder / name) for name in names)
-        self._say([*messages(found), f"written: {written}"], f"{picture.label}: " if self.many else "")
+        before = f"{picture.label}: " if self.many else ""
+        if not self.arguments.quiet:
+            self._say([*messages(found), f"written: {written}"], before)
+        self._say(doubts(found, self.arguments.all), before)
         if self.arguments.json:
             print(to_json(summary(picture.label, image, found, folder, formats)), flush=True)
 
@@ -251,22 +261,25 @@ def _checked_settings(arguments: argparse.Namespace) -> Any:
             for file, image in zip(arguments.reference_mask, images, strict=True)
         ],
         threshold=arguments.threshold,
+        show_all=arguments.all,
     )
 
 
 def _load(arguments: argparse.Namespace, settings: Any) -> ModelAnswering:
-    """The model, ready to be asked.
+    """The model, ready to be asked; words that it does not know are told.
 
     Raises:
         UserError: see `load_model_and_processor`; a model that reads no sentences, or no examples.
     """
     from ..annotation.answering import ModelAnswering
     from .errors import UserError
-    from .loading import load_model_and_processor
+    from .loading import introduce_model, load_model_and_processor, tell_unknown_words
 
     model, processor = load_model_and_processor(arguments.model, arguments.device, arguments.dtype, arguments.compile)
     if arguments.text and processor.tokenizer is None:
         raise UserError(f"--text needs a model that reads sentences, this one has no tokenizer: {arguments.model}")
     if arguments.reference_image and not model.config.use_mask_references:
         raise UserError(f"--reference-image needs a model that reads examples, this one does not: {arguments.model}")
+    introduce_model(arguments)
+    tell_unknown_words(processor, arguments.text or [])
     return ModelAnswering(model, processor, settings)

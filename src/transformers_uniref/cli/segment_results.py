@@ -86,6 +86,7 @@ def coco_masks(label: str, image: np.ndarray, found: Sequence[Prediction]) -> di
                 "bbox": _mask_box(item.mask),
                 "area": int(item.mask.sum()),
                 "segmentation": encode_rle(item.mask),
+                "passed": item.passed,
             }
             for number, item in enumerate(found, start=1)
         ],
@@ -103,6 +104,8 @@ def summary(
             "score": round(item.score, 6),
             "box": [round(side, 2) for side in item.box],
             "pixels": int(item.mask.sum()),
+            "passed": item.passed,
+            "unknown_words": list(item.unknown_words),
         }
         for number, item in enumerate(found, start=1)
     ]
@@ -115,7 +118,8 @@ def summary(
         files["binary"] = [str(folder / binary_name(number)) for number in range(1, len(found) + 1)]
     if "rle" in formats:
         files["rle"] = str(folder / FILES["rle"])
-    return {"image": label, "height": image.shape[0], "width": image.shape[1], "objects": objects, **files}
+    about = {"image": label, "height": image.shape[0], "width": image.shape[1], "threshold": found[0].threshold}
+    return {**about, "objects": objects, **files}
 
 
 def messages(found: Sequence[Prediction]) -> list[str]:
@@ -123,9 +127,23 @@ def messages(found: Sequence[Prediction]) -> list[str]:
     lines = []
     for number, item in enumerate(found, start=1):
         named = f" ({item.text})" if item.text else ""
-        share = 100 * float(item.mask.mean())
-        lines.append(f"object {number}{named}: score {item.score:.3f}, {share:.1f} % of the picture")
+        share = f"{100 * float(item.mask.mean()):.1f} % of the picture"
+        doubt = "" if item.passed else ", did not pass" if item.mask.any() else ", not found"
+        lines.append(f"object {number}{named}: score {item.score:.3f}, {share}{doubt}")
     return lines
+
+
+def doubts(found: Sequence[Prediction], show_all: bool) -> list[str]:
+    """Lines that say what is not to be believed: no answer passed the gate, or some that are shown did not."""
+    from ..score_gate import below_gate, none_passed, written_gate
+
+    gate = found[0].threshold
+    failed = [item for item in found if not item.passed]
+    if gate is None or not failed:
+        return []
+    if len(failed) < len(found):
+        return [f"{len(failed)} of {len(found)} answers did not pass {written_gate(gate)}{below_gate(show_all)}"]
+    return [none_passed(gate, max(item.score for item in failed)) + below_gate(show_all)]
 
 
 def _mask_box(mask: np.ndarray) -> list[int]:

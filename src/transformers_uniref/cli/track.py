@@ -99,8 +99,11 @@ def add_prompt_arguments(parser: argparse.ArgumentParser) -> None:
         "--threshold",
         type=float,
         metavar="SCORE",
-        help="an object that scores this or less in a frame, 0 to 1, counts as absent there (default: 0.4 for objects "
-        "given by a mask, 0.3 with a sentence)",
+        help="an object that scores this or less in a frame, 0 to 1, counts as absent there; 0: none does (default: "
+        "the model's own gates, one for objects given by a mask and one for those with a sentence)",
+    )
+    group.add_argument(
+        "--all", action="store_true", help="show also what did not pass the threshold, and say that it did not"
     )
 
 
@@ -129,14 +132,18 @@ def add_frame_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Follows objects through each clip; with `--json` a line for each clip goes to standard output."""
     from ..optional import require
-    from .loading import load_model_and_processor
+    from .loading import introduce_model, load_model_and_processor
 
     check_arguments(arguments)
     if set(WITH_PYAV) & set(arguments.formats):
         require("av", "video", "uniref track, which writes a video (leave out --formats mp4 and webm to do without),")
-    load = functools.cache(
-        lambda: load_model_and_processor(arguments.model, arguments.device, arguments.dtype, arguments.compile)
-    )
+
+    @functools.cache
+    def load() -> tuple[Any, Any]:
+        loaded = load_model_and_processor(arguments.model, arguments.device, arguments.dtype, arguments.compile)
+        introduce_model(arguments)
+        return loaded
+
     failed = 0
     with ExitStack() as resources:
         clips = find_clips(arguments.clip, resources)
@@ -183,7 +190,7 @@ def track_clip(
     """Follows the objects through one clip and writes its results, all or none."""
     from ..media.atomic import filling
     from ..media.video_io import probe_clip
-    from .loading import output_folder
+    from .loading import output_folder, tell_unknown_words
 
     info = probe_clip(clip.source, arguments.damaged)
     span = Span(arguments.start, arguments.end, arguments.stride)
@@ -194,7 +201,8 @@ def track_clip(
     with filling(target, [FORMATS[name] for name in arguments.formats], overwrite=arguments.overwrite) as staged:
         model, processor = load()
         session = start_session(arguments, prompts, model, processor)
-        tallies = {number: Tally(prompts.sentences.get(number)) for number in prompts.objects()}
+        tell_unknown_words(processor, list(prompts.sentences.values()))
+        tallies = make_tallies(arguments, prompts, processor)
         outputs = Outputs(
             arguments.formats,
             staged,
@@ -207,23 +215,37 @@ def track_clip(
         )
         started = time.perf_counter()
         with outputs:
-            count = follow(info, span, prompts, session, model, processor, tallies, outputs)
+            count = follow(info, span, prompts, session, model, processor, tallies, outputs, arguments.quiet)
         seconds = (time.perf_counter() - started) / count
     report(arguments, clip, target, count, seconds, tallies)
 
 
 def start_session(arguments: argparse.Namespace, prompts: Prompts, model: Any, processor: Any) -> Any:
     """A streaming session with the sentences in it."""
-    gates = {"vos_score_threshold": arguments.threshold, "rvos_score_threshold": arguments.threshold}
     session = processor.init_video_session(
         inference_device=model.device,
         dtype=model.dtype,
         object_chunk_size=arguments.batch_size,
-        **({} if arguments.threshold is None else gates),
+        threshold=0 if arguments.all else arguments.threshold,
     )
     if prompts.sentences:
         processor.add_text_prompt(session, obj_ids=list(prompts.sentences), text=list(prompts.sentences.values()))
     return session
+
+
+def make_tallies(arguments: argparse.Namespace, prompts: Prompts, processor: Any) -> dict[int, Tally]:
+    """What is counted about each object, with its gate and what the model knows of its sentence."""
+    from ..score_gate import gate_of
+
+    tallies = {}
+    for number in prompts.objects():
+        sentence = prompts.sentences.get(number)
+        reading = None if sentence is None else processor.read_sentences([sentence])[0]
+        own = processor.vos_score_threshold if reading is None else processor.rvos_score_threshold
+        unknown = () if reading is None else reading.unknown
+        heard = reading is None or number in prompts.masked() or reading.is_understood
+        tallies[number] = Tally(sentence, gate_of(arguments.threshold, own), unknown, heard)
+    return tallies
 
 
 def follow(
@@ -235,6 +257,7 @@ def follow(
     processor: Any,
     tallies: dict[int, Tally],
     outputs: Outputs,
+    quiet: bool = False,
 ) -> int:
     """Streams the clip through the session, writing each frame's results as they come; returns the number of frames."""
     from tqdm import tqdm
@@ -245,7 +268,11 @@ def follow(
     waiting = set(prompts.masks)
     begin, count = 0.0, 0
     with tqdm(
-        frames, total=span.count(info.num_frames), unit="frame", file=sys.stderr, disable=not sys.stderr.isatty()
+        frames,
+        total=span.count(info.num_frames),
+        unit="frame",
+        file=sys.stderr,
+        disable=quiet or not sys.stderr.isatty(),
     ) as shown:
         for frame in shown:
             if count == 0:
@@ -257,7 +284,8 @@ def follow(
             masks, scores = segment_frame(frame.image, session, model, processor)
             outputs.write(_result(info, frame, begin, masks, scores, outputs))
             for number, mask in masks.items():
-                tallies[number].add(frame.index, bool(mask.any()), scores[number])
+                given = number in prompts.masked(frame.index)
+                tallies[number].add(frame.index, bool(mask.any()), scores[number], given)
             count += 1
     if waiting:
         raise UserError(f"--mask-at names frame {min(waiting)}, but the clip ended before it: {info.path}")
@@ -311,10 +339,12 @@ def report(
 ) -> None:
     """Says what was done on standard error, and with `--json` on standard output too."""
     written = {name: str(folder / FORMATS[name]) for name in arguments.formats}
-    print(f"{clip.shown}: {count} frames, {seconds:.3f} seconds each", file=sys.stderr)
-    for number, tally in tallies.items():
-        print(tally.sentence(number), file=sys.stderr)
-    print(f"written: {', '.join(written.values())}", file=sys.stderr)
+    lines = [f"{clip.shown}: {count} frames, {seconds:.3f} seconds each"]
+    lines += [tally.sentence(number) for number, tally in tallies.items()]
+    lines += [f"written: {', '.join(written.values())}"]
+    doubts = [tally.doubt(number, arguments.all) for number, tally in tallies.items()]
+    for line in [*([] if arguments.quiet else lines), *filter(None, doubts)]:
+        print(line, file=sys.stderr)
     if arguments.json:
         summary = {"clip": clip.shown, "frames": count, "seconds_per_frame": round(seconds, 6)}
         objects = [tally.summary(number) for number, tally in tallies.items()]

@@ -78,9 +78,10 @@ class Prompts:
         """The numbers of all objects, ascending."""
         return sorted({*self.sentences, *self.masked()})
 
-    def masked(self) -> list[int]:
-        """The numbers of the objects with masks, ascending."""
-        return sorted({number for files in self.masks.values() for file in files for number in file.objects.values()})
+    def masked(self, frame: int | None = None) -> list[int]:
+        """The numbers of the objects with masks, in a frame or in any, ascending."""
+        given = self.masks.values() if frame is None else [self.masks.get(frame, [])]
+        return sorted({number for files in given for file in files for number in file.objects.values()})
 
     def check_sizes(self, size: tuple[int, int]) -> None:
         """Compares all masks with the clip's (height, width) at once, not when their frames come.

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+
+from ..score_gate import passes
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class Answer:
 
     def is_given(self, threshold: float) -> bool:
         """Whether a mask with a pixel is left behind the score gate (the score must be above it)."""
-        return self.score > threshold and bool(self.mask.any())
+        return bool(passes(self.score, threshold) and self.mask.any())
 
 
 class Answers(Protocol):
@@ -68,6 +71,7 @@ class ModelAnswers:
     def __init__(self, model: Any, processor: Any) -> None:
         self.model = model
         self.processor = processor
+        self.score_threshold = processor.score_threshold
 
     def to_sentences(
         self, images: Sequence[np.ndarray], sentences: Sequence[Sequence[str | None]]
@@ -143,8 +147,13 @@ class ModelAnswers:
         """`input_ids` and `attention_mask` (N, L); a sentence that is None has special tokens alone."""
         import torch
 
+        from ..processors.vocabulary import NothingUnderstoodWarning
+
         written = [sentence for sentence in sentences if sentence is not None]
-        made = self.processor(text=written, return_tensors="pt") if written else {}
+        with warnings.catch_warnings():
+            # Nonsense is asked on purpose.
+            warnings.simplefilter("ignore", NothingUnderstoodWarning)
+            made = self.processor(text=written, return_tensors="pt") if written else {}
         if len(written) == len(sentences):
             return dict(made)
         nothing = self.processor.tokenizer(

@@ -83,8 +83,7 @@ class ClipAnswers:
         return self.processor.init_video_session(
             video=RecordFrames(record),
             inference_device=self.model.device,
-            vos_score_threshold=self.settings.gate,
-            rvos_score_threshold=self.settings.gate,
+            threshold=self.settings.gate or 0,
             references=self.settings.references,
             propagate_text=self.settings.propagate_text,
             object_chunk_size=OBJECTS_AT_ONCE,

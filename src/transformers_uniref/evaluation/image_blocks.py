@@ -12,6 +12,7 @@ from ..data.mask_codes import encode_rle
 from ..data.schema import Record, Sentence
 from ..metrics import FewShotScores, GeneralizedReferringScores, ReferringScores
 from ..metrics.accumulator import Accumulator
+from ..score_gate import passes
 from .answers import Answer, ModelAnswers
 from .asked_sentences import check_asked
 from .benchmarks import Benchmark
@@ -69,8 +70,7 @@ class PictureQuestions:
         return {"samples": samples, "state": scores.state_dict()}
 
     def _gated(self, answer: Answer) -> np.ndarray:
-        gate = self.settings.gate
-        return answer.mask if gate is None or answer.score > gate else np.zeros_like(answer.mask)
+        return answer.mask if passes(answer.score, self.settings.gate) else np.zeros_like(answer.mask)
 
     # -------------------------------------------------------------------------------------------------------- sentences
     def _ask_sentences(self, index: int, scores: Any) -> list[dict[str, Any]]:

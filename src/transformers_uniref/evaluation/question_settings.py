@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ..score_gate import check_threshold, gate_of
 from .benchmarks import BENCHMARKS, PRESETS, RELEASED_SIZES, Benchmark
 
 
@@ -63,8 +64,7 @@ def settings_for(
     _check_model(benchmark, model, processor)
     if preset not in (None, *PRESETS):
         raise ValueError(f"`preset` must be one of {', '.join(PRESETS)}, or left out, got {preset!r}")
-    if threshold is not None and not 0 <= threshold <= 1:
-        raise ValueError(f"`threshold` must be between 0 and 1, got {threshold}")
+    check_threshold(threshold)
     if shots is not None and (shots < 1 or benchmark.family != "fss"):
         wanted = "at least 1" if benchmark.family == "fss" else f"left out for {benchmark.name}, which has no examples"
         raise ValueError(f"`shots` must be {wanted}, got {shots}")
@@ -87,7 +87,7 @@ def settings_for(
     follows = is_sam or preset is None or released is None or released.propagate_text
     return QuestionSettings(
         preset,
-        gate if threshold is None else threshold,
+        gate_of(threshold, gate),
         follows,
         "both" if released is None else released.references,
         shots or (1 if released is None else released.shots),

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..data.world import World
 from ..metrics import class_mean_iou, frame_scores, intersection_and_union, iou, most_overlapping, precision_at
+from ..score_gate import gate_of
 from .answers import Answer, Answers
 from .definitions import CLIP_FRAMES, CONFLICT_FRAME, TEST_SEED
 from .report import Report
@@ -17,6 +18,9 @@ from .tally import Tally
 from .world_questions import ClipQuestion, PictureQuestion, clip_questions, picture_questions
 
 Item = TypeVar("Item")
+
+DEFAULT_GATE = 0.3
+"""Of whoever answers without naming a gate."""
 
 FEW_SHOT_TESTS: dict[str, dict[str, Any]] = {
     "miou_1shot": {"shots": 1},
@@ -33,7 +37,7 @@ def evaluate_world(
     clips: int = 100,
     size: int = 128,
     batch_size: int = 16,
-    threshold: float = 0.3,
+    threshold: float | None = None,
     progress: bool = False,
 ) -> Report:
     """Asks about drawn scenes and measures the answers.
@@ -46,7 +50,8 @@ def evaluate_world(
         clips: clips of 8 frames.
         size: side of the pictures in pixels.
         batch_size: pictures that are asked about together.
-        threshold: the score gate of `sanity.absent_empty` and `sanity.present_nonempty`.
+        threshold: the score gate of `sanity.absent_empty` and `sanity.present_nonempty`, 0 for none. Default: that of
+            who is asked (`score_threshold`), 0.3 where that names none.
         progress: show bars on standard error, where it is a terminal.
 
     Raises:
@@ -57,13 +62,12 @@ def evaluate_world(
     for name, value in (("images", images), ("clips", clips), ("batch_size", batch_size)):
         if value < 1:
             raise ValueError(f"`{name}` must be at least 1, got {value}")
-    if not 0 <= threshold <= 1:
-        raise ValueError(f"`threshold` must be between 0 and 1, got {threshold}")
+    gate = gate_of(threshold, getattr(answers, "score_threshold", DEFAULT_GATE)) or 0.0
     world = World(split=split, size=size, seed=seed)
     settings = {"dataset": "world", "split": split, "seed": seed, "images": images, "clips": clips}
-    report = Report(Tally(), {**settings, "frames": CLIP_FRAMES, "size": size, "threshold": threshold})
+    report = Report(Tally(), {**settings, "frames": CLIP_FRAMES, "size": size, "threshold": gate})
     measure_sentences(
-        answers, _shown(picture_questions(world, images), images, "sentences", progress), batch_size, threshold, report
+        answers, _shown(picture_questions(world, images), images, "sentences", progress), batch_size, gate, report
     )
     for name, options in FEW_SHOT_TESTS.items():
         scenes = (world.few_shot(index, **options) for index in range(images))

@@ -220,8 +220,8 @@ def _limits(folder: ModelFolder) -> str:
     known = folder.provenance
     lines = [
         "For finding and following the object that somebody refers to: in photo and video editing, annotation, and "
-        "research. A mask comes for every reference; whether the object is there at all is told by the score, so ask "
-        "for a threshold where it may be absent.",
+        "research. Whether an object is there at all is told by the score: below the model's gate (`score_threshold` "
+        "of its processor, or `threshold`) its mask is empty.",
         "",
     ]
     if known is not None and known.origin == "assembled":

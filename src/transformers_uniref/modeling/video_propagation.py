@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..score_gate import passes
 from .frame_fusion import SharedFrames, share_frames
 from .fusion import UniFusion
 from .precision import warn_if_slow
@@ -140,7 +141,8 @@ class VideoPropagationMixin(nn.Module if TYPE_CHECKING else object):  # type: ig
             if not objects:
                 session.commit(frame_idx, reverse, frame.video_size, {})
                 device = session.inference_device
-                return VideoOutput(frame_idx, [], torch.zeros(0, *size, device=device), torch.zeros(0, device=device))
+                none = torch.zeros(0, device=device)
+                return VideoOutput(frame_idx, [], torch.zeros(0, *size, device=device), none, none.bool())
 
             features = self.encode_image(frame.pixel_values, frame.pixel_mask)
             for item in objects.values():
@@ -154,9 +156,10 @@ class VideoPropagationMixin(nn.Module if TYPE_CHECKING else object):  # type: ig
                     objects[obj_id].remember(entry, frame_idx)
 
             items = list(objects.values())
-            scores, masks = self._find_objects(session, features, items, frame.network_size, size)
+            scores, passed, masks = self._find_objects(session, features, items, frame.network_size, size)
             for row, obj_id in enumerate(objects):
                 if obj_id in given:
+                    passed[row] = True
                     masks[row] = _bilinear(given[obj_id].to(masks)[None], size)[0]
             # As released: objects given by masks alone own the pixels that they win, others what they hold likely.
             winners = merge_masks(masks)
@@ -179,7 +182,7 @@ class VideoPropagationMixin(nn.Module if TYPE_CHECKING else object):  # type: ig
             for item, mask in zip(items, winners, strict=True):
                 item.last_mask = mask.clone()
             session.commit(frame_idx, reverse, frame.video_size, objects)
-        return VideoOutput(frame_idx, list(objects), masks, scores)
+        return VideoOutput(frame_idx, list(objects), masks, scores, passed)
 
     def _find_objects(
         self,
@@ -188,9 +191,10 @@ class VideoPropagationMixin(nn.Module if TYPE_CHECKING else object):  # type: ig
         items: list[TrackedObject],
         network_size: tuple[int, int],
         size: tuple[int, int],
-    ) -> tuple[Tensor, Tensor]:
-        """Scores (n,) and gated probabilities (n, *size) of objects in a frame."""
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Scores (n,), whether they passed (n,), and gated probabilities (n, *size) of objects in a frame."""
         scores = torch.zeros(len(items), device=session.inference_device)
+        passed = torch.ones(len(items), dtype=torch.bool, device=session.inference_device)
         masks = torch.zeros(len(items), *size, device=session.inference_device)
         groups: dict[tuple[bool, bool], list[int]] = {}
         for row, item in enumerate(items):
@@ -207,10 +211,12 @@ class VideoPropagationMixin(nn.Module if TYPE_CHECKING else object):  # type: ig
                 score, logits = self.segment_objects(features, references)
                 found = self.soft_masks(logits.float() + session.mask_shift)[:, : network_size[0], : network_size[1]]
                 if threshold is not None:
-                    found = found * (score > threshold)[:, None, None]
+                    heard = [items[row].is_understood for row in chunk]
+                    passed[chunk] = passes(score, threshold) & torch.tensor(heard, device=score.device)
+                    found = found * passed[chunk][:, None, None]
                 scores[chunk] = score
                 masks[chunk] = _bilinear(found, size)
-        return scores, masks
+        return scores, passed, masks
 
     def soft_masks(self, logits: Tensor) -> Tensor:
         """What is resized, gated and merged: probabilities."""

@@ -31,20 +31,26 @@ class VideoOutput(ModelOutput):
         pred_masks: (n, H, W) float32 probabilities at the video's size, before the objects are merged; 0 where the
             score did not pass its gate; the given mask in a frame where a mask was given.
         object_scores: (n,) in 0..1, how sure the model is of what it found, gate or not.
+        objects_passed: (n,) bool, whether the score passed its gate; true where a mask was given.
     """
 
     frame_idx: int | None = None
     object_ids: list[int] | None = None
     pred_masks: Tensor | None = None
     object_scores: Tensor | None = None
+    objects_passed: Tensor | None = None
 
 
 @dataclass
 class TextPrompt:
-    """A sentence (1, L) that is looked for from a frame on; `reference` once the model has encoded it."""
+    """A sentence (1, L) that is looked for from a frame on; `reference` once the model has encoded it.
+
+    Where the model knows no word of it (`understood`), what it finds by the sentence alone does not pass a gate.
+    """
 
     input_ids: Tensor
     attention_mask: Tensor
+    understood: bool = True
     reference: ProjectedReferences | None = None
 
     def tensors(self) -> Iterator[Tensor]:
@@ -120,6 +126,11 @@ class TrackedObject:
     @property
     def is_reserved(self) -> bool:
         return self.initial is not None or self.previous is not None
+
+    @property
+    def is_understood(self) -> bool:
+        """Whether anything but a sentence without a known word says what the object is."""
+        return self.given or self.text is None or self.text.understood
 
     @property
     def wants_frames(self) -> bool:
@@ -322,6 +333,11 @@ class UniRefVideoSession:
         for item in self._tracked.values():
             yield from item.tensors()
 
+    def gate_of(self, obj_id: int) -> float | None:
+        """The score gate of an object: that of sentences where it has one, else that of masks; None for none."""
+        texts = obj_id in self._prompts and self._prompts[obj_id].texts
+        return self.rvos_score_threshold if texts else self.vos_score_threshold
+
     # ---------------------------------------------------------------------------------------------------------- prompts
     def add_mask(self, frame_idx: int, obj_id: int, mask: Tensor | np.ndarray) -> None:
         """Give an object by its mask in one frame; for a known object, a correction.
@@ -351,7 +367,14 @@ class UniRefVideoSession:
         self._prompts.setdefault(obj_id, ObjectPrompts()).masks[frame_idx] = mask
         self._restart_needed |= self._has_passed(frame_idx)
 
-    def add_text(self, frame_idx: int, obj_id: int, input_ids: Tensor, attention_mask: Tensor | None = None) -> None:
+    def add_text(
+        self,
+        frame_idx: int,
+        obj_id: int,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        understood: bool = True,
+    ) -> None:
         """Look for an object by a sentence, from one frame on; for a known sentence, a new one instead.
 
         In a stream whose frame has passed, from the next frame on. In reverse propagation also before that frame.
@@ -361,6 +384,7 @@ class UniRefVideoSession:
             obj_id: 1 or more.
             input_ids: (1, L) or (L,) token ids.
             attention_mask: the same shape, non-zero for real tokens; None: all.
+            understood: whether the model knows any word of it; what a sentence finds alone passes no gate otherwise.
 
         Raises:
             TypeError, ValueError: naming the argument, what came, and what is accepted. Nothing is added then.
@@ -378,7 +402,9 @@ class UniRefVideoSession:
             )
         if self.is_stream:
             frame_idx = max(frame_idx, self.next_frame_idx)
-        self._prompts.setdefault(obj_id, ObjectPrompts()).texts[frame_idx] = TextPrompt(ids.cpu(), valid.cpu())
+        self._prompts.setdefault(obj_id, ObjectPrompts()).texts[frame_idx] = TextPrompt(
+            ids.cpu(), valid.cpu(), understood
+        )
         self._restart_needed |= self._has_passed(frame_idx)
 
     def remove_object(self, obj_id: int) -> None:

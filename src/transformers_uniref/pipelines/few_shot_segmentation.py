@@ -39,17 +39,22 @@ class FewShotSegmentationPipeline(ImagePipeline):
                 does not come with its own.
             reference_masks: for each its mask, bool or integer (H, W), 0 and one other value, of its picture's size.
             text: a sentence that describes the thing as well; both references then act together.
-            **options: `threshold`: an object whose score, 0 to 1, is not above it gets an empty mask (default None:
-                every object gets one); `mask_threshold`: the probability above which a pixel belongs to the object
-                (0.5); `batch_size` and `num_workers`, for several pictures.
+            **options: `threshold`: an object whose score, 0 to 1, is not above it gets an empty mask (default: the
+                model's own gate, `processor.score_threshold`; 0: every object gets a mask); `mask_threshold`: the
+                probability above which a pixel belongs to the object (0.5); `batch_size` and `num_workers`, for several
+                pictures.
 
         Returns:
             For a picture a list with one dictionary:
 
             - `score`: 0..1, how sure the model is.
             - `label`: the sentence, or None.
-            - `mask`: PIL image of mode L and of the (upright) picture's size, 255 where the thing is.
-            - `box`: `{"xmin", "ymin", "xmax", "ymax"}` in pixels.
+            - `mask`: PIL image of mode L and of the (upright) picture's size, 255 where the thing is; empty where the
+              answer did not pass.
+            - `box`: `{"xmin", "ymin", "xmax", "ymax"}` in pixels, of the model's best guess whether it passed or not.
+            - `passed`: whether the score is above the gate.
+            - `threshold`: the gate; None for none.
+            - `unknown_words`: words of the sentence that mean nothing to the model.
 
             For a list of pictures a list of such lists; for a generator or a dataset an iterator over them.
 

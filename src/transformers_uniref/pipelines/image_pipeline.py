@@ -53,9 +53,17 @@ class ImagePipeline(UniRefPipeline):
         sizes = inputs.pop("original_sizes")
         text = references.get("text")
         labels = [text] * len(sizes) if text is None or isinstance(text, str) else list(text)
+        # What a sentence says is not decisive where an example says it, too.
+        heard = inputs.understood if "reference_masks" not in inputs else [True] * len(sizes)
+        about = {
+            "sizes": sizes.tolist(),
+            "labels": labels,
+            "understood": heard,
+            "unknown_words": inputs.unknown_words or [[] for _ in labels],
+        }
         # Transformers' own collation would pad the tensors, and not as pictures need it; what is inside a dictionary
         # it leaves alone.
-        return {"inputs": dict(inputs), "about": {"sizes": sizes.tolist(), "labels": labels}}
+        return {"inputs": dict(inputs), "about": about}
 
     def _forward(self, prepared: dict[str, Any]) -> dict[str, Any]:
         is_batch = isinstance(prepared["inputs"], list)
@@ -73,11 +81,13 @@ class ImagePipeline(UniRefPipeline):
         self, found: dict[str, Any], threshold: float | None = None, mask_threshold: float = 0.5
     ) -> list[dict[str, Any]]:
         """One dictionary for each result of a picture."""
-        results = self.processor.post_process_referring_segmentation(
+        about = found["about"]
+        results = self.processor.post_process_answers(
             UniRefModelOutput(**found["outputs"]),
-            target_sizes=found["about"]["sizes"],
+            target_sizes=about["sizes"],
             threshold=threshold,
             mask_threshold=mask_threshold,
+            understood=about["understood"],
         )
         return [
             {
@@ -85,8 +95,11 @@ class ImagePipeline(UniRefPipeline):
                 "label": label,
                 "mask": _picture(result["segmentation"]),
                 "box": dict(zip(("xmin", "ymin", "xmax", "ymax"), result["box"].round().int().tolist(), strict=True)),
+                "passed": result["passed"],
+                "threshold": result["threshold"],
+                "unknown_words": list(unknown),
             }
-            for result, label in zip(results, found["about"]["labels"], strict=True)
+            for result, label, unknown in zip(results, about["labels"], about["unknown_words"], strict=True)
         ]
 
 

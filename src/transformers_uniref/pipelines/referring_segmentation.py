@@ -34,17 +34,22 @@ class ReferringSegmentationPipeline(ImagePipeline):
                 a list, a generator or a torch dataset of these.
             text: a sentence, or a list of sentences, each an object of its own; they hold for every picture that does
                 not come with its own.
-            **options: `threshold`: an object whose score, 0 to 1, is not above it gets an empty mask (default None:
-                every object gets one); `mask_threshold`: the probability above which a pixel belongs to the object
-                (0.5); `batch_size` and `num_workers`, for several pictures.
+            **options: `threshold`: an object whose score, 0 to 1, is not above it gets an empty mask (default: the
+                model's own gate, `processor.score_threshold`; 0: every object gets a mask); `mask_threshold`: the
+                probability above which a pixel belongs to the object (0.5); `batch_size` and `num_workers`, for several
+                pictures.
 
         Returns:
             For a picture a list with one dictionary for each sentence, in their order:
 
             - `score`: 0..1, how sure the model is.
             - `label`: the sentence.
-            - `mask`: PIL image of mode L and of the (upright) picture's size, 255 where the object is.
-            - `box`: `{"xmin", "ymin", "xmax", "ymax"}` in pixels.
+            - `mask`: PIL image of mode L and of the (upright) picture's size, 255 where the object is; empty where the
+              answer did not pass.
+            - `box`: `{"xmin", "ymin", "xmax", "ymax"}` in pixels, of the model's best guess whether it passed or not.
+            - `passed`: whether the score is above the gate and the model knows any word of the sentence.
+            - `threshold`: the gate; None for none.
+            - `unknown_words`: words of the sentence that mean nothing to the model.
 
             For a list of pictures a list of such lists; for a generator or a dataset an iterator over them.
 

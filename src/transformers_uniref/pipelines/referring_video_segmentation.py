@@ -38,8 +38,8 @@ class ReferringVideoSegmentationPipeline(VideoPipeline):
                 their ids), or a dictionary {object id: sentence}.
             masks: masks of the same objects, as for `video-object-segmentation`.
             **options: `stream`: return an iterator that computes a frame when it is asked for (default: a list of all);
-                `threshold`: an object whose score is not above it counts as absent from a frame (default: the session's
-                gates; 0 for none); `mask_threshold`, `references`, `propagate_text`, `object_chunk_size`,
+                `threshold`: an object whose score is not above it counts as absent from a frame (default: the model's
+                own gates; 0 for none); `mask_threshold`, `references`, `propagate_text`, `object_chunk_size`,
                 `output_size`: see `UniRefVideoSession`.
 
         Returns:
@@ -48,7 +48,11 @@ class ReferringVideoSegmentationPipeline(VideoPipeline):
             - `frame`: its index.
             - `masks`: {object id: bool array (H, W)}, of the video's size; two sentences may mean the same pixels.
             - `scores`: {object id: 0..1}.
+            - `passed`: {object id: whether the score is above the gate}; the mask is empty where it is not.
             - `labels`: {object id: its sentence}.
+            - `unknown_words`: {object id: words of its sentence that mean nothing to the model}.
+
+            Where nothing was found in any frame, a warning says the best score and the gate.
 
         Raises:
             TypeError, ValueError: naming the argument, what came, and what is accepted.

@@ -34,8 +34,8 @@ class VideoObjectSegmentationPipeline(VideoPipeline):
                 a list or an array (n, H, W). For other frames, too: {frame index: one of these, or {object id: mask}};
                 an object appears in the results from its own first frame on, and a later mask corrects it.
             **options: `stream`: return an iterator that computes a frame when it is asked for (default: a list of all);
-                `threshold`: an object whose score is not above it counts as absent from a frame (default: the session's
-                gates; 0 for none); `mask_threshold`, `references`, `object_chunk_size`, `output_size`: see
+                `threshold`: an object whose score is not above it counts as absent from a frame (default: the model's
+                own gates; 0 for none); `mask_threshold`, `references`, `object_chunk_size`, `output_size`: see
                 `UniRefVideoSession`.
 
         Returns:
@@ -44,6 +44,7 @@ class VideoObjectSegmentationPipeline(VideoPipeline):
             - `frame`: its index.
             - `masks`: {object id: bool array (H, W)}, disjoint, of the video's size.
             - `scores`: {object id: 0..1}.
+            - `passed`: {object id: whether the score is above the gate}; the mask is empty where it is not.
 
         Raises:
             TypeError, ValueError: naming the argument, what came, and what is accepted.

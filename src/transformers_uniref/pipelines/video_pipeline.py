@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 
 from ..processors.masks import object_ids
+from ..score_gate import written, written_gate
 from .base import UniRefPipeline
 from .mask_prompts import MaskPrompts, read_mask_prompts
 
@@ -49,7 +51,10 @@ class VideoPipeline(UniRefPipeline):
         """The results of all frames or, with `stream`, an iterator that computes them one by one."""
         prepared = self.preprocess(video, **preprocess_params)
         outputs = self.forward(prepared)
-        results = (self.postprocess({**prepared, "output": output}, **postprocess_params) for output in outputs)
+        results = self._told(
+            (self.postprocess({**prepared, "output": output}, **postprocess_params) for output in outputs),
+            prepared,
+        )
         return results if forward_params.get("stream") else list(results)
 
     def preprocess(
@@ -59,8 +64,6 @@ class VideoPipeline(UniRefPipeline):
         self._check_references({"masks": masks, "text": text})
         prompts = {} if masks is None else read_mask_prompts(masks)
         sentences = {} if text is None else self._sentences(text, prompts)
-        if threshold is not None:
-            options |= {"vos_score_threshold": threshold, "rvos_score_threshold": threshold}
         if video is None:
             raise ValueError("`video` must be a list of frames, an array, a folder, a file or an iterator, got None.")
         frames = video if isinstance(video, Iterator) else None
@@ -68,13 +71,45 @@ class VideoPipeline(UniRefPipeline):
             video=None if frames is not None else video,
             inference_device=self.device,
             dtype=self.model.dtype,
+            threshold=threshold,
             **options,
         )
         for frame_idx, objects in prompts.items():
             self.processor.add_mask_prompt(session, frame_idx, list(objects), list(objects.values()))
         if sentences:
             self.processor.add_text_prompt(session, list(sentences), list(sentences.values()))
-        return {"session": session, "frames": frames, "labels": sentences, "last_prompt": max(prompts, default=0)}
+        unknown = {number: self.processor.unknown_words(text) for number, text in sentences.items()}
+        return {
+            "session": session,
+            "frames": frames,
+            "labels": sentences,
+            "unknown_words": unknown,
+            "given": prompts,
+            "last_prompt": max(prompts, default=0),
+        }
+
+    @staticmethod
+    def _told(results: Iterator[dict[str, Any]], prepared: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """The results; after the last a warning where no frame showed an object that was looked for."""
+        best: dict[int, tuple[float, int]] = {}
+        found: set[int] = set()
+        for result in results:
+            for number, score in result["scores"].items():
+                if number in prepared["given"].get(result["frame"], ()):
+                    continue
+                best[number] = max(best.get(number, (-1.0, 0)), (score, result["frame"]), key=lambda seen: seen[0])
+                found |= {number} if result["masks"][number].any() else set()
+            yield result
+        missing = {number: seen for number, seen in best.items() if number not in found}
+        if missing and len(missing) == len(best):
+            number, (score, frame) = max(missing.items(), key=lambda item: item[1][0])
+            gate = prepared["session"].gate_of(number)
+            lower = "" if gate is None else f", the gate {written_gate(gate)}; `threshold` lowers it"
+            warnings.warn(
+                f"nothing was found in this clip: the best score is {written(score)} (object {number}, frame {frame})"
+                f"{lower}",
+                stacklevel=2,
+            )
 
     @staticmethod
     def _sentences(text: Any, prompts: MaskPrompts) -> dict[int, str]:
@@ -123,7 +158,9 @@ class VideoPipeline(UniRefPipeline):
             "frame": output.frame_idx,
             "masks": {number: masks[number].cpu().numpy() for number in ids},
             "scores": dict(zip(ids, output.object_scores.tolist(), strict=True)),
+            "passed": dict(zip(ids, output.objects_passed.tolist(), strict=True)),
             **({"labels": {number: labels.get(number) for number in ids}} if labels else {}),
+            **({"unknown_words": {number: found["unknown_words"].get(number, []) for number in ids}} if labels else {}),
         }
 
     def _masks(self, output: Any, session: Any) -> dict[int, torch.Tensor]:

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from ..score_gate import check_threshold, passes
+
 NMS_THRESHOLD = 0.7
 MASK_STRIDE = 4
 
@@ -143,11 +145,6 @@ def check_target_sizes(target_sizes: Any, count: int) -> list[tuple[int, int]] |
     return sizes
 
 
-def _check_threshold(value: float | None, name: str) -> None:
-    if value is not None and not 0 <= value <= 1:
-        raise ValueError(f"`{name}` must be between 0 and 1, got {value}.")
-
-
 def _stride(outputs: Any, given: int | None) -> int:
     """What the masks are smaller by than the padded input: as given, or told from its size or the unpadded inputs'."""
     padded, sizes = getattr(outputs, "padded_sizes", None), getattr(outputs, "image_sizes", None)
@@ -182,8 +179,8 @@ def post_process_referring_segmentation(
     mask_stride: int | None = None,
 ) -> list[dict[str, Any]]:
     """The best object of each batch entry; see `UniRefProcessor.post_process_referring_segmentation`."""
-    _check_threshold(threshold, "threshold")
-    _check_threshold(mask_threshold, "mask_threshold")
+    check_threshold(threshold, "threshold")
+    check_threshold(mask_threshold, "mask_threshold")
     mask_stride = _stride(outputs, mask_stride)
     predicted = getattr(outputs, "pred_boxes", None)
     results = []
@@ -194,7 +191,7 @@ def post_process_referring_segmentation(
         if predicted is not None:
             box = scale_boxes(predicted[index, queries[best]].float(), target)
         vanished = box is not None and bool((box[2:] <= box[:2]).any())
-        if vanished or (threshold is not None and score <= threshold):
+        if vanished or not passes(score, threshold):
             mask = torch.zeros(target, dtype=torch.bool, device=outputs.pred_masks.device)
         else:
             mask = restore_mask(outputs.pred_masks[index, best], valid, target, mask_threshold, mask_stride)
@@ -211,8 +208,8 @@ def post_process_instance_segmentation(
     mask_stride: int | None = None,
 ) -> list[dict[str, torch.Tensor]]:
     """Every object of each batch entry; see `UniRefProcessor.post_process_instance_segmentation`."""
-    _check_threshold(threshold, "threshold")
-    _check_threshold(mask_threshold, "mask_threshold")
+    check_threshold(threshold, "threshold")
+    check_threshold(mask_threshold, "mask_threshold")
     if top_k < 1:
         raise ValueError(f"`top_k` must be 1 or more, got {top_k}.")
     if getattr(outputs, "pred_boxes", None) is None:

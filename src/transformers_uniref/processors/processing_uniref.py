@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,6 +14,7 @@ from transformers.image_processing_base import BatchFeature
 from transformers.processing_utils import ProcessorMixin
 
 from ..hub.sharing import SharedProcessor
+from ..score_gate import gate_of, passes
 from . import inputs, post_processing
 from .drawn_references import drawn_masks
 from .mask_reading import is_mask
@@ -19,6 +22,7 @@ from .masks import binary_mask, nearest_resize
 from .targets import instance_masks, make_label
 from .text import check_sentence, tokenise
 from .video_prompts import VideoPrompting
+from .vocabulary import NothingUnderstoodWarning, Reading, UniRefInputs, read_sentence
 
 Shot: TypeAlias = "tuple[Any, np.ndarray]"
 """An annotated example: the picture in the image processor's working form (3, H, W), and its bool mask (H, W)."""
@@ -33,9 +37,12 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
         text_length: tokens per sentence; always padded to it, as in training (`UniRefConfig.text_length`).
         vos_score_threshold: score gate of objects that a mask was given for, in video sessions (released: 0.4).
         rvos_score_threshold: score gate of objects with a sentence, in video sessions (released: 0.3).
-        score_threshold: the score, 0 to 1, that tells this model's finds from absences in pictures: what to give as
-            `threshold` where an object may be absent. Kept with the model; nothing is gated unless asked for.
+        score_threshold: the score gate of pictures, 0 to 1: what tells this model's finds from absences, for sentences
+            and examples alike. Pipelines, commands and the application gate with it unless they are given another
+            `threshold`. None: no gate.
         video_mask_threshold: `mask_threshold` of video sessions, between 0 and 1, both left out (released: 0.5).
+        known_words: the words that the model was taught, if that was recorded; by them `unknown_words` tells which
+            words of a sentence mean nothing to it. Without them the tokenizer decides, see `read_sentence`.
     """
 
     def __init__(
@@ -44,14 +51,15 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
         tokenizer: Any = None,
         text_length: int = 77,
         chat_template: Any = None,
-        score_threshold: float = 0.3,
+        score_threshold: float | None = 0.3,
         vos_score_threshold: float | None = 0.4,
         rvos_score_threshold: float | None = 0.3,
         video_mask_threshold: float = 0.5,
+        known_words: Iterable[str] | None = None,
     ) -> None:
         if text_length < 3:
             raise ValueError(f"`text_length` must leave room for a token between two special ones, got {text_length}.")
-        if not 0 <= score_threshold <= 1:
+        if score_threshold is not None and not 0 <= score_threshold <= 1:
             raise ValueError(f"`score_threshold` must be between 0 and 1, got {score_threshold}.")
         if tokenizer is None:
             # The base class has no notion of an absent tokenizer.
@@ -67,6 +75,7 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
         self.vos_score_threshold = vos_score_threshold
         self.rvos_score_threshold = rvos_score_threshold
         self.video_mask_threshold = video_mask_threshold
+        self.known_words = _checked_words(known_words)
 
     # ----------------------------------------------------------------------------------------------------- to the model
     def __call__(
@@ -121,8 +130,15 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
             not paired one to one; with segmentation maps `labels`: N dictionaries `boxes` (t, 4) cxcywh relative to the
             unpadded picture, `masks` bool (t, H, W), `class_labels` (t,), all 0.
 
+            With text, its attributes `unknown_words` and `understood` hold for each sentence the words that this model
+            does not know, and whether it knows any. They are no keys, so `model(**inputs)` does not see them.
+
         Raises:
             TypeError, ValueError: naming the argument, what came, and what is accepted.
+
+        Warns:
+            NothingUnderstoodWarning: a sentence that has no other reference beside it holds no word that the model
+                knows.
         """
         if return_tensors not in (None, "pt", "np"):
             raise ValueError(f"`return_tensors` must be 'pt' or 'np', got {return_tensors!r}.")
@@ -142,7 +158,8 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
                     raise ValueError(f"`{name}` came without `images`; there is no picture to segment.")
             if text is None:
                 raise ValueError("`images` and `text` are both missing; give at least one.")
-            return BatchFeature(self._tokenise(self._sentences(text, None)[0]), tensor_type=return_tensors or "pt")
+            asked, _ = self._sentences(text, None)
+            return UniRefInputs(self._tokenise(asked), tensor_type=return_tensors or "pt", readings=self._read(asked))
 
         order = images_kwargs.pop("input_data_format", None)
         pictures = [self.image_processor.process_image(image, order) for image in inputs.image_list(images)]
@@ -177,7 +194,8 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
         if wanted is not None:
             valid, padded = _valid_sizes(data["pixel_mask"]), _height_width(data["pixel_mask"])
             data["labels"] = [make_label(masks, valid[i], padded) for masks, i in zip(wanted, indices, strict=True)]
-        return BatchFeature(_to_numpy(data) if return_tensors == "np" else data)
+        readings = [] if sentences is None else self._read(sentences, alone=groups is None)
+        return UniRefInputs(_to_numpy(data) if return_tensors == "np" else data, readings=readings)
 
     @property
     def model_input_names(self) -> list[str]:
@@ -215,6 +233,48 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
 
     def _tokenise(self, sentences: list[str]) -> dict[str, np.ndarray]:
         return tokenise(sentences, self.tokenizer, self.text_length)
+
+    def unknown_words(self, text: str | Sequence[Any]) -> list[Any]:
+        """The words of a sentence that mean nothing to this model.
+
+        A model with `known_words` knows these, and other numbers of them; of any other a word is unknown when its
+        tokenizer has no more of it than single characters. Function words and punctuation are never among them.
+
+        Args:
+            text: a sentence, or as for `__call__` a list of sentences, or of lists of sentences.
+
+        Returns:
+            Words in lower case, each once: a list; for a list of sentences a list of lists, nested as they are.
+
+        Raises:
+            TypeError, ValueError: as `__call__` for its `text`.
+        """
+        if not isinstance(text, str):
+            self._sentences(text, None)  # refuses what `__call__` refuses
+            return [self.unknown_words(item) for item in text]
+        return list(self.read_sentences(text)[0].unknown)
+
+    def read_sentences(self, sentences: str | Sequence[str]) -> list[Reading]:
+        """For each sentence the words that this model knows, and those that it does not; see `unknown_words`.
+
+        Raises:
+            TypeError, ValueError: as `__call__` for its `text`.
+        """
+        taught = None if self.known_words is None else set(self.known_words)
+        return [read_sentence(one, self.tokenizer, taught) for one in self._sentences(sentences, None)[0]]
+
+    def _read(self, sentences: Sequence[str], alone: bool = True) -> list[Reading]:
+        """What the model knows of each sentence; warns of those that say nothing, where nothing else was given."""
+        readings = self.read_sentences(sentences)
+        for sentence, reading in zip(sentences, readings, strict=True):
+            if alone and not reading.is_understood:
+                unknown = f" (unknown to this model: {', '.join(reading.unknown)})" if reading.unknown else ""
+                warnings.warn(
+                    f"nothing in {sentence!r} was understood{unknown}: what is found by it means nothing",
+                    NothingUnderstoodWarning,
+                    stacklevel=3,
+                )
+        return readings
 
     def _image_tensors(self, pictures: list[Any], options: dict[str, Any]) -> dict[str, Any]:
         return dict(self.image_processor(pictures, input_data_format="channels_first", return_tensors="pt", **options))
@@ -280,7 +340,7 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
                 `padded_sizes`.
             target_sizes: (height, width) for each entry, a list or a tensor (N, 2); None keeps the network's size.
             threshold: the score gate. An object whose score is not above it gets an empty mask ("not in the picture");
-                None keeps every one.
+                None keeps every one, as the released code does; `post_process_answers` gates as the model asks.
             mask_threshold: probability above which a pixel belongs to the object.
             mask_stride: 4, or 1 for outputs of `full_resolution_masks=True`. Default: told from the outputs.
 
@@ -294,6 +354,43 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
         return post_processing.post_process_referring_segmentation(
             outputs, target_sizes, threshold, mask_threshold, mask_stride
         )
+
+    def post_process_answers(
+        self,
+        outputs: Any,
+        target_sizes: Any = None,
+        threshold: float | None = None,
+        mask_threshold: float = 0.5,
+        understood: Sequence[bool] | None = None,
+        show_all: bool = False,
+    ) -> list[dict[str, Any]]:
+        """The best object of each batch entry, gated: what pipelines, commands and the application show.
+
+        An answer passes when its score is above the gate and something of its sentence was understood. One that does
+        not pass has an empty mask.
+
+        Args:
+            outputs, target_sizes, mask_threshold: as for `post_process_referring_segmentation`.
+            threshold: the gate, 0..1, 0 for none. Default: this model's own, `score_threshold`.
+            understood: for each entry that a sentence alone refers to, whether the model knows any word of it
+                (`inputs.understood`). Default: all.
+            show_all: leave the masks of answers that did not pass.
+
+        Returns:
+            As `post_process_referring_segmentation`, and in each dictionary `passed` and `threshold`, the gate (None
+            for none).
+
+        Raises:
+            ValueError: as `post_process_referring_segmentation`.
+        """
+        gate = gate_of(threshold, self.score_threshold)
+        results = self.post_process_referring_segmentation(outputs, target_sizes, mask_threshold=mask_threshold)
+        for result, heard in zip(results, repeat(True) if understood is None else understood, strict=False):
+            result["threshold"] = gate
+            result["passed"] = gate is None or (heard and passes(result["score"], gate))
+            if not (result["passed"] or show_all):
+                result["segmentation"] = torch.zeros_like(result["segmentation"])
+        return results
 
     def post_process_instance_segmentation(
         self,
@@ -356,6 +453,8 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
         saved = super().to_dict()
         if self.tokenizer is None:
             saved["tokenizer"] = None
+        if self.known_words is None:
+            saved.pop("known_words", None)
         return saved
 
     def save_pretrained(self, save_directory: str | os.PathLike[str], push_to_hub: bool = False, **kwargs: Any) -> Any:
@@ -378,6 +477,16 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
         from transformers import AutoImageProcessor
 
         return [AutoImageProcessor.from_pretrained(pretrained_model_name_or_path, **kwargs), None]
+
+
+def _checked_words(words: Any) -> list[str] | None:
+    """Distinct lower-case words, sorted."""
+    if words is None:
+        return None
+    words = words if isinstance(words, str) else list(words)
+    if isinstance(words, str) or not all(isinstance(word, str) and word.strip() for word in words):
+        raise TypeError(f"`known_words` must be a list of words, got {words!r:.80}.")
+    return sorted({word.strip().lower() for word in words})
 
 
 def _groups(tree: inputs.Tree, n_images: int, name: str) -> list[list[Any]]:

@@ -60,7 +60,7 @@ def tokenise(sentences: Sequence[str], tokenizer: Any, length: int, name: str = 
         ValueError: the tokenizer makes no token of a sentence.
 
     Warns:
-        UserWarning: a sentence is longer than `length` and was cut, or the tokenizer knows no part of it.
+        UserWarning: a sentence is longer than `length` and was cut.
     """
     sentences = list(sentences)
     whole = tokenizer(sentences, add_special_tokens=False, padding=False, truncation=False, verbose=False)["input_ids"]
@@ -73,12 +73,6 @@ def tokenise(sentences: Sequence[str], tokenizer: Any, length: int, name: str = 
         if len(ids) > room:
             warnings.warn(
                 f"`{name}` has a sentence of {len(ids)} tokens; the model reads the first {room}: {sentence!r}",
-                stacklevel=4,
-            )
-        if tokenizer.unk_token_id is not None and all(token == tokenizer.unk_token_id for token in ids):
-            warnings.warn(
-                f"`{name}` has a sentence of which the tokenizer knows no word, so that any other such sentence gives "
-                f"the same result: {sentence!r}",
                 stacklevel=4,
             )
     encoded = tokenizer(sentences, padding="max_length", truncation=True, max_length=length, return_tensors="np")

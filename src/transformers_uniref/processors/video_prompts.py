@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from ..score_gate import gate_of
 from . import masks as given_masks
 from .drawn_references import PAINTERS
 from .video_frames import VideoFrames
+from .vocabulary import Reading
 
 
 class VideoPrompting:
@@ -26,11 +28,14 @@ class VideoPrompting:
 
         def _tokenise(self, sentences: list[str]) -> dict[str, np.ndarray]: ...
 
+        def _read(self, sentences: Sequence[str], alone: bool = True) -> list[Reading]: ...
+
     def init_video_session(
         self,
         video: Any = None,
         inference_device: str | torch.device = "cpu",
         dtype: torch.dtype | str = torch.float32,
+        threshold: float | None = None,
         **session_options: Any,
     ) -> Any:
         """A session for one clip, or for a stream.
@@ -42,22 +47,27 @@ class VideoPrompting:
             inference_device: where the model is.
             dtype: in which to compute: `torch.float32`, half precision, or "auto" for what is fast on
                 `inference_device`; see `UniRefVideoSession`.
-            **session_options: see `UniRefVideoSession`; the score gates and the mask threshold default to this
-                model's own.
+            threshold: the score gate of all objects, 0..1, 0 for none. Default: this model's own gates,
+                `vos_score_threshold` of objects that a mask gives and `rvos_score_threshold` of those with a sentence.
+            **session_options: see `UniRefVideoSession`; one gate may be given alone, and the mask threshold defaults
+                to this model's own.
 
         Returns:
             `UniRefVideoSession`. Frames are read one at a time and resized by the image processor's `video_size`.
 
         Raises:
-            TypeError, ValueError: not a clip, an unreadable one, or one without frames; an unknown option.
+            TypeError, ValueError: not a clip, an unreadable one, or one without frames; an unknown option; `threshold`
+                and one of the two gates together.
         """
         from ..modeling.video_session import UniRefVideoSession
 
-        thresholds = {
-            "vos_score_threshold": self.vos_score_threshold,
-            "rvos_score_threshold": self.rvos_score_threshold,
-            "mask_threshold": self.video_mask_threshold,
-        }
+        gates = {"vos_score_threshold": self.vos_score_threshold, "rvos_score_threshold": self.rvos_score_threshold}
+        if threshold is not None:
+            for name in gates:
+                if name in session_options:
+                    raise ValueError(f"`threshold` is the gate of all objects; `{name}` cannot be given beside it.")
+            gates = {name: gate_of(threshold, None) for name in gates}
+        thresholds = {**gates, "mask_threshold": self.video_mask_threshold}
         return UniRefVideoSession(
             video=video if video is None or isinstance(video, VideoFrames) else VideoFrames(video),
             image_processor=self.image_processor,
@@ -196,6 +206,10 @@ class VideoPrompting:
 
         Raises:
             TypeError, ValueError: naming the argument, what came, and what is accepted. Nothing is added then.
+
+        Warns:
+            NothingUnderstoodWarning: a sentence holds no word that this model knows. Unless the object is given by a
+                mask as well, or the session has no gate, nothing is found for it.
         """
         ids = given_masks.object_ids(obj_ids)
         frame = _frame_index(session, frame_idx)
@@ -203,9 +217,14 @@ class VideoPrompting:
         if grouped is not None or len(sentences) != len(ids):
             raise ValueError(f"`text` must hold one sentence for each of the {len(ids)} objects, got {len(sentences)}.")
         tokens = {name: torch.from_numpy(values) for name, values in self._tokenise(sentences).items()}
-        for index, obj_id in enumerate(ids):
+        readings = self._read(sentences)
+        for index, (obj_id, reading) in enumerate(zip(ids, readings, strict=True)):
             session.add_text(
-                frame, obj_id, tokens["input_ids"][index : index + 1], tokens["attention_mask"][index : index + 1]
+                frame,
+                obj_id,
+                tokens["input_ids"][index : index + 1],
+                tokens["attention_mask"][index : index + 1],
+                understood=reading.is_understood,
             )
 
 

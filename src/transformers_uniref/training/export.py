@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ def export_model(
     config: TrainingConfig,
     steps: int,
     weights: Mapping[str, Tensor] | None = None,
+    words: Sequence[str] = (),
 ) -> Path:
     """Write weights after `steps` steps, configuration, processor and tokenizer, and where they are from.
 
@@ -32,7 +33,8 @@ def export_model(
 
     `config.save_dtype` is how the weights are stored. The model's configuration keeps the dtype of training, so a model
     that was stored in half precision to save space is loaded and run in float32 unless the caller asks for something
-    else. `weights` take the place of the model's own, which may be sharded.
+    else. `weights` take the place of the model's own, which may be sharded. `words` are those of the training's
+    sentences, which the processor remembers (`build_processor`).
 
     Raises:
         OSError: the system refused, such as on a full disk; what was in `folder` before is whole then.
@@ -42,7 +44,7 @@ def export_model(
         name: (value.to(dtype) if value.is_floating_point() else value).contiguous().cpu()
         for name, value in (model.state_dict() if weights is None else weights).items()
     }
-    processor = build_processor(config, tokenizer, model.config.text_length)
+    processor = build_processor(config, tokenizer, model.config.text_length, words)
     with replacing_folder(folder) as partial:
         if config.peft:
             model.save_pretrained(partial, state_dict=state)
@@ -54,15 +56,17 @@ def export_model(
     return folder
 
 
-def build_processor(config: TrainingConfig, tokenizer: Any, text_length: int) -> Any:
+def build_processor(config: TrainingConfig, tokenizer: Any, text_length: int, words: Sequence[str] = ()) -> Any:
     """The processor of the run's model: that of `initial_weights` where the model is from there, else a new one.
 
-    `config.image_processor` changes the image processor of either.
+    `config.image_processor` changes the image processor of either. `words`, of the run's sentences, are added to those
+    that `initial_weights` were taught; a model of which neither is known has no list of words.
     """
     from ..processors.processing_uniref import UniRefProcessor
 
     if not config.takes_initial_model:
-        return UniRefProcessor(build_image_processor(config), tokenizer, text_length)
+        taught = {*words, *_taught_before(config)}
+        return UniRefProcessor(build_image_processor(config), tokenizer, text_length, known_words=taught or None)
     try:
         processor: Any = UniRefProcessor.from_pretrained(model_location(config.initial_weights))
     except OSError as error:
@@ -71,7 +75,22 @@ def build_processor(config: TrainingConfig, tokenizer: Any, text_length: int) ->
         ) from error
     if config.image_processor:
         processor.image_processor = build_image_processor(config)
+    if processor.known_words is not None:
+        processor.known_words = sorted({*processor.known_words, *words})
     return processor
+
+
+def _taught_before(config: TrainingConfig) -> Sequence[str]:
+    """The words of the model whose weights the run starts from; none where it has no list of them."""
+    from ..processors.processing_uniref import UniRefProcessor
+
+    if not config.initial_weights:
+        return ()
+    try:
+        values, _ = UniRefProcessor.get_processor_dict(model_location(config.initial_weights))
+    except OSError:
+        return ()
+    return values.get("known_words") or ()
 
 
 def build_image_processor(config: TrainingConfig) -> Any:

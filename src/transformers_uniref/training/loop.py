@@ -96,7 +96,8 @@ class TrainingRun:
             require_shardable(config)
         self.device = self.accelerator.device
         self.feed = feed or build_feed(config, self.accelerator.process_index, self.accelerator.num_processes)
-        self.tokenizer = choose_tokenizer(config, self.feed.vocabulary())
+        self.words = self.feed.vocabulary()
+        self.tokenizer = choose_tokenizer(config, self.words)
         self.start_report: list[str] = []
         self.model = build_model(config, len(self.tokenizer), self.start_report).to(self.device)
         self.collator = Collator(
@@ -469,7 +470,7 @@ class TrainingRun:
         with ema.applied(self.model):
             weights = whole(self.model.state_dict(), main) if self.sharded else None
             if main:
-                export_model(folder, self.model, self.tokenizer, self.config, steps, weights)
+                export_model(folder, self.model, self.tokenizer, self.config, steps, weights, self.words)
         return folder
 
 
