@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from ..json_writing import to_json
 from .errors import FAILED, UserError, describe, is_users_mistake
 from .loading import add_model_arguments, add_output_arguments
+from .option_types import some_of
 from .track_clips import GivenClip, find_clips, folders_for
-from .track_outputs import DEFAULT_FORMATS, FORMATS, WITH_PYAV, FrameResult, Outputs, formats_of
+from .track_outputs import DEFAULT_FORMATS, FORMATS, WITH_PYAV, FrameResult, Outputs
 from .track_prompts import Prompts, Span, add_masks, described, masks_for, read_prompts
 from .track_summary import Tally
 
@@ -52,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_output_arguments(parser)
     parser.add_argument(
         "--formats",
-        type=formats_of,
+        type=some_of(tuple(FORMATS)),
         default=DEFAULT_FORMATS,
         metavar="LIST",
         help=f"what to write, some of {', '.join(FORMATS)}, with commas, or all (default: {','.join(DEFAULT_FORMATS)})",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,21 +26,6 @@ FORMATS = {
 
 DEFAULT_FORMATS = ("palette", "mp4")
 WITH_PYAV = ("mp4", "webm")
-
-
-def formats_of(text: str) -> tuple[str, ...]:
-    """Reads a list such as "palette,mp4,sheet"; for `argparse`.
-
-    Raises:
-        argparse.ArgumentTypeError: an unknown format, or none.
-    """
-    names = [name.strip().lower() for name in text.split(",") if name.strip()]
-    if names == ["all"]:
-        return tuple(FORMATS)
-    unknown = [name for name in names if name not in FORMATS]
-    if unknown or not names:
-        raise argparse.ArgumentTypeError(f"must be all or some of {', '.join(FORMATS)}, got {unknown or text!r}")
-    return tuple(name for name in FORMATS if name in names)
 
 
 @dataclass(frozen=True)

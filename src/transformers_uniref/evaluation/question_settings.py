@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ..near_names import did_you_mean
 from .benchmarks import BENCHMARKS, PRESETS, RELEASED_SIZES, Benchmark
 
 
@@ -62,7 +63,8 @@ def settings_for(
     """
     _check_model(benchmark, model, processor)
     if preset not in (None, *PRESETS):
-        raise ValueError(f"`preset` must be one of {', '.join(PRESETS)}, or left out, got {preset!r}")
+        hint = did_you_mean(preset, PRESETS)
+        raise ValueError(f"`preset` must be one of {', '.join(PRESETS)}, or left out, got {preset!r}{hint}")
     if threshold is not None and not 0 <= threshold <= 1:
         raise ValueError(f"`threshold` must be between 0 and 1, got {threshold}")
     if shots is not None and (shots < 1 or benchmark.family != "fss"):
