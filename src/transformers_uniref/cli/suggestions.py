@@ -17,7 +17,7 @@ class SuggestingParser(argparse.ArgumentParser):
 
     _given: Sequence[str] = ()
 
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:  # type: ignore[override]
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
         """As in the base class, but an unknown option is an error, of the parser of the verb that was given it."""
         self._given = [] if args is None else list(args)
         for word in self._given:

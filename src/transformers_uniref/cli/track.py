@@ -14,9 +14,18 @@ from typing import TYPE_CHECKING, Any
 from ..json_writing import to_json
 from .errors import FAILED, UserError, describe, is_users_mistake
 from .loading import add_model_arguments, add_output_arguments
-from .option_types import some_of
+from .option_types import at_least_one, some_of
 from .track_clips import GivenClip, find_clips, folders_for
-from .track_outputs import DEFAULT_FORMATS, FORMATS, WITH_PYAV, FrameResult, Outputs
+from .track_outputs import (
+    DEFAULT_FORMATS,
+    DEFAULT_LONGEST_SIDE,
+    FORMATS,
+    MOST_COLOURS,
+    WITH_PYAV,
+    Drawing,
+    FrameResult,
+    Outputs,
+)
 from .track_prompts import Prompts, Span, add_masks, described, masks_for, read_prompts
 from .track_summary import Tally
 
@@ -58,14 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="LIST",
         help=f"what to write, some of {', '.join(FORMATS)}, with commas, or all (default: {','.join(DEFAULT_FORMATS)})",
     )
-    parser.add_argument("--tags", action="store_true", help="write the objects' names into the overlays")
-    parser.add_argument(
-        "--sheet-frames",
-        type=int,
-        default=12,
-        metavar="N",
-        help="how many evenly spaced frames the contact sheet shows (default: 12)",
-    )
+    add_drawing_arguments(parser)
 
 
 def add_prompt_arguments(parser: argparse.ArgumentParser) -> None:
@@ -127,6 +129,35 @@ def add_frame_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_drawing_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the options that say how overlays, GIF and contact sheet look."""
+    group = parser.add_argument_group("drawing")
+    group.add_argument("--tags", action="store_true", help="write the objects' names into the overlays, beside them")
+    group.add_argument("--no-legend", action="store_true", help="leave the legend below the overlays out")
+    group.add_argument(
+        "--sheet-frames",
+        type=at_least_one,
+        default=12,
+        metavar="N",
+        help="how many evenly spaced frames the contact sheet shows (default: 12)",
+    )
+    group.add_argument(
+        "--gif-side",
+        type=at_least_one,
+        default=DEFAULT_LONGEST_SIDE,
+        metavar="PIXELS",
+        help="longer side of the GIF, its legend not counted; smaller clips keep their size "
+        f"(default: {DEFAULT_LONGEST_SIDE})",
+    )
+    group.add_argument(
+        "--gif-colours",
+        type=int,
+        metavar="N",
+        help=f"colours of each frame of the GIF, 2 to {MOST_COLOURS}; more are larger files (default: up to 128, fewer "
+        "where much moves)",
+    )
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Follows objects through each clip; with `--json` a line for each clip goes to standard output."""
     from ..optional import require
@@ -172,7 +203,9 @@ def check_arguments(arguments: argparse.Namespace) -> None:
         raise UserError(f"--start must be 0 or more, got {arguments.start}")
     if arguments.end is not None and arguments.end <= arguments.start:
         raise UserError(f"--end must be above --start, {arguments.start}, got {arguments.end}")
-    for option in ("stride", "batch_size", "sheet_frames"):
+    if arguments.gif_colours is not None and not 2 <= arguments.gif_colours <= MOST_COLOURS:
+        raise UserError(f"--gif-colours must be from 2 to {MOST_COLOURS}, got {arguments.gif_colours}")
+    for option in ("stride", "batch_size"):
         value = getattr(arguments, option)
         if value is not None and value < 1:
             raise UserError(f"--{option.replace('_', '-')} must be 1 or more, got {value}")
@@ -196,6 +229,13 @@ def track_clip(
         model, processor = load()
         session = start_session(arguments, prompts, model, processor)
         tallies = {number: Tally(prompts.sentences.get(number)) for number in prompts.objects()}
+        drawing = Drawing(
+            arguments.tags,
+            not arguments.no_legend,
+            arguments.sheet_frames,
+            arguments.gif_side,
+            arguments.gif_colours,
+        )
         outputs = Outputs(
             arguments.formats,
             staged,
@@ -203,8 +243,7 @@ def track_clip(
             info.frames_per_second / span.stride,
             {number: tally.text for number, tally in tallies.items()},
             dict(described(prompts.objects(), prompts.sentences)),
-            arguments.tags,
-            arguments.sheet_frames,
+            drawing,
         )
         started = time.perf_counter()
         with outputs:

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+DEFAULT_LONGEST_SIDE, MOST_COLOURS = 480, 256
+"""Of a GIF; as `media.gif_writing` has them, which would import too much here."""
+
 FORMATS = {
     "palette": "masks",
     "binary": "binary",
@@ -100,26 +103,57 @@ class RleFile:
 
 
 class OverlayPictures:
-    """A PNG for each frame."""
+    """A PNG for each frame, with the legend below."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, legend: dict[int, str]) -> None:
         self.folder = folder
+        self.legend = legend
         folder.mkdir()
 
     def write(self, frame: FrameResult) -> None:
         from PIL import Image
 
-        Image.fromarray(frame.overlay).save(self.folder / f"{frame.name}.png")
+        from ..media.legends import with_legend
+
+        Image.fromarray(with_legend(frame.overlay, self.legend)).save(self.folder / f"{frame.name}.png")
 
 
 class OverlayClip:
-    """A video or GIF, with the times of the clip."""
+    """A video or GIF with the legend below, and with the times of the clip.
 
-    def __init__(self, writer: Any) -> None:
+    The legend is drawn when the picture has its final size, so that its letters stay readable in a small GIF.
+    """
+
+    def __init__(self, writer: Any, legend: dict[int, str], longest_side: int | None = None) -> None:
         self.writer = writer
+        self.legend = legend
+        self.longest_side = longest_side
 
     def write(self, frame: FrameResult) -> None:
-        self.writer.write(frame.overlay, frame.time)
+        from ..media.gif_writing import shrunk
+        from ..media.legends import with_legend
+
+        fitted = frame.overlay if self.longest_side is None else shrunk(frame.overlay, self.longest_side)
+        self.writer.write(with_legend(fitted, self.legend), frame.time)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How the objects are drawn.
+
+    Attributes:
+        tags: whether the names are written into the overlays, beside the objects.
+        legend: whether a legend lies below the overlays.
+        sheet_frames: how many frames the contact sheet shows.
+        gif_side: longer side of the GIF in pixels, at most.
+        gif_colours: most colours of a frame of the GIF; None: as many as keep it small.
+    """
+
+    tags: bool = False
+    legend: bool = True
+    sheet_frames: int = 12
+    gif_side: int = DEFAULT_LONGEST_SIDE
+    gif_colours: int | None = None
 
 
 class SheetPicture:
@@ -142,8 +176,7 @@ class Outputs:
         frames_per_second: of the frames that are followed.
         texts: the objects' sentences by their numbers, None where there is none.
         legend: the objects' names by their numbers.
-        tags: whether the names are written into the overlays.
-        sheet_frames: how many frames the contact sheet shows.
+        drawing: how they are drawn.
     """
 
     def __init__(
@@ -154,8 +187,7 @@ class Outputs:
         frames_per_second: float,
         texts: dict[int, str | None],
         legend: dict[int, str],
-        tags: bool,
-        sheet_frames: int,
+        drawing: Drawing,
     ) -> None:
         self.formats = formats
         self.folder = folder
@@ -163,8 +195,7 @@ class Outputs:
         self.frames_per_second = frames_per_second
         self.texts = texts
         self.legend = legend
-        self.tags = tags
-        self.sheet_frames = sheet_frames
+        self.drawing = drawing
         self._draws = bool({"overlay", "mp4", "webm", "gif", "sheet"} & set(formats))
         self._outputs: list[Output] = []
         self._sheet: Any = None
@@ -179,20 +210,26 @@ class Outputs:
     def _open(self, name: str, path: Path, stack: ExitStack) -> Output:
         from ..media.clip_rendering import ClipSheet
         from ..media.clip_rle import ClipRleWriter
-        from ..media.clip_writing import clip_writer
+        from ..media.clip_writing import VideoWriter
+        from ..media.gif_writing import GifWriter
 
+        below = self.legend if self.drawing.legend else {}
         if name == "palette":
             return PaletteMasks(path)
         if name == "binary":
             return BinaryMasks(path)
         if name == "overlay":
-            return OverlayPictures(path)
+            return OverlayPictures(path, below)
         if name == "rle":
             return RleFile(stack.enter_context(ClipRleWriter(path, self.clip, self.texts)))
         if name == "sheet":
-            self._sheet = ClipSheet(self.sheet_frames)
+            self._sheet = ClipSheet(self.drawing.sheet_frames)
             return SheetPicture(self._sheet)
-        return OverlayClip(stack.enter_context(clip_writer(path, self.frames_per_second)))
+        if name == "gif":
+            colours = self.drawing.gif_colours
+            gif = GifWriter(path, self.frames_per_second, longest_side=None, colours=colours)
+            return OverlayClip(stack.enter_context(gif), below, self.drawing.gif_side)
+        return OverlayClip(stack.enter_context(VideoWriter(path, self.frames_per_second)), below)
 
     def overlay(self, image: np.ndarray, labels: np.ndarray, pixel_aspect: Fraction) -> np.ndarray:
         """The frame with the objects tinted, if any output shows it, in the proportions with which it is shown."""
@@ -204,7 +241,7 @@ class Outputs:
             return image
         image, labels = square_pixels(image, pixel_aspect), square_pixels(labels, pixel_aspect)
         drawn = overlay_labels(image, labels)
-        return tag_objects(drawn, labels, self.legend) if self.tags else drawn
+        return tag_objects(drawn, labels, self.legend) if self.drawing.tags else drawn
 
     def write(self, frame: FrameResult) -> None:
         """Hands a frame to all outputs."""
