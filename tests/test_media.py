@@ -385,7 +385,9 @@ def photograph_in_motion(count: int, height: int = 100, width: int = 160, step: 
     """What a moving camera sees: a smooth texture with grain, of which no pixel stays."""
     random = np.random.default_rng(0)
     coarse = random.integers(0, 200, (height // 10, width // 10, 1)) + random.integers(0, 56, (1, 1, 3))
-    scene = np.asarray(Image.fromarray(coarse.astype(np.uint8)).resize((width, height), Image.Resampling.BICUBIC)).astype(np.int16)
+    scene = np.asarray(
+        Image.fromarray(coarse.astype(np.uint8)).resize((width, height), Image.Resampling.BICUBIC)
+    ).astype(np.int16)
     scene = (scene + random.integers(-12, 13, scene.shape)).clip(0, 255).astype(np.uint8)
     return [np.roll(scene, step * index, axis=1) for index in range(count)]
 

@@ -1,4 +1,4 @@
-"""What `uniref track` writes: one class for each kind of output, all fed frame by frame."""
+"""What `uniref track` writes: one class for each kind of output but label maps, all fed frame by frame."""
 
 from __future__ import annotations
 
@@ -62,19 +62,6 @@ class Output(Protocol):
     """Takes frame after frame."""
 
     def write(self, frame: FrameResult) -> None: ...
-
-
-class PaletteMasks:
-    """A label map for each frame, PNG with the DAVIS palette."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        folder.mkdir()
-
-    def write(self, frame: FrameResult) -> None:
-        from ..media.palette import save_label_map
-
-        save_label_map(self.folder / f"{frame.name}.png", frame.labels)
 
 
 class BinaryMasks:
@@ -167,7 +154,9 @@ class SheetPicture:
 
 
 class Outputs:
-    """The outputs of one clip. Used as a context: what is written frame by frame is whole at its end.
+    """The outputs of one clip but its label maps, which `Progress` keeps.
+
+    Used as a context: what is written frame by frame is whole at its end.
 
     Args:
         formats: some of `FORMATS`.
@@ -203,7 +192,8 @@ class Outputs:
 
     def __enter__(self) -> Outputs:
         with ExitStack() as opening:
-            self._outputs = [self._open(name, self.folder / FORMATS[name], opening) for name in self.formats]
+            names = [name for name in self.formats if name != "palette"]
+            self._outputs = [self._open(name, self.folder / FORMATS[name], opening) for name in names]
             self._stack = opening.pop_all()
         return self
 
@@ -214,8 +204,6 @@ class Outputs:
         from ..media.gif_writing import GifWriter
 
         below = self.legend if self.drawing.legend else {}
-        if name == "palette":
-            return PaletteMasks(path)
         if name == "binary":
             return BinaryMasks(path)
         if name == "overlay":
