@@ -245,8 +245,8 @@ def test_an_unfinished_run_is_neither_mixed_with_another_nor_lost_unasked(
     save_label_map(files / "mask.png", disc(value=4))
     assert ask("--resume") == 2 and "--mask was" in capsys.readouterr().err
     save_label_map(files / "mask.png", disc())
-    next(Path("here", UNFINISHED, "masks").iterdir()).write_bytes(b"")
-    assert ask("--resume") == 2 and "is missing or damaged: here/unfinished/masks/0000" in capsys.readouterr().err
+    Path("here", UNFINISHED, "masks", "00000.png").write_bytes(b"")
+    assert ask("--resume") == 2 and "is missing or damaged: here/unfinished/masks/00000.png" in capsys.readouterr().err
     Path("here", UNFINISHED, STATE).write_bytes(b"half")
     assert ask("--resume") == 2 and "is damaged, --overwrite begins anew: here/unfinished" in capsys.readouterr().err
     assert ask("--overwrite") == 0
