@@ -258,3 +258,46 @@ def test_messages_are_one_line() -> None:
     assert describe(ValueError("a\n  b")) == "a b"
     assert describe(ValueError()) == "ValueError"
     assert describe(FileNotFoundError(2, "No such file", "x.png")) == "No such file: x.png"
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("segmnt photo.jpg --text cat", "segment"),
+        ("TRACK clip.mp4", "track"),
+        ("data biuld coco", "build"),
+        ("--versoin", "--version"),
+        ("segment photo.jpg --txet cat", "--text"),
+        ("segment photo.jpg --txet=cat", "--text"),
+        ("track clip.mp4 -mask first.png", "--mask"),
+        ("push runs/final --licence mit", "--license"),
+        ("segment photo.jpg —text cat", "--text"),
+        ("segment photo.jpg --text cat --dtype bfloat61", "bfloat16"),
+        ("segment photo.jpg --text cat --formats overlay,palete", "palette"),
+        ("track clip.mp4 --text cat --formats gfi", "gif"),
+        ("train wrld --output out", "world"),
+    ],
+)
+def test_a_mistyped_word_is_answered_with_the_one_that_was_meant(
+    line: str, meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        code = front_door.main(line.split())
+    except SystemExit as stop:
+        code = int(str(stop.code))
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert code == 2 and "error: " in last
+    assert last.endswith(f"; did you mean {meant}?")
+
+
+def test_what_resembles_nothing_gets_no_suggestion(capsys: pytest.CaptureFixture[str]) -> None:
+    for line in (["quantize"], ["segment", "photo.jpg", "--text", "a cat", "--zoom", "3"]):
+        with pytest.raises(SystemExit):
+            front_door.main(line)
+        assert "did you mean" not in capsys.readouterr().err
+
+
+def test_words_after_two_hyphens_and_values_are_not_taken_for_mistyped_options() -> None:
+    parser = front_door.build_parser(["segment"])
+    parsed = parser.parse_args(["segment", "--text", "a — b", "--", "-text.jpg"])
+    assert parsed.images == ["-text.jpg"] and parsed.text == ["a — b"]

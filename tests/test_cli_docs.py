@@ -20,7 +20,7 @@ PAGE = (ROOT / "docs" / "command_line.md").read_text()
 
 
 def command_lines(text: str) -> list[str]:
-    blocks = re.findall(r"```(?:bash|console)\n(.*?)\n```", text, flags=re.DOTALL)
+    blocks = re.findall(r"```(?:bash|console)\n(.*?)\n```", text.replace("\\\n", " "), flags=re.DOTALL)
     return [line for block in blocks for line in block.splitlines() if re.match(r"uniref ", line)]
 
 

@@ -115,7 +115,13 @@ def test_every_format_holds_the_same_masks(model: str, files: Path, capsys: pyte
     [result], _ = run(
         capsys, 0, "photos/1.png", *DOG, "--text", "a cat", "--formats", "all", "--model", model, "--output", "here"
     )
-    assert sorted(path.name for path in Path("here").iterdir()) == ["mask.png", "masks.json", "objects", "overlay.png"]
+    assert sorted(path.name for path in Path("here").iterdir()) == [
+        "cutouts",
+        "mask.png",
+        "masks.json",
+        "objects",
+        "overlay.png",
+    ]
     masks = []
     for path in result["binary"]:
         with Image.open(path) as image:
@@ -128,6 +134,30 @@ def test_every_format_holds_the_same_masks(model: str, files: Path, capsys: pyte
         assert item["area"] == mask.sum() == printed["pixels"]
         assert (item["id"], item["text"], item["score"]) == (printed["id"], printed["text"], printed["score"])
     assert np.array_equal(load_label_map(result["mask"]) > 0, masks[0] | masks[1])
+    shown = np.asarray(Image.open("photos/1.png").convert("RGB"))
+    for mask, path in zip(masks, result["cutout"], strict=True):
+        if path is None:
+            assert not mask.any()
+            continue
+        with Image.open(path) as cropped:
+            assert cropped.mode == "RGBA" and cropped.width <= 120 and np.asarray(cropped)[..., 3].any(0).all()
+    [whole], _ = run(
+        capsys,
+        0,
+        "photos/1.png",
+        *DOG,
+        "--formats",
+        "cutout,overlay",
+        "--whole-cutouts",
+        "--no-legend",
+        "--model",
+        model,
+    )
+    with Image.open(whole["cutout"][0]) as alone, Image.open(whole["overlay"]) as overlay:
+        assert alone.size == overlay.size == (120, 80)
+        opaque = np.asarray(alone)[..., 3] == 255
+        assert opaque.any() and not (opaque & ~masks[0]).any()
+        assert np.array_equal(np.asarray(alone)[..., :3][opaque], shown[opaque])
 
 
 def test_pycocotools_reads_the_run_lengths(model: str, files: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -142,7 +172,9 @@ def test_pycocotools_reads_the_run_lengths(model: str, files: Path, capsys: pyte
 
 
 def test_an_absent_object_has_an_empty_box(model: str, files: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    [result], _ = run(capsys, 0, "photos/1.png", *DOG, "--formats", "rle", "--threshold", "1", "--model", model)
+    formats = ["--formats", "rle,cutout,overlay"]
+    [result], _ = run(capsys, 0, "photos/1.png", *DOG, *formats, "--threshold", "1", "--model", model)
+    assert result["cutout"] == [None] and Path(result["overlay"]).is_file()
     [item] = json.loads(Path(result["rle"]).read_text())["objects"]
     assert item["bbox"] == [0, 0, 0, 0] and item["area"] == 0
 

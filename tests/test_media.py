@@ -18,7 +18,8 @@ from transformers_uniref.media.atomic import filling, replacing
 from transformers_uniref.media.clip_rendering import ClipSheet, clip_contact_sheet, render_overlay_clip
 from transformers_uniref.media.clip_rle import ClipRleWriter
 from transformers_uniref.media.cut_off import missing_bytes
-from transformers_uniref.media.legends import legend_strip, tag_objects
+from transformers_uniref.media.cutouts import cut_out
+from transformers_uniref.media.legends import legend_strip, letter_size, tag_objects, with_legend
 from transformers_uniref.media.overlays import contact_sheet, object_colour, overlay_labels, overlay_masks
 from transformers_uniref.media.palette import davis_palette, label_image, load_label_map, save_label_map
 from transformers_uniref.media.video_io import (
@@ -380,6 +381,72 @@ def test_a_gif_plays_at_its_speed_and_holds_one_frame(tmp_path: Path) -> None:
     assert peak(40) < peak(10) + 4 * grey(64, 64).nbytes
 
 
+def photograph_in_motion(count: int, height: int = 100, width: int = 160, step: int = 3) -> list[np.ndarray]:
+    """What a moving camera sees: a smooth texture with grain, of which no pixel stays."""
+    random = np.random.default_rng(0)
+    coarse = random.integers(0, 200, (height // 10, width // 10, 1)) + random.integers(0, 56, (1, 1, 3))
+    scene = np.asarray(
+        Image.fromarray(coarse.astype(np.uint8)).resize((width, height), Image.Resampling.BICUBIC)
+    ).astype(np.int16)
+    scene = (scene + random.integers(-12, 13, scene.shape)).clip(0, 255).astype(np.uint8)
+    return [np.roll(scene, step * index, axis=1) for index in range(count)]
+
+
+def gif_of(path: Path, frames: list[np.ndarray], **options: int | None) -> list[np.ndarray]:
+    with GifWriter(path, 10, **options) as writer:
+        for frame in frames:
+            writer.write(frame)
+    return [frame.image for frame in read_clip(probe_clip(path))]
+
+
+def test_a_gif_stays_small_where_everything_moves_unless_its_colours_are_named(tmp_path: Path) -> None:
+    frames = photograph_in_motion(12)
+    back = gif_of(tmp_path / "small.gif", frames)
+    assert len(back) == 12
+    assert (tmp_path / "small.gif").stat().st_size < 0.42 * (12 + 4) * frames[0][..., 0].size + 2000
+    many = gif_of(tmp_path / "large.gif", frames, colours=256)
+    assert (tmp_path / "large.gif").stat().st_size > (tmp_path / "small.gif").stat().st_size
+    error = [np.abs(np.stack(shown).astype(int) - np.stack(frames)).mean() for shown in (back, many)]
+    assert error[1] < error[0] < 8
+
+
+def test_what_stays_in_a_gif_is_written_once(tmp_path: Path) -> None:
+    still = photograph_in_motion(1)[0]
+    moving = [still.copy() for _ in range(8)]
+    for index, frame in enumerate(moving):
+        frame[20:40, 10 * index : 10 * index + 20] = (255, 0, 0)
+    moving[5] = moving[4].copy()  # a frame in which nothing changes is a frame all the same
+    alone = gif_of(tmp_path / "still.gif", [still])
+    back = gif_of(tmp_path / "moving.gif", moving)
+    size = (tmp_path / "still.gif").stat().st_size
+    assert len(back) == 8 and size < (tmp_path / "moving.gif").stat().st_size < 1.5 * size
+    assert np.array_equal(back[4], back[5])
+    for frame, written in zip(back, moving, strict=True):
+        red = (written == (255, 0, 0)).all(-1)
+        assert np.abs(frame[red].astype(int) - (255, 0, 0)).max() <= 16
+        assert np.abs(frame[~red].astype(int) - written[~red]).mean() < np.abs(alone[0].astype(int) - still).mean() + 2
+
+
+def test_a_slow_fade_in_a_gif_never_lags_behind(tmp_path: Path) -> None:
+    frames = [grey(16, 16, 60 + 2 * index) for index in range(30)]
+    for frame, shown in zip(frames, gif_of(tmp_path / "fade.gif", frames), strict=True):
+        assert np.abs(shown.astype(int) - frame).max() <= 8
+
+
+def test_a_gif_is_shrunk_to_the_side_that_is_asked_for(tmp_path: Path) -> None:
+    frames = [grey(600, 300, shade) for shade in (10, 200)]
+    assert gif_of(tmp_path / "default.gif", frames)[0].shape == (480, 240, 3)
+    assert gif_of(tmp_path / "side.gif", frames, longest_side=60)[1].shape == (60, 30, 3)
+    assert gif_of(tmp_path / "whole.gif", frames, longest_side=None, colours=2)[1].shape == (600, 300, 3)
+    assert (
+        np.abs(gif_of(tmp_path / "tiny.gif", [grey(1, 1, shade) for shade in (10, 200)])[1].astype(int) - 200).max() < 2
+    )
+    with pytest.raises(ValueError, match="`colours` must be from 2 to 256, or None, got 300"):
+        GifWriter(tmp_path / "no.gif", 10, colours=300)
+    with pytest.raises(ValueError, match="`longest_side` must be 1 or more"):
+        GifWriter(tmp_path / "no.gif", 10, longest_side=0)
+
+
 def test_files_that_end_before_their_end_are_known_at_once(tmp_path: Path) -> None:
     pytest.importorskip("av")
     for suffix in (".mp4", ".mkv", ".webm"):
@@ -485,6 +552,32 @@ def test_a_legend_breaks_lines_and_cuts_what_is_too_wide() -> None:
     assert legend_strip(50, {}).shape == (0, 50, 3)
 
 
+LONG = "the person in a white top who is not driving the bus on the left side of the road"
+
+
+@pytest.mark.parametrize("size", [(48, 64), (640, 360), (480, 640), (1080, 1920), (3000, 4000), (200, 4000)])
+def test_the_letters_of_a_legend_grow_with_the_picture(size: tuple[int, int]) -> None:
+    image = grey(*size, 90)
+    entries = {1: "1: a dog", 2: f"2: {LONG}"}
+    framed = with_legend(image, entries)
+    assert np.array_equal(framed[: size[0]], image) and framed.shape[1] == size[1]
+    strip = framed[size[0] :]
+    swatch = (strip == object_colour(1)).all(-1)
+    side = int(swatch.any(1).sum())
+    assert side == int(swatch.any(0).sum()) == letter_size(*size) + 1
+    assert side > 11 and abs(side - 0.03 * min(size)) <= max(12, 2)
+    assert strip.shape[0] <= max(size[0], 8 * side)
+
+
+def test_a_legend_of_many_objects_counts_what_it_has_no_room_for() -> None:
+    entries = {number: f"{number}: object {number}" for number in range(1, 200)}
+    framed = with_legend(grey(240, 320), entries)
+    assert 240 < framed.shape[0] <= 2 * 240
+    drawn = [number for number in entries if (framed[240:] == object_colour(number)).all(-1).any()]
+    assert drawn[:20] == list(range(1, 21)) and len(drawn) < 199
+    assert with_legend(grey(48, 64), {}).shape == (48, 64, 3)
+
+
 def test_a_tag_lies_at_its_object_and_inside_the_picture() -> None:
     labels = np.zeros((60, 200), dtype=np.uint8)
     labels[0:20, 190:200] = 2
@@ -576,3 +669,31 @@ def test_filling_a_folder_refuses_to_overwrite_unasked(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(FileExistsError, match="must be a folder"), filling(tmp_path / "file", []):
         pytest.fail("the work must not begin")
+
+
+# ------------------------------------------------------------------------------------------------------------- cut-outs
+def test_a_cut_out_keeps_the_object_and_nothing_of_the_background() -> None:
+    image = np.full((40, 60, 3), 200, dtype=np.uint8)
+    mask = np.zeros((40, 60), dtype=bool)
+    mask[10:30, 0:20] = True
+    image[mask] = (10, 20, 30)
+    whole, alone = cut_out(image, mask, whole=True), cut_out(image, mask)
+    assert whole.shape == (40, 60, 4) and (whole[12:28, 0:18] == (10, 20, 30, 255)).all()
+    assert (whole[:, 25:] == 0).all() and (whole[:6] == 0).all()
+    edge = whole[20, 16:25, 3]
+    assert (np.diff(edge.astype(int)) <= 0).all() and ((edge > 0) & (edge < 255)).any()  # soft
+    assert alone.shape[0] < 26 and alone.shape[1] < 26 and (alone[..., 3] > 0).any(1).all()
+    hard = cut_out(image, mask, softness=0)
+    assert hard.shape == (20, 20, 4) and (hard == (10, 20, 30, 255)).all()
+
+
+def test_a_cut_out_of_a_single_pixel_is_seen_and_of_nothing_refused() -> None:
+    image, mask = grey(2000, 4000), np.zeros((2000, 4000), dtype=bool)
+    with pytest.raises(ValueError, match="`mask` must have a pixel"):
+        cut_out(image, mask)
+    mask[0, 0] = True
+    assert cut_out(image, mask)[..., 3].max() > 0
+    with pytest.raises(ValueError, match="`mask` must be bool"):
+        cut_out(image, mask.astype(np.uint8))
+    with pytest.raises(ValueError, match="`softness`"):
+        cut_out(image, mask, softness=-1)

@@ -242,7 +242,7 @@ def test_a_sample_counts_once() -> None:
         (lambda: ReferringScores().merge(FewShotScores()), TypeError, "must be a ReferringScores, got FewShotScores"),
         (lambda: ReferringScores().load_state_dict({"kind": "video"}), ValueError, "of kind 'referring', got 'video'"),
         (lambda: VideoScores("mose-v1").merge(VideoScores("mose-v2")), ValueError, "'mose-v1'.*got.*'mose-v2'"),
-        (lambda: VideoScores("mose"), ValueError, r"one of davis-semi-supervised, .*got 'mose' \(did you mean mose-v"),
+        (lambda: VideoScores("mose"), ValueError, r"one of davis-semi-supervised, .*got 'mose'; did you mean mose-v"),
         (
             lambda: generalized_measures([1], [1], [True], []),
             ValueError,

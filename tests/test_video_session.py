@@ -6,6 +6,7 @@ import gc
 import math
 import warnings
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ import torch.nn.functional as F
 from noise import SCORE, assert_same_clip, assert_same_probabilities
 from transformers_uniref.modeling.video_propagation import merge_masks
 from transformers_uniref.modeling.video_session import UniRefVideoSession, VideoOutput
+from transformers_uniref.modeling.video_state import restore_session, session_state
 from video_support import (
     HEIGHT,
     SENTENCES,
@@ -611,3 +613,65 @@ def test_a_clip_whose_frames_change_size_fails_at_that_frame() -> None:
     next(outputs)
     with pytest.raises(ValueError, match="frames of one size"):
         next(outputs)
+
+
+# ----------------------------------------------------------------------------------------------------- kept in a file
+def test_a_stream_goes_on_from_its_kept_state_as_if_nothing_had_been_between(tmp_path: Path) -> None:
+    """With objects by mask, by sentence and by both, one of which comes after the state was kept."""
+
+    def prompted() -> UniRefVideoSession:
+        session = stream(rvos_score_threshold=None, vos_score_threshold=None)
+        add_text(session, 2)
+        add_text(session, 3, sentence=1)
+        return session
+
+    whole = prompted()
+    add_mask(whole, 1)
+    add_mask(whole, 3)
+    add_mask(whole, 4)
+    expected = []
+    for index, frame in enumerate(clip(6)):
+        if index == 3:
+            torch.save(session_state(whole), tmp_path / "state.pt")
+        if index == 4:
+            whole.add_mask(4, 5, disc(4, 2))
+        expected.append(tiny_model()(inference_session=whole, frame=frame))
+
+    resumed = prompted()
+    restore_session(resumed, torch.load(tmp_path / "state.pt", weights_only=True))
+    assert resumed.next_frame_idx == 3 and resumed.object_ids == [1, 2, 3, 4]
+    resumed.add_mask(4, 5, disc(4, 2))
+    for frame, output in zip(clip(6)[3:], expected[3:], strict=True):
+        again = tiny_model()(inference_session=resumed, frame=frame)
+        assert again.frame_idx == output.frame_idx and again.object_ids == output.object_ids
+        assert torch.equal(again.pred_masks, output.pred_masks)
+        assert torch.equal(again.object_scores, output.object_scores)
+    assert resumed.num_bytes() == whole.num_bytes()
+
+
+def test_a_kept_state_is_no_part_of_the_session_that_goes_on() -> None:
+    session = stream()
+    add_mask(session, 1)
+    frames = clip(3)
+    tiny_model()(inference_session=session, frame=frames[0])
+    state = session_state(session)
+    before = [tensor.clone() for tensor in state["objects"][1]["slots"]["previous"]["levels"]]
+    tiny_model()(inference_session=session, frame=frames[1])
+    after = state["objects"][1]["slots"]["previous"]["levels"]
+    assert all(torch.equal(one, other) for one, other in zip(before, after, strict=True))
+
+
+def test_a_state_wants_a_new_stream_with_its_sentences() -> None:
+    session = stream()
+    add_text(session, 2)
+    tiny_model()(inference_session=session, frame=clip(1)[0])
+    state = session_state(session)
+    with pytest.raises(ValueError, match="must be new, it has seen 1 frames"):
+        restore_session(session, state)
+    with pytest.raises(ValueError, match="must have the sentence of object 2, got none"):
+        restore_session(stream(), state)
+    with pytest.raises(ValueError, match="must be a stream"):
+        session_state(offline())
+    untouched = stream()
+    restore_session(untouched, session_state(stream()))
+    assert untouched.next_frame_idx == 0 and untouched.object_ids == []

@@ -85,7 +85,11 @@ def __getattr__(name: str) -> Any:
 
 
 def fill(folder: Path) -> None:
-    """Writes the files that the pages name: pictures, a clip (as a file, as frames), the bundled model's folder."""
+    """Writes the files that the pages name: pictures, a clip (as a file, as frames), the bundled model's folder.
+
+    `src` is that of the repository, since its README reads pictures there.
+    """
+    (folder / "src").symlink_to(Path(__file__).parents[2] / "src")
     (folder / "uniref-pp").symlink_to(model_location("uniref-pp"))
     image, example, frames = (_MAKERS[name]() for name in ("image", "example", "frames"))
     image.save(folder / "photo.jpg", quality=95)

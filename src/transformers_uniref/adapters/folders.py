@@ -10,6 +10,8 @@ from typing import Any
 
 from torch import nn
 
+from ..hub_reach import reach_options, why_not_here
+
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
 PICKLE_FILE = "adapter_model.bin"
@@ -34,6 +36,8 @@ def find_file(source: str | os.PathLike[str], name: str, **options: Any) -> str 
     """
     from transformers.utils import cached_file
 
+    if options.get("local_files_only") is None:
+        options |= reach_options(source)
     return cached_file(
         str(source),
         name,
@@ -84,11 +88,10 @@ def require_base(source: str | os.PathLike[str], base: str) -> None:
     from transformers import AutoConfig
 
     try:
-        AutoConfig.from_pretrained(base)
+        AutoConfig.from_pretrained(base, **reach_options(base))
     except (OSError, ValueError) as error:
-        raise AdapterError(
-            f"{source} is an adapter for {base}, which cannot be loaded: {' '.join(str(error).split())[:300]}"
-        ) from error
+        reason = why_not_here(base) or " ".join(str(error).split())[:300]
+        raise AdapterError(f"{source} is an adapter for {base}, which cannot be loaded: {reason}") from error
 
 
 def require_safetensors(source: str | os.PathLike[str], allow_pickle: bool = False, **options: Any) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from ..hub_reach import reach_options
 from ..optional import require
 from .folders import AdapterError, base_of, check_fits, require_base, require_safetensors
 
@@ -35,7 +36,7 @@ def merge_adapter(source: str | os.PathLike[str], base: Any = None, **options: A
     weights = require_safetensors(source)
     if base is None:
         require_base(source, name)
-    model = AutoModel.from_pretrained(name, **options) if base is None else base
+    model = AutoModel.from_pretrained(name, **{**reach_options(name, model=True), **options}) if base is None else base
     assert weights is not None
     check_fits(source, weights, model, name)
     return peft.PeftModel.from_pretrained(model, str(source)).merge_and_unload()

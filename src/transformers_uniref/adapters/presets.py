@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import nn
 
+from ..near_names import did_you_mean
 from ..optional import require
 from .folders import AdapterError
 
@@ -99,7 +100,8 @@ def adapter_config(name: str, model: nn.Module, **changes: Any) -> Any:
     """
     peft = require("peft", "train", "adapter_config")
     if name not in _PRESETS:
-        raise ValueError(f"name: there is no adapter preset {name!r}; there are {', '.join(_PRESETS)}")
+        hint = did_you_mean(name, _PRESETS)
+        raise ValueError(f"name: there is no adapter preset {name!r}; there are {', '.join(_PRESETS)}{hint}")
     kind = getattr(getattr(model, "config", None), "model_type", None)
     if kind not in TARGETS:
         raise ValueError(f"model: must be a UniRefModel or UniRefSamModel, got {type(model).__name__} ({kind!r})")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
+from ..model_digest import model_digest
 from .rows import Prediction
 from .settings import AnnotationSettings
 
@@ -65,18 +64,11 @@ class ModelAnswering:
 
     def identity(self) -> str:
         """A digest of weights, configuration, processor and examples."""
-        import torch
-
-        digest = hashlib.sha256()
-        for name, tensor in sorted(self.model.state_dict().items()):
-            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-        for part in (self.model.config, self.processor):
-            digest.update(json.dumps(_portable(part.to_dict()), sort_keys=True, default=str).encode())
+        digest = model_digest(self.model, self.processor)
         for arrays in self._references.values():
             for array in arrays:
                 digest.update(str(array.shape).encode() + np.ascontiguousarray(array).tobytes())
-        return digest.hexdigest()
+        return str(digest.hexdigest())
 
     def __call__(self, questions: Sequence[Question]) -> list[list[Prediction]]:
         """See `Answering`."""
@@ -137,11 +129,3 @@ class ModelAnswering:
         return self.processor(
             images=pixels, **text, **self._references, return_tensors="pt", return_original_sizes=True
         )
-
-
-def _portable(values: Any) -> Any:
-    """A configuration without what differs between machines and versions of Transformers."""
-    if isinstance(values, dict):
-        left_out = ("_name_or_path", "name_or_path", "transformers_version", "tokenizer_file")
-        return {str(name): _portable(value) for name, value in values.items() if name not in left_out}
-    return [_portable(value) for value in values] if isinstance(values, (list, tuple)) else values

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from ..bundled import model_location
+from ..hub_reach import reach_options
 from ..optional import require
 from ..registration import DEFAULT_CHECKPOINT
 from .answering import Answering, ModelAnswering
@@ -69,8 +70,9 @@ class BatchAnnotator:
 
         location = str(DEFAULT_CHECKPOINT) if model is None else model_location(model)
         place = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        loaded = AutoModel.from_pretrained(location).to(place).eval()
-        return ModelAnswering(loaded, AutoProcessor.from_pretrained(location), self.settings)
+        reach = reach_options(location)
+        loaded = AutoModel.from_pretrained(location, **reach_options(location, model=True)).to(place).eval()
+        return ModelAnswering(loaded, AutoProcessor.from_pretrained(location, **reach), self.settings)
 
     def __call__(self, table: Any) -> Any:
         """Annotates a batch.

@@ -7,7 +7,7 @@ import select
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -70,3 +70,33 @@ def _nobody_reads() -> bool:
     poll = select.poll()
     poll.register(descriptor, select.POLLOUT)
     return any(event & select.POLLERR for _, event in poll.poll(0))
+
+
+@contextmanager
+def interruption_between_steps() -> Iterator[Callable[[], bool]]:
+    """Puts Ctrl-C and SIGTERM off: gives a function that says whether one came, to be asked between two steps.
+
+    So what is remembered from step to step is never caught half changed. A second one acts at once. Only the main
+    thread can have this, and who ignores a signal goes on ignoring it.
+    """
+    came: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    found = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: action for number, action in found.items() if action not in (None, signal.SIG_IGN)}
+
+    def note(number: int, frame: Any) -> None:
+        came.append(number)
+        for each, action in previous.items():
+            signal.signal(each, action)
+        with suppress(OSError):  # print is not for signal handlers
+            os.write(2, b"uniref: the frame at hand is finished first; once more ends at once\n")
+
+    for number in previous:
+        signal.signal(number, note)
+    try:
+        yield lambda: bool(came)
+    finally:
+        for number, action in previous.items():
+            signal.signal(number, action)

@@ -135,6 +135,7 @@ def _merge(arguments: argparse.Namespace) -> int:
     from ..adapters.folders import base_of
     from ..adapters.merging import merge_adapter
     from ..adapters.saving import replacing_folder
+    from ..hub_reach import reach_options
     from .errors import UserError
     from .loading import processor_location
 
@@ -146,7 +147,8 @@ def _merge(arguments: argparse.Namespace) -> int:
     base = base_of(arguments.name)
     assert base is not None
     model = merge_adapter(arguments.name)
-    processor: Any = AutoProcessor.from_pretrained(processor_location(arguments.name, base))
+    place = processor_location(arguments.name, base)
+    processor: Any = AutoProcessor.from_pretrained(place, **reach_options(place))
     with replacing_folder(target) as partial:
         model.save_pretrained(partial, save_original_format=False)
         processor.save_pretrained(partial)

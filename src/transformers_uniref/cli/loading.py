@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..bundled import model_location
+from ..bundled import bundled_checkpoints, model_location
+from ..hub_reach import reach_options, why_not_here
+from ..near_names import did_you_mean
 from ..registration import DEFAULT_CHECKPOINT, MODEL_FAMILIES
 from .errors import UserError, describe
 
@@ -151,15 +153,20 @@ def load_model_and_processor(
         except AdapterError as error:
             raise UserError(f"--model {error}") from error
     try:
-        config = AutoConfig.from_pretrained(location if base is None else base)
+        named = location if base is None else base
+        config = AutoConfig.from_pretrained(named, **reach_options(named))
         if config.model_type not in [family.model_type for family in MODEL_FAMILIES]:
             raise UserError(f"--model must be a UniRef model, got one of type {config.model_type!r}: {location}")
         # Transformers calls the type of the saved weights "auto".
         wanted = "auto" if dtype is None else chosen_dtype(dtype, place)
-        loaded, account = AutoModel.from_pretrained(location, config=config, dtype=wanted, output_loading_info=True)
-        processor = AutoProcessor.from_pretrained(processor_location(location, base))
+        loaded, account = AutoModel.from_pretrained(
+            location, config=config, dtype=wanted, output_loading_info=True, **reach_options(location, model=True)
+        )
+        place_of_processor = processor_location(location, base)
+        processor = AutoProcessor.from_pretrained(place_of_processor, **reach_options(place_of_processor))
     except (OSError, ValueError, RuntimeError, SafetensorError, StrictDataclassError) as error:
-        raise UserError(f"--model cannot be loaded from {location}: {describe(error)}") from error
+        reason = f"{why_not_here(location)}{did_you_mean(location, bundled_checkpoints())}" or describe(error)
+        raise UserError(f"--model cannot be loaded from {location}: {reason}") from error
     if missing := sorted(account["missing_keys"]):
         raise UserError(f"--model lacks {len(missing)} of its weights ({missing[0]}, ...): {location}")
     loaded = loaded.to(place).eval()

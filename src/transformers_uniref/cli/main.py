@@ -16,6 +16,7 @@ from .. import __version__
 from .ending import interrupted_by_sigterm, stdout_is_lost
 from .errors import FAILED, INTERRUPTED, USERS_MISTAKE, describe, is_failure, is_users_mistake
 from .help_text import complete_help
+from .suggestions import SuggestingParser
 
 VERBS = (
     "demo",
@@ -47,7 +48,7 @@ def _verb_module(verb: str) -> ModuleType:
 
 def build_parser(verbs: Sequence[str]) -> argparse.ArgumentParser:
     """The parser of these verbs; only their modules are imported."""
-    parser = argparse.ArgumentParser(
+    parser = SuggestingParser(
         prog="uniref",
         description="Segment what a sentence or an example mask refers to, in images and videos.",
         epilog="uniref VERB --help explains a verb and shows examples.",

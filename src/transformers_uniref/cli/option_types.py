@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 
+from ..near_names import did_you_mean
+
 
 def at_least_one(text: str) -> int:
     """A whole number from 1.
@@ -28,11 +30,12 @@ def some_of(accepted: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
     """
 
     def parse(text: str) -> tuple[str, ...]:
-        words = [word.strip() for word in text.split(",")]
+        words = [word.strip().lower() for word in text.split(",") if word.strip()]
         unknown = [word for word in words if word not in accepted and word != "all"]
-        if unknown:
+        if unknown or not words:
             named = ", ".join(accepted)
-            raise argparse.ArgumentTypeError(f"must be all or some of {named} with commas between, got {text!r}")
+            hint = did_you_mean(unknown[0], accepted) if unknown else ""
+            raise argparse.ArgumentTypeError(f"must be all or some of {named} with commas between, got {text!r}{hint}")
         return tuple(word for word in accepted if word in words or "all" in words)
 
     return parse

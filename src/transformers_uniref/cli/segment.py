@@ -25,6 +25,7 @@ HELP = "segment what sentences, or example pictures with masks, refer to in pict
 EXAMPLES = (
     'uniref segment photo.jpg --text "the dog on the left" --text "the ball"',
     "uniref segment photo.jpg --reference-image example.jpg --reference-mask example-mask.png",
+    'uniref segment photo.jpg --text "the dog" --formats cutout',
     'uniref segment photos/ "more/*.png" --text "a red car" --formats all --output out/cars --batch-size 4',
     'cat photo.jpg | uniref segment - --text "a zebra" --json',
 )
@@ -81,14 +82,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="pictures at a time (default: 1); the results stay the same",
     )
-    add_output_arguments(parser).add_argument(
+    output = add_output_arguments(parser)
+    output.add_argument(
         "--formats",
         type=some_of(tuple(FILES)),
         default=("overlay", "palette"),
         metavar="LIST",
         help="what to write for each picture, with commas between: overlay (overlay.png), palette (mask.png, a label "
-        "map with the DAVIS palette), binary (objects/1.png, ...), rle (masks.json, COCO's run lengths), or all "
-        "(default: overlay,palette)",
+        "map with the DAVIS palette), binary (objects/1.png, ...), cutout (cutouts/1.png, ..., the object alone on a "
+        "transparent ground), rle (masks.json, COCO's run lengths), or all (default: overlay,palette)",
+    )
+    output.add_argument("--no-legend", action="store_true", help="leave the legend below the overlay out")
+    output.add_argument(
+        "--whole-cutouts",
+        action="store_true",
+        help="cut-outs keep the size of the picture; otherwise they are cropped to their object",
     )
 
 
@@ -200,7 +208,15 @@ class Segmentation:
         folder = self.folder(picture)
         names = [FILES[name] for name in formats]
         with filling(folder, names, overwrite=self.arguments.overwrite) as staged:
-            write_results(staged, formats, picture.label, image, found)
+            write_results(
+                staged,
+                formats,
+                picture.label,
+                image,
+                found,
+                legend=not self.arguments.no_legend,
+                whole_cutouts=self.arguments.whole_cutouts,
+            )
         written = ", ".join(str(folder / name) for name in names)
         before = f"{picture.label}: " if self.many else ""
         if not self.arguments.quiet:

@@ -13,7 +13,13 @@ if TYPE_CHECKING:
 
     from ..annotation.rows import Prediction
 
-FILES = {"overlay": "overlay.png", "palette": "mask.png", "binary": "objects", "rle": "masks.json"}
+FILES = {
+    "overlay": "overlay.png",
+    "palette": "mask.png",
+    "binary": "objects",
+    "cutout": "cutouts",
+    "rle": "masks.json",
+}
 """The file, or the folder of files, of each format."""
 
 MOST_OBJECTS = 255
@@ -21,33 +27,52 @@ MOST_OBJECTS = 255
 
 
 def write_results(
-    folder: Path, formats: Sequence[str], label: str, image: np.ndarray, found: Sequence[Prediction]
+    folder: Path,
+    formats: Sequence[str],
+    label: str,
+    image: np.ndarray,
+    found: Sequence[Prediction],
+    *,
+    legend: bool = True,
+    whole_cutouts: bool = False,
 ) -> None:
     """Writes what was found in a picture into an empty folder.
 
     Args:
         folder: where to.
-        formats: keys of `FILES`: the picture with the masks over it; a label map with the DAVIS palette, object
-            1, 2, ... in the order of `found`; for each object a grey PNG of 0 and 255; one JSON file with COCO's
-            run lengths.
+        formats: keys of `FILES`: the picture with the masks over it and a legend below; a label map with the DAVIS
+            palette, object 1, 2, ... in the order of `found`; for each object a grey PNG of 0 and 255; each object that
+            was found alone, on a transparent ground; one JSON file with COCO's run lengths.
         label: what the picture is called in the JSON file.
         image: uint8 (H, W, 3).
         found: the objects.
+        legend: whether the overlay has one.
+        whole_cutouts: whether objects that are cut out keep their place in the whole picture.
     """
     from PIL import Image
 
+    from ..media.cutouts import cut_out
+    from ..media.legends import with_legend
     from ..media.overlays import overlay_masks
     from ..media.palette import save_label_map
 
     if "overlay" in formats:
         masks = {number: item.mask for number, item in enumerate(found, start=1)}
-        Image.fromarray(overlay_masks(image, masks)).save(folder / FILES["overlay"])
+        drawn = overlay_masks(image, masks)
+        shown = with_legend(drawn, legend_of(found)) if legend else drawn
+        Image.fromarray(shown).save(folder / FILES["overlay"])
     if "palette" in formats:
         save_label_map(folder / FILES["palette"], label_map(found))
     if "binary" in formats:
         (folder / FILES["binary"]).mkdir()
         for number, item in enumerate(found, start=1):
             Image.fromarray(item.mask.astype("uint8") * 255).save(folder / binary_name(number))
+    if "cutout" in formats:
+        (folder / FILES["cutout"]).mkdir()
+        for number, item in enumerate(found, start=1):
+            if item.mask.any():
+                alone = cut_out(image, item.mask, whole=whole_cutouts)
+                Image.fromarray(alone).save(folder / cutout_name(number))
     if "rle" in formats:
         (folder / FILES["rle"]).write_text(to_json(coco_masks(label, image, found)) + "\n", encoding="utf-8")
 
@@ -55,6 +80,20 @@ def write_results(
 def binary_name(number: int) -> str:
     """The file of an object's binary mask."""
     return f"{FILES['binary']}/{number}.png"
+
+
+def cutout_name(number: int) -> str:
+    """The file of an object that is cut out."""
+    return f"{FILES['cutout']}/{number}.png"
+
+
+def legend_of(found: Sequence[Prediction]) -> dict[int, str]:
+    """What the legend says about each object; the score comes first, since long sentences are cut."""
+    entries = {}
+    for number, item in enumerate(found, start=1):
+        lost = "" if item.mask.any() else ", not found"
+        entries[number] = f"{number} ({item.score:.2f}{lost})" + (f": {item.text}" if item.text else "")
+    return entries
 
 
 def label_map(found: Sequence[Prediction]) -> np.ndarray:
@@ -116,6 +155,10 @@ def summary(
         files["mask"] = str(folder / FILES["palette"])
     if "binary" in formats:
         files["binary"] = [str(folder / binary_name(number)) for number in range(1, len(found) + 1)]
+    if "cutout" in formats:
+        files["cutout"] = [
+            str(folder / cutout_name(number)) if item.mask.any() else None for number, item in enumerate(found, start=1)
+        ]
     if "rle" in formats:
         files["rle"] = str(folder / FILES["rle"])
     about = {"image": label, "height": image.shape[0], "width": image.shape[1], "threshold": found[0].threshold}

@@ -12,10 +12,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..json_writing import to_json
+from .ending import interruption_between_steps
 from .errors import FAILED, UserError, describe, is_users_mistake
 from .loading import add_model_arguments, add_output_arguments
-from .track_clips import GivenClip, find_clips, folders_for
-from .track_outputs import DEFAULT_FORMATS, FORMATS, WITH_PYAV, FrameResult, Outputs, formats_of
+from .option_types import at_least_one, some_of
+from .track_clips import GivenClip, clip_identity, find_clips, folders_for
+from .track_outputs import (
+    DEFAULT_FORMATS,
+    DEFAULT_LONGEST_SIDE,
+    FORMATS,
+    MOST_COLOURS,
+    WITH_PYAV,
+    Drawing,
+    FrameResult,
+    Outputs,
+)
+from .track_progress import Progress, has_unfinished, newest_unfinished
 from .track_prompts import Prompts, Span, add_masks, described, masks_for, read_prompts
 from .track_summary import Tally
 
@@ -36,6 +48,12 @@ EXAMPLES = (
 
 Load = Callable[[], tuple[Any, Any]]
 
+NOT_OF_MASKS = frozenset(
+    ("verb", "run", "debug", "json", "quiet", "clip", "model", "device", "compile", "mask", "mask_at", "batch_size")
+    + ("formats", "output", "overwrite", "resume", "tags", "no_legend", "sheet_frames", "gif_side", "gif_colours")
+)
+"""Arguments on which masks do not depend, or that are compared by their content."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the verb's options."""
@@ -49,22 +67,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_prompt_arguments(parser)
     add_frame_arguments(parser)
     add_model_arguments(parser)
-    add_output_arguments(parser)
+    add_output_arguments(parser).add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with what an interrupted run of the same command has kept in --output, or else in the newest "
+        "folder of this clip; what is complete is left as it is",
+    )
     parser.add_argument(
         "--formats",
-        type=formats_of,
+        type=some_of(tuple(FORMATS)),
         default=DEFAULT_FORMATS,
         metavar="LIST",
         help=f"what to write, some of {', '.join(FORMATS)}, with commas, or all (default: {','.join(DEFAULT_FORMATS)})",
     )
-    parser.add_argument("--tags", action="store_true", help="write the objects' names into the overlays")
-    parser.add_argument(
-        "--sheet-frames",
-        type=int,
-        default=12,
-        metavar="N",
-        help="how many evenly spaced frames the contact sheet shows (default: 12)",
-    )
+    add_drawing_arguments(parser)
 
 
 def add_prompt_arguments(parser: argparse.ArgumentParser) -> None:
@@ -129,6 +145,35 @@ def add_frame_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_drawing_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the options that say how overlays, GIF and contact sheet look."""
+    group = parser.add_argument_group("drawing")
+    group.add_argument("--tags", action="store_true", help="write the objects' names into the overlays, beside them")
+    group.add_argument("--no-legend", action="store_true", help="leave the legend below the overlays out")
+    group.add_argument(
+        "--sheet-frames",
+        type=at_least_one,
+        default=12,
+        metavar="N",
+        help="how many evenly spaced frames the contact sheet shows (default: 12)",
+    )
+    group.add_argument(
+        "--gif-side",
+        type=at_least_one,
+        default=DEFAULT_LONGEST_SIDE,
+        metavar="PIXELS",
+        help="longer side of the GIF, its legend not counted; smaller clips keep their size "
+        f"(default: {DEFAULT_LONGEST_SIDE})",
+    )
+    group.add_argument(
+        "--gif-colours",
+        type=int,
+        metavar="N",
+        help=f"colours of each frame of the GIF, 2 to {MOST_COLOURS}; more are larger files (default: up to 128, fewer "
+        "where much moves)",
+    )
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Follows objects through each clip; with `--json` a line for each clip goes to standard output."""
     from ..optional import require
@@ -178,7 +223,9 @@ def check_arguments(arguments: argparse.Namespace) -> None:
         raise UserError(f"--start must be 0 or more, got {arguments.start}")
     if arguments.end is not None and arguments.end <= arguments.start:
         raise UserError(f"--end must be above --start, {arguments.start}, got {arguments.end}")
-    for option in ("stride", "batch_size", "sheet_frames"):
+    if arguments.gif_colours is not None and not 2 <= arguments.gif_colours <= MOST_COLOURS:
+        raise UserError(f"--gif-colours must be from 2 to {MOST_COLOURS}, got {arguments.gif_colours}")
+    for option in ("stride", "batch_size"):
         value = getattr(arguments, option)
         if value is not None and value < 1:
             raise UserError(f"--{option.replace('_', '-')} must be 1 or more, got {value}")
@@ -187,37 +234,62 @@ def check_arguments(arguments: argparse.Namespace) -> None:
 def track_clip(
     arguments: argparse.Namespace, clip: GivenClip, masks: list[Path], folder: Path | None, load: Load
 ) -> None:
-    """Follows the objects through one clip and writes its results, all or none."""
-    from ..media.atomic import filling
+    """Follows the objects through one clip and writes its results, all or none; keeps what an interruption leaves."""
     from ..media.video_io import probe_clip
     from .loading import output_folder, tell_unknown_words
 
+    names = [FORMATS[name] for name in arguments.formats]
+    target = folder or (newest_unfinished(clip.name) if arguments.resume else None) or output_folder(None, clip.name)
+    if arguments.resume and not has_unfinished(target) and all((target / name).exists() for name in names):
+        print(f"{clip.shown}: complete in {target}, left as it is", file=sys.stderr)
+        return
     info = probe_clip(clip.source, arguments.damaged)
     span = Span(arguments.start, arguments.end, arguments.stride)
     if info.num_frames is not None and info.kind != "video" and span.start >= info.num_frames:
         raise UserError(f"--start must be one of the clip's {info.num_frames} frames, from 0, got {span.start}")
     prompts = read_prompts(masks, arguments.mask_at, arguments.text, info, span)
-    target = output_folder(folder, clip.name)
-    with filling(target, [FORMATS[name] for name in arguments.formats], overwrite=arguments.overwrite) as staged:
+    with Progress(clip.shown, target, names, overwrite=arguments.overwrite, resume=arguments.resume) as progress:
         model, processor = load()
         session = start_session(arguments, prompts, model, processor)
         tell_unknown_words(processor, list(prompts.sentences.values()))
+        progress.begin(_identity(arguments, info, prompts, model, processor), session, span.count(info.num_frames))
         tallies = make_tallies(arguments, prompts, processor)
         outputs = Outputs(
             arguments.formats,
-            staged,
+            progress.folder,
             clip.shown,
             info.frames_per_second / span.stride,
             {number: tally.text for number, tally in tallies.items()},
             dict(described(prompts.objects(), prompts.sentences)),
-            arguments.tags,
-            arguments.sheet_frames,
+            Drawing(
+                arguments.tags,
+                not arguments.no_legend,
+                arguments.sheet_frames,
+                arguments.gif_side,
+                arguments.gif_colours,
+            ),
         )
-        started = time.perf_counter()
+        before, started = progress.count, time.perf_counter()
         with outputs:
-            count = follow(info, span, prompts, session, model, processor, tallies, outputs, arguments.quiet)
-        seconds = (time.perf_counter() - started) / count
-    report(arguments, clip, target, count, seconds, tallies)
+            follow(info, span, prompts, progress, session, model, processor, tallies, outputs, arguments.quiet)
+        seconds = (time.perf_counter() - started) / max(1, progress.count - before)
+        progress.finish()
+    report(arguments, clip, target, progress.count, seconds, tallies)
+
+
+def _identity(arguments: argparse.Namespace, info: ClipInfo, prompts: Prompts, model: Any, processor: Any) -> Any:
+    """All that masks depend on, by the name of the option: what a run that goes on with another one must share."""
+    from ..model_digest import model_digest
+
+    given = {
+        f"--{name.replace('_', '-')}": value for name, value in vars(arguments).items() if name not in NOT_OF_MASKS
+    }
+    return {
+        **given,
+        "CLIP": clip_identity(info),
+        "--mask": prompts.identity(),
+        "--model": model_digest(model, processor).hexdigest(),
+    }
 
 
 def start_session(arguments: argparse.Namespace, prompts: Prompts, model: Any, processor: Any) -> Any:
@@ -252,14 +324,20 @@ def follow(
     info: ClipInfo,
     span: Span,
     prompts: Prompts,
+    progress: Progress,
     session: Any,
     model: Any,
     processor: Any,
     tallies: dict[int, Tally],
     outputs: Outputs,
     quiet: bool = False,
-) -> int:
-    """Streams the clip through the session, writing each frame's results as they come; returns the number of frames."""
+) -> None:
+    """Streams the clip through the session, writing each frame's results as they come.
+
+    Raises:
+        KeyboardInterrupt: between two frames, when the user wants that.
+        UserError: --mask-at names a frame that the clip has not.
+    """
     from tqdm import tqdm
 
     from ..media.video_io import read_clip
@@ -267,29 +345,41 @@ def follow(
     frames = read_clip(info, start=span.start, end=span.end, stride=span.stride)
     waiting = set(prompts.masks)
     begin, count = 0.0, 0
-    with tqdm(
-        frames,
-        total=span.count(info.num_frames),
-        unit="frame",
-        file=sys.stderr,
-        disable=quiet or not sys.stderr.isatty(),
-    ) as shown:
+    hidden = quiet or not sys.stderr.isatty()
+    with (
+        interruption_between_steps() as interrupted,
+        tqdm(frames, total=progress.total, unit="frame", file=sys.stderr, disable=hidden) as shown,
+    ):
         for frame in shown:
             if count == 0:
                 begin = frame.time
                 prompts.check_sizes((frame.image.shape[0], frame.image.shape[1]))
-            if frame.index in waiting:
-                waiting.remove(frame.index)
-                add_masks(session, processor, prompts.masks[frame.index], count)
-            masks, scores = segment_frame(frame.image, session, model, processor)
-            outputs.write(_result(info, frame, begin, masks, scores, outputs))
+            name = info.name(frame.index)
+            stored = progress.stored(count, name)
+            if stored is not None:
+                masks, scores = stored.masks(), stored.scores
+            else:
+                with progress.step():
+                    if frame.index in waiting:
+                        add_masks(session, processor, prompts.masks[frame.index], count)
+                    masks, scores = segment_frame(frame.image, session, model, processor)
+            waiting.discard(frame.index)
+            result = _result(name, frame, begin, masks, scores, outputs)
+            if stored is None:
+                progress.add(result)
+            outputs.write(result)
             for number, mask in masks.items():
                 given = number in prompts.masked(frame.index)
                 tallies[number].add(frame.index, bool(mask.any()), scores[number], given)
             count += 1
+            if stored is None:
+                progress.save_now_and_then()
+            if interrupted():
+                raise KeyboardInterrupt
     if waiting:
         raise UserError(f"--mask-at names frame {min(waiting)}, but the clip ended before it: {info.path}")
-    return count
+    if count < progress.count:
+        raise UserError(f"--resume needs the same clip, which had {progress.count} frames and has {count}: {info.path}")
 
 
 def segment_frame(
@@ -303,7 +393,7 @@ def segment_frame(
 
 
 def _result(
-    info: ClipInfo,
+    name: str,
     frame: ClipFrame,
     begin: float,
     masks: dict[int, np.ndarray],
@@ -317,7 +407,7 @@ def _result(
         labels[mask] = number
     overlay = outputs.overlay(frame.image, labels, frame.pixel_aspect)
     return FrameResult(
-        info.name(frame.index),
+        name,
         frame.index,
         frame.time,
         frame.time - begin,

@@ -10,10 +10,14 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from .errors import UserError
+
+if TYPE_CHECKING:
+    from ..media.video_io import ClipInfo
 
 STANDARD_INPUT = "-"
 
@@ -118,6 +122,12 @@ def _spooled_input(resources: ExitStack) -> Path:
     if path.stat().st_size == 0:
         raise UserError("standard input is empty, a video was expected")
     return path
+
+
+def clip_identity(info: ClipInfo) -> list[Any]:
+    """By what a clip is known again, wherever it lies: its kind, and the bytes of its files."""
+    files = [Path(file) for file in info.files] if info.files else [Path(info.path)]
+    return [info.kind, len(files), sum(file.stat().st_size for file in files)]
 
 
 def folders_for(clips: Sequence[GivenClip], output: Path | None) -> list[Path | None]:

@@ -1,8 +1,7 @@
-"""What `uniref track` writes: one class for each kind of output, all fed frame by frame."""
+"""What `uniref track` writes: one class for each kind of output but label maps, all fed frame by frame."""
 
 from __future__ import annotations
 
-import argparse
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,9 @@ if TYPE_CHECKING:
     from fractions import Fraction
 
     import numpy as np
+
+DEFAULT_LONGEST_SIDE, MOST_COLOURS = 480, 256
+"""Of a GIF; as `media.gif_writing` has them, which would import too much here."""
 
 FORMATS = {
     "palette": "masks",
@@ -27,21 +29,6 @@ FORMATS = {
 
 DEFAULT_FORMATS = ("palette", "mp4")
 WITH_PYAV = ("mp4", "webm")
-
-
-def formats_of(text: str) -> tuple[str, ...]:
-    """Reads a list such as "palette,mp4,sheet"; for `argparse`.
-
-    Raises:
-        argparse.ArgumentTypeError: an unknown format, or none.
-    """
-    names = [name.strip().lower() for name in text.split(",") if name.strip()]
-    if names == ["all"]:
-        return tuple(FORMATS)
-    unknown = [name for name in names if name not in FORMATS]
-    if unknown or not names:
-        raise argparse.ArgumentTypeError(f"must be all or some of {', '.join(FORMATS)}, got {unknown or text!r}")
-    return tuple(name for name in FORMATS if name in names)
 
 
 @dataclass(frozen=True)
@@ -77,19 +64,6 @@ class Output(Protocol):
     def write(self, frame: FrameResult) -> None: ...
 
 
-class PaletteMasks:
-    """A label map for each frame, PNG with the DAVIS palette."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        folder.mkdir()
-
-    def write(self, frame: FrameResult) -> None:
-        from ..media.palette import save_label_map
-
-        save_label_map(self.folder / f"{frame.name}.png", frame.labels)
-
-
 class BinaryMasks:
     """A PNG of one bit a pixel for each frame and object, in a folder for each object."""
 
@@ -116,26 +90,57 @@ class RleFile:
 
 
 class OverlayPictures:
-    """A PNG for each frame."""
+    """A PNG for each frame, with the legend below."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, legend: dict[int, str]) -> None:
         self.folder = folder
+        self.legend = legend
         folder.mkdir()
 
     def write(self, frame: FrameResult) -> None:
         from PIL import Image
 
-        Image.fromarray(frame.overlay).save(self.folder / f"{frame.name}.png")
+        from ..media.legends import with_legend
+
+        Image.fromarray(with_legend(frame.overlay, self.legend)).save(self.folder / f"{frame.name}.png")
 
 
 class OverlayClip:
-    """A video or GIF, with the times of the clip."""
+    """A video or GIF with the legend below, and with the times of the clip.
 
-    def __init__(self, writer: Any) -> None:
+    The legend is drawn when the picture has its final size, so that its letters stay readable in a small GIF.
+    """
+
+    def __init__(self, writer: Any, legend: dict[int, str], longest_side: int | None = None) -> None:
         self.writer = writer
+        self.legend = legend
+        self.longest_side = longest_side
 
     def write(self, frame: FrameResult) -> None:
-        self.writer.write(frame.overlay, frame.time)
+        from ..media.gif_writing import shrunk
+        from ..media.legends import with_legend
+
+        fitted = frame.overlay if self.longest_side is None else shrunk(frame.overlay, self.longest_side)
+        self.writer.write(with_legend(fitted, self.legend), frame.time)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How the objects are drawn.
+
+    Attributes:
+        tags: whether the names are written into the overlays, beside the objects.
+        legend: whether a legend lies below the overlays.
+        sheet_frames: how many frames the contact sheet shows.
+        gif_side: longer side of the GIF in pixels, at most.
+        gif_colours: most colours of a frame of the GIF; None: as many as keep it small.
+    """
+
+    tags: bool = False
+    legend: bool = True
+    sheet_frames: int = 12
+    gif_side: int = DEFAULT_LONGEST_SIDE
+    gif_colours: int | None = None
 
 
 class SheetPicture:
@@ -149,7 +154,9 @@ class SheetPicture:
 
 
 class Outputs:
-    """The outputs of one clip. Used as a context: what is written frame by frame is whole at its end.
+    """The outputs of one clip but its label maps, which `Progress` keeps.
+
+    Used as a context: what is written frame by frame is whole at its end.
 
     Args:
         formats: some of `FORMATS`.
@@ -158,8 +165,7 @@ class Outputs:
         frames_per_second: of the frames that are followed.
         texts: the objects' sentences by their numbers, None where there is none.
         legend: the objects' names by their numbers.
-        tags: whether the names are written into the overlays.
-        sheet_frames: how many frames the contact sheet shows.
+        drawing: how they are drawn.
     """
 
     def __init__(
@@ -170,8 +176,7 @@ class Outputs:
         frames_per_second: float,
         texts: dict[int, str | None],
         legend: dict[int, str],
-        tags: bool,
-        sheet_frames: int,
+        drawing: Drawing,
     ) -> None:
         self.formats = formats
         self.folder = folder
@@ -179,8 +184,7 @@ class Outputs:
         self.frames_per_second = frames_per_second
         self.texts = texts
         self.legend = legend
-        self.tags = tags
-        self.sheet_frames = sheet_frames
+        self.drawing = drawing
         self._draws = bool({"overlay", "mp4", "webm", "gif", "sheet"} & set(formats))
         self._outputs: list[Output] = []
         self._sheet: Any = None
@@ -188,27 +192,32 @@ class Outputs:
 
     def __enter__(self) -> Outputs:
         with ExitStack() as opening:
-            self._outputs = [self._open(name, self.folder / FORMATS[name], opening) for name in self.formats]
+            names = [name for name in self.formats if name != "palette"]
+            self._outputs = [self._open(name, self.folder / FORMATS[name], opening) for name in names]
             self._stack = opening.pop_all()
         return self
 
     def _open(self, name: str, path: Path, stack: ExitStack) -> Output:
         from ..media.clip_rendering import ClipSheet
         from ..media.clip_rle import ClipRleWriter
-        from ..media.clip_writing import clip_writer
+        from ..media.clip_writing import VideoWriter
+        from ..media.gif_writing import GifWriter
 
-        if name == "palette":
-            return PaletteMasks(path)
+        below = self.legend if self.drawing.legend else {}
         if name == "binary":
             return BinaryMasks(path)
         if name == "overlay":
-            return OverlayPictures(path)
+            return OverlayPictures(path, below)
         if name == "rle":
             return RleFile(stack.enter_context(ClipRleWriter(path, self.clip, self.texts)))
         if name == "sheet":
-            self._sheet = ClipSheet(self.sheet_frames)
+            self._sheet = ClipSheet(self.drawing.sheet_frames)
             return SheetPicture(self._sheet)
-        return OverlayClip(stack.enter_context(clip_writer(path, self.frames_per_second)))
+        if name == "gif":
+            colours = self.drawing.gif_colours
+            gif = GifWriter(path, self.frames_per_second, longest_side=None, colours=colours)
+            return OverlayClip(stack.enter_context(gif), below, self.drawing.gif_side)
+        return OverlayClip(stack.enter_context(VideoWriter(path, self.frames_per_second)), below)
 
     def overlay(self, image: np.ndarray, labels: np.ndarray, pixel_aspect: Fraction) -> np.ndarray:
         """The frame with the objects tinted, if any output shows it, in the proportions with which it is shown."""
@@ -220,7 +229,7 @@ class Outputs:
             return image
         image, labels = square_pixels(image, pixel_aspect), square_pixels(labels, pixel_aspect)
         drawn = overlay_labels(image, labels)
-        return tag_objects(drawn, labels, self.legend) if self.tags else drawn
+        return tag_objects(drawn, labels, self.legend) if self.drawing.tags else drawn
 
     def write(self, frame: FrameResult) -> None:
         """Hands a frame to all outputs."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import warnings
 from collections.abc import Iterator, Sequence
@@ -54,6 +55,10 @@ class MaskFile:
     objects: dict[int, int]
     plain: bool
 
+    def digest(self) -> str:
+        """Of the bytes of the file."""
+        return hashlib.sha256(self.path.read_bytes()).hexdigest()
+
     def masks(self) -> dict[int, np.ndarray]:
         """Reads bool (H, W) by the number of the object."""
         from ..processors.mask_reading import read_mask
@@ -82,6 +87,13 @@ class Prompts:
         """The numbers of the objects with masks, in a frame or in any, ascending."""
         given = self.masks.values() if frame is None else [self.masks.get(frame, [])]
         return sorted({number for files in given for file in files for number in file.objects.values()})
+
+    def identity(self) -> list[Any]:
+        """What the masks are, wherever their files lie: for each frame the objects and a digest of the pixels."""
+        return [
+            [frame, [[sorted(file.objects.items()), file.digest()] for file in files]]
+            for frame, files in sorted(self.masks.items())
+        ]
 
     def check_sizes(self, size: tuple[int, int]) -> None:
         """Compares all masks with the clip's (height, width) at once, not when their frames come.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal
+
+from ..near_names import did_you_mean
 
 if TYPE_CHECKING:
     from ..metrics.video_protocols import VideoProtocol
@@ -199,6 +200,5 @@ def find_benchmark(name: str) -> Benchmark:
     """
     if name in BENCHMARKS:
         return BENCHMARKS[name]
-    near = get_close_matches(name, BENCHMARKS, n=1)
-    hint = f" (did you mean {near[0]}?)" if near else ""
+    hint = did_you_mean(name, BENCHMARKS)
     raise ValueError(f"`benchmark` must be one of {', '.join(BENCHMARKS)}, got {name!r}{hint}")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ..near_names import did_you_mean
 from ..score_gate import check_threshold, gate_of
 from .benchmarks import BENCHMARKS, PRESETS, RELEASED_SIZES, Benchmark
 
@@ -63,7 +64,8 @@ def settings_for(
     """
     _check_model(benchmark, model, processor)
     if preset not in (None, *PRESETS):
-        raise ValueError(f"`preset` must be one of {', '.join(PRESETS)}, or left out, got {preset!r}")
+        hint = did_you_mean(preset, PRESETS)
+        raise ValueError(f"`preset` must be one of {', '.join(PRESETS)}, or left out, got {preset!r}{hint}")
     check_threshold(threshold)
     if shots is not None and (shots < 1 or benchmark.family != "fss"):
         wanted = "at least 1" if benchmark.family == "fss" else f"left out for {benchmark.name}, which has no examples"

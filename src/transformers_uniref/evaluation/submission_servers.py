@@ -14,6 +14,7 @@ from PIL import Image
 from ..media.label_files import read_label_png
 from ..media.picture_files import JPEG_SUFFIXES, PNG_SUFFIXES, picture_files
 from ..metrics.assignment import frame_order
+from ..near_names import did_you_mean
 
 ANNOTATIONS = "Annotations"
 
@@ -79,7 +80,8 @@ def server_named(name: str) -> Server:
         ValueError: there is none; the message lists the names.
     """
     if name not in SERVERS:
-        raise ValueError(f"`server` must be one of {', '.join(SERVERS)}, got {name!r}")
+        hint = did_you_mean(name, SERVERS)
+        raise ValueError(f"`server` must be one of {', '.join(SERVERS)}, got {name!r}{hint}")
     return SERVERS[name]
 
 

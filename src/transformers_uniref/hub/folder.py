@@ -9,6 +9,7 @@ from math import prod
 from pathlib import Path
 from typing import Any, Literal
 
+from ..hub_reach import reach_options, why_not_here
 from ..registration import MODEL_FAMILIES
 from . import provenance, results
 from .errors import PushError
@@ -199,16 +200,12 @@ def base_config(name: str) -> Any:
     Raises:
         PushError: no such model in reach, or not one of this package.
     """
-    from huggingface_hub.constants import is_offline_mode
     from transformers import AutoConfig
 
     try:
-        config = AutoConfig.from_pretrained(name)
+        config = AutoConfig.from_pretrained(name, **reach_options(name))
     except Exception as error:  # the hub and the file system raise their own
-        if is_offline_mode():
-            why = "it is not in the cache, and HF_HUB_OFFLINE forbids to look it up; download it first, or go online"
-        else:
-            why = _one_line(error)
+        why = why_not_here(name) or _one_line(error)
         raise PushError(f"the adapter's base model {name!r} cannot be resolved: {why}") from error
     if config.model_type not in [family.model_type for family in MODEL_FAMILIES]:
         raise PushError(

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from ..hub_reach import reach_options, why_not_here
 from ..modeling.configuration_uniref_sam import UniRefSamConfig
 from ..modeling.modeling_uniref_sam import UniRefSamModel
 from .conversion import (
@@ -103,15 +104,18 @@ def _load_sam(sam: str | os.PathLike[str]) -> Any:
     from transformers import AutoConfig, SamModel
 
     try:
-        config = AutoConfig.from_pretrained(sam)
+        config = AutoConfig.from_pretrained(sam, **reach_options(sam))
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"--sam {sam}: no Transformers model there ({_one_line(error)})") from error
+        reason = why_not_here(sam) or _one_line(error)
+        raise CheckpointError(f"--sam {sam}: no Transformers model there ({reason})") from error
     if config.model_type != "sam":
         raise CheckpointError(
             f"--sam {sam}: a model of type {config.model_type!r}; accepted are SAM models, type 'sam' (ViT-B, L or H)"
         )
     try:
-        loaded: Any = SamModel.from_pretrained(sam, config=config, dtype=torch.float32, output_loading_info=True)
+        loaded: Any = SamModel.from_pretrained(
+            sam, config=config, dtype=torch.float32, output_loading_info=True, **reach_options(sam, model=True)
+        )
     except Exception as error:  # the hub, the file system and safetensors all raise their own
         raise CheckpointError(f"--sam {sam}: its weights could not be loaded ({_one_line(error)})") from error
     model, account = loaded
@@ -124,7 +128,9 @@ def _load_text_encoder(source: str) -> Any:
     from transformers import AutoModel
 
     try:
-        return AutoModel.from_pretrained(source, dtype=torch.float32, add_pooling_layer=False)
+        return AutoModel.from_pretrained(
+            source, dtype=torch.float32, add_pooling_layer=False, **reach_options(source, model=True)
+        )
     except Exception as error:  # as above
         raise CheckpointError(
             f"the text encoder {source!r} could not be loaded; give a folder that holds it and its tokenizer with "

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
+from transformers import PreTrainedModel
 
 from ..bundled import model_location
+from ..hub_reach import reach_options
 from ..media.atomic import saving_into
 
 _WEIGHTS = re.compile(r"(model|adapter_model)(\.[\w-]+)?(-\d{5}-of-\d{5})?\.safetensors(\.index\.json)?")
@@ -30,11 +32,14 @@ class SavedWhole:
     def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
         """See `from_pretrained` of Transformers; the name of a bundled model, such as "uniref-pp", is found too.
 
+        An id that is not in the cache fails at once where the Hub cannot be reached.
         A folder of that name in the working directory goes before. The `Auto` classes of Transformers do not ask here
         for a configuration: they need such a folder (`uniref export uniref-pp`).
         """
         if isinstance(pretrained_model_name_or_path, str):
             pretrained_model_name_or_path = model_location(pretrained_model_name_or_path)
+            if "local_files_only" not in kwargs:
+                kwargs |= reach_options(pretrained_model_name_or_path, model=issubclass(cls, PreTrainedModel))
         return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
 
     @classmethod

@@ -71,26 +71,31 @@ def filling(folder: str | os.PathLike[str], names: list[str], *, overwrite: bool
         FileExistsError: one of the names exists and `overwrite` is false, or `folder` is a file.
     """
     target = Path(folder)
-    if target.exists() and not target.is_dir():
-        raise FileExistsError(f"`output` must be a folder, got a file: {target}")
-    existing = [name for name in names if (target / name).exists()]
-    if existing and not overwrite:
-        raise FileExistsError(
-            f"`output` holds {', '.join(existing)} already: {target}; name another folder or allow to overwrite."
-        )
+    refuse_clashes(target, names, overwrite)
     missing = [parent for parent in target.parents if not parent.exists()]
     target.parent.mkdir(parents=True, exist_ok=True)
     staged = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name[:40]}-"))
     try:
         yield staged
         staged.chmod(0o777 & ~_umask())
-        _move_content(staged, target)
+        move_content(staged, target)
     except BaseException:
         shutil.rmtree(staged, ignore_errors=True)
         with suppress(OSError):
             for parent in missing:
                 parent.rmdir()
         raise
+
+
+def refuse_clashes(folder: Path, names: list[str], overwrite: bool) -> None:
+    """Raises FileExistsError where results of these names would replace others unasked, or `folder` is a file."""
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(f"`output` must be a folder, got a file: {folder}")
+    existing = [name for name in names if (folder / name).exists()]
+    if existing and not overwrite:
+        raise FileExistsError(
+            f"`output` holds {', '.join(existing)} already: {folder}; name another folder or allow to overwrite."
+        )
 
 
 @contextmanager
@@ -112,7 +117,7 @@ def saving_into(folder: str | os.PathLike[str]) -> Iterator[Path]:
     staged = Path(tempfile.mkdtemp(dir=target, prefix=".saving-"))
     try:
         yield staged
-        _move_content(staged, target)
+        move_content(staged, target)
     except BaseException:
         shutil.rmtree(staged, ignore_errors=True)
         with suppress(OSError):
@@ -121,7 +126,7 @@ def saving_into(folder: str | os.PathLike[str]) -> Iterator[Path]:
         raise
 
 
-def _move_content(source: Path, target: Path) -> None:
+def move_content(source: Path, target: Path) -> None:
     """Moves what `source` holds into `target`, over what is there, and removes `source`.
 
     A file takes the place of an old one at once; an old folder stays until the new one is there.

@@ -7,40 +7,121 @@ from collections.abc import Mapping
 import numpy as np
 from PIL import Image, ImageDraw
 
-from .lettering import default_font, shortened
+from .lettering import default_font, shortened, wrapped
 from .overlays import object_colour
 
-_GAP, _LINE, _SWATCH = 8, 20, 14
 _TEXT, _GROUND = (235, 235, 235), (32, 32, 32)
+_SHEET_LETTERS = 14
+_MOST_LINES = 3
 
 
-def legend_strip(width: int, entries: Mapping[int, str]) -> np.ndarray:
+def letter_size(height: int, width: int) -> int:
+    """Pixels of the letters that suit a picture: 3 % of its shorter side, and never so few that they cannot be read."""
+    return max(11, round(0.03 * min(height, width)))
+
+
+def legend_strip(
+    width: int, entries: Mapping[int, str], *, letters: int = _SHEET_LETTERS, most_height: int | None = None
+) -> np.ndarray:
     """Draws one swatch and text for each object, side by side where they fit.
 
     Args:
         width: of the strip, in pixels.
-        entries: text by object id; colours follow the ids as in `overlay_masks`. A text wider than the strip is cut.
+        entries: text by object id; colours follow the ids as in `overlay_masks`. A text wider than the strip goes on in
+            a second and a third line and is cut there.
+        letters: size of the letters, in pixels.
+        most_height: of the strip, in pixels; objects that do not fit are counted in its last line. None: all are shown.
 
     Returns:
         uint8 (H, width, 3); H is 0 without entries.
+
+    Raises:
+        ValueError: `width` or `letters` below 1.
     """
-    font = default_font(14)
-    room = max(1, width - 3 * _GAP - _SWATCH)
-    texts = {number: shortened(text, font, room) for number, text in entries.items()}
-    places: dict[int, tuple[int, int]] = {}
-    left, row = _GAP, 0
-    for number, text in texts.items():
-        needed = _SWATCH + _GAP + round(font.getlength(text)) + 2 * _GAP
-        if left > _GAP and left + needed - _GAP > width:
-            left, row = _GAP, row + 1
-        places[number] = (left, row * _LINE)
-        left += needed
-    strip = Image.new("RGB", (width, (row + 1) * _LINE + _GAP if entries else 0), _GROUND)
+    if width < 1 or letters < 1:
+        raise ValueError(f"`width` and `letters` must be 1 or more, got {width} and {letters}.")
+    if not entries:
+        return np.zeros((0, width, 3), dtype=np.uint8)
+    plan = _Plan(
+        width, letters, None if most_height is None else max(1, (most_height - letters // 2) // _line(letters))
+    )
+    shown = {
+        number: plan.place(text, last=position == len(entries))
+        for position, (number, text) in enumerate(entries.items(), 1)
+    }
+    strip = Image.new("RGB", (width, plan.rows * _line(letters) + letters // 2), _GROUND)
     pen = ImageDraw.Draw(strip)
-    for number, (x, y) in places.items():
-        pen.rectangle((x, y + 3, x + _SWATCH, y + 3 + _SWATCH), fill=object_colour(number))
-        pen.text((x + _SWATCH + _GAP, y + 1), texts[number], fill=_TEXT, font=font)
+    for number, place in shown.items():
+        if place is None:
+            continue
+        left, row, lines = place
+        top = row * _line(letters) + max(1, round(0.2 * letters))
+        pen.rectangle((left, top, left + letters, top + letters), fill=object_colour(number))
+        for below, line in enumerate(lines):
+            pen.text((left + 1.5 * letters, top + below * _line(letters)), line, fill=_TEXT, font=plan.font)
+    if plan.left_out:
+        top = (plan.rows - 1) * _line(letters) + max(1, round(0.2 * letters))
+        text = shortened(f"and {plan.left_out} more", plan.font, width - letters)
+        pen.text((letters // 2, top), text, fill=_TEXT, font=plan.font)
     return np.asarray(strip)
+
+
+def with_legend(image: np.ndarray, entries: Mapping[int, str]) -> np.ndarray:
+    """A picture with its legend below, in letters that suit its size; no higher than the picture, if that is not tiny.
+
+    Args:
+        image: uint8 (H, W, 3).
+        entries: text by object id.
+
+    Returns:
+        uint8 (H', W, 3): H' depends on the size and the entries alone, so that the frames of a clip stay of one size.
+    """
+    height, width = image.shape[:2]
+    letters = letter_size(height, width)
+    strip = legend_strip(width, entries, letters=letters, most_height=max(height, 8 * letters))
+    return np.concatenate([image, strip])
+
+
+def _line(letters: int) -> int:
+    return round(1.4 * letters)
+
+
+class _Plan:
+    """Where the entries of a legend go, one after the other.
+
+    Args:
+        width: of the strip, in pixels.
+        letters: their size, in pixels.
+        most_rows: how many rows there may be, one for a count of what is left out included; None: any number.
+    """
+
+    def __init__(self, width: int, letters: int, most_rows: int | None) -> None:
+        self.font = default_font(letters)
+        self.width, self.letters, self.most_rows = width, letters, most_rows
+        self.rows = 0
+        self.left_out = 0
+        self._left = width
+
+    def place(self, text: str, last: bool) -> tuple[int, int, list[str]] | None:
+        """Left side in pixels, row, and lines of an entry; None where there is no room for it.
+
+        A row is kept for the count of what is left out, until the last entry shows that nothing is.
+        """
+        room = max(1, self.width - 3 * self.letters)
+        lines = wrapped(text, self.font, room, _MOST_LINES)
+        needed = 2 * self.letters + round(max(self.font.getlength(line) for line in lines))
+        beside = len(lines) == 1 and self._left + needed <= self.width
+        full = self.most_rows is not None and self.rows + len(lines) > self.most_rows - (not last)
+        if self.left_out or (full and not beside):
+            self.rows += not self.left_out
+            self.left_out += 1
+            return None
+        if not beside:
+            self.rows += len(lines)
+            self._left = self.letters // 2
+        left = self._left
+        self._left = self.width if len(lines) > 1 else left + needed + self.letters
+        return left, self.rows - len(lines), lines
 
 
 def tag_objects(image: np.ndarray, labels: np.ndarray, texts: Mapping[int, str]) -> np.ndarray:
@@ -61,7 +142,7 @@ def tag_objects(image: np.ndarray, labels: np.ndarray, texts: Mapping[int, str])
     if labels.shape != image.shape[:2]:
         raise ValueError(f"`labels` must have the image's size {image.shape[:2]}, got {labels.shape}.")
     height, width = labels.shape
-    size = max(10, min(24, round(min(height, width) / 24)))
+    size = letter_size(height, width)
     font = default_font(size)
     drawn = Image.fromarray(image)
     pen = ImageDraw.Draw(drawn)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Literal
+
+from ..near_names import did_you_mean
 
 VOID = 255
 """The id of pixels that nobody decided about."""
@@ -105,9 +106,7 @@ def video_protocol(name: str) -> VideoProtocol:
     """
     if name in PROTOCOLS:
         return PROTOCOLS[name]
-    near = get_close_matches(name, PROTOCOLS, n=1)
-    hint = f" (did you mean {near[0]}?)" if near else ""
-    raise ValueError(f"`protocol` must be one of {', '.join(PROTOCOLS)}, got {name!r}{hint}")
+    raise ValueError(f"`protocol` must be one of {', '.join(PROTOCOLS)}, got {name!r}{did_you_mean(name, PROTOCOLS)}")
 
 
 def known_objects(protocol: VideoProtocol, frames: Sequence[str], ids: Mapping[str, Collection[int]]) -> list[int]:

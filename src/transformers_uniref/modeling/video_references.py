@@ -33,6 +33,15 @@ class ReferenceSlot:
         self.values = [torch.zeros_like(keys) for keys in self.keys]
         self.conditions = [torch.zeros(1, channels, dtype=dtype, device=device) for _ in tokens]
 
+    @classmethod
+    def from_tensors(cls, tensors: list[Tensor], frame_idx: int | None) -> ReferenceSlot:
+        """A slot that holds these tensors, in the order of `tensors()`."""
+        slot = cls.__new__(cls)
+        levels = len(tensors) // 3
+        slot.frame_idx = frame_idx
+        slot.keys, slot.values, slot.conditions = (tensors[part * levels : (part + 1) * levels] for part in range(3))
+        return slot
+
     def write(self, references: References, entry: int, frame_idx: int) -> None:
         """Overwrite with entry `entry` of references to frame `frame_idx` (from `without_padding`)."""
         for level, tokens in enumerate(references.levels):

@@ -12,6 +12,8 @@ from typing import Any, Literal, TypeVar
 
 import yaml
 
+from ..near_names import did_you_mean
+
 Section = TypeVar("Section")
 
 
@@ -144,6 +146,7 @@ def read_values(name_or_path: str | Path, derived: tuple[Path, ...] = ()) -> dic
     if not path.is_file():
         raise FileNotFoundError(
             f"configuration {str(name_or_path)!r} is neither a file nor one of the bundled: {', '.join(bundled)}"
+            f"{did_you_mean(str(name_or_path), bundled)}"
         )
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))

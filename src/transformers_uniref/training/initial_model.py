@@ -13,6 +13,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedConfig
 from ..adapters.folders import base_of
 from ..adapters.presets import attach_adapter, config_for
 from ..bundled import model_location
+from ..hub_reach import reach_options, why_not_here
 from ..registration import MODEL_FAMILIES
 from .config import TrainingConfig
 
@@ -50,9 +51,10 @@ def initial_config(config: TrainingConfig) -> Any:
             "--output DIR`, and name that"
         )
     try:
-        found = AutoConfig.from_pretrained(source)
+        found = AutoConfig.from_pretrained(source, **reach_options(source))
     except (OSError, ValueError) as error:
-        raise ValueError(f"initial_weights: no model in {source} ({str(error).splitlines()[0]})") from error
+        reason = why_not_here(source) or str(error).splitlines()[0]
+        raise ValueError(f"initial_weights: no model in {source} ({reason})") from error
     if found.model_type not in [family.model_type for family in MODEL_FAMILIES]:
         raise ValueError(f"initial_weights: {source} holds a model of type {found.model_type!r}; needed is a UniRef")
     changes = {}
@@ -66,7 +68,7 @@ def initial_config(config: TrainingConfig) -> Any:
                 "it is, only losses and dropouts may differ. --override model={} takes everything from there"
             )
         changes[name] = value
-    return AutoConfig.from_pretrained(source, **changes)
+    return AutoConfig.from_pretrained(source, **reach_options(source), **changes)
 
 
 def _says(found: Any, name: str, value: Any) -> bool:
@@ -94,6 +96,7 @@ def load_initial_model(config: TrainingConfig) -> Any:
         dtype=torch.float32,
         attn_implementation=config.attention,
         output_loading_info=True,
+        **reach_options(source, model=True),
     )
     model, account = loaded
     if missing := sorted(account["missing_keys"]):

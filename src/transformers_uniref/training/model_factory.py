@@ -10,6 +10,7 @@ import torch
 from transformers import AutoConfig, AutoTokenizer, BertConfig, ResNetConfig
 
 from ..bundled import model_location
+from ..hub_reach import reach_options
 from .config import TrainingConfig
 from .freezing import freeze_model_, trained_share
 from .initial_model import initial_config, load_initial_model, put_adapter_in
@@ -70,7 +71,9 @@ def _takes_word_embeddings(config: TrainingConfig) -> bool:
 
 def _load_tokenizer(source: str, option: str, text_length: int) -> Any:
     try:
-        return AutoTokenizer.from_pretrained(model_location(source), model_max_length=text_length)
+        return AutoTokenizer.from_pretrained(
+            model_location(source), model_max_length=text_length, **reach_options(model_location(source))
+        )
     except (OSError, ValueError) as error:
         raise ValueError(f"{option}: no tokenizer in {source} ({str(error).splitlines()[0]})") from error
 
@@ -91,7 +94,9 @@ def build_model_config(config: TrainingConfig, vocabulary_size: int) -> Any:
 
 def _backbone_config(config: TrainingConfig) -> Any:
     if config.backbone_weights:
-        return AutoConfig.from_pretrained(config.backbone_weights, **config.backbone.config)
+        return AutoConfig.from_pretrained(
+            config.backbone_weights, **reach_options(config.backbone_weights), **config.backbone.config
+        )
     if config.backbone.config:
         return _library_config("backbone.config", config.backbone.config)
     return ResNetConfig(
@@ -105,7 +110,9 @@ def _backbone_config(config: TrainingConfig) -> Any:
 def _text_config(config: TrainingConfig, vocabulary_size: int) -> Any:
     if config.text_weights or config.text.config:
         if config.text_weights:
-            text = AutoConfig.from_pretrained(config.text_weights, **config.text.config)
+            text = AutoConfig.from_pretrained(
+                config.text_weights, **reach_options(config.text_weights), **config.text.config
+            )
         else:
             text = _library_config("text.config", {"vocab_size": vocabulary_size, **config.text.config})
         if text.vocab_size < vocabulary_size:

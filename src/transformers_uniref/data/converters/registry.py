@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from functools import partial
 
+from ...near_names import did_you_mean
 from .base import Converter
 from .coco import plan_coco, plan_objects365
 from .davis import plan_davis, plan_ref_davis
@@ -139,7 +139,6 @@ def find_converter(name: str) -> Converter:
         ValueError: there is none; lists the names, the nearest first.
     """
     if name not in CONVERTERS:
-        near = difflib.get_close_matches(name, CONVERTERS, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise ValueError(f"NAME: there is no dataset {name!r}{hint} Known: {', '.join(CONVERTERS)}")
+        hint = did_you_mean(name, CONVERTERS)
+        raise ValueError(f"NAME: there is no dataset {name!r} (known: {', '.join(CONVERTERS)}){hint}")
     return CONVERTERS[name]

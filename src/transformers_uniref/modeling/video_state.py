@@ -1,0 +1,104 @@
+"""The memory of a stream as plain tensors, so that it can be kept in a file and gone on with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from .video_references import ReferenceSlot
+from .video_session import ObjectPrompts, TrackedObject, UniRefVideoSession
+
+_SLOTS = ("initial", "previous")
+
+
+def session_state(session: UniRefVideoSession) -> dict[str, Any]:
+    """What a stream remembers after its latest frame: tensors on the CPU, numbers, lists and dictionaries of them.
+
+    `torch.save` writes it and `torch.load(..., weights_only=True)` reads it. Sentences, and masks for frames to come,
+    are not in it: they are prompts, and are given again.
+
+    ```python
+    torch.save(session_state(session), "state.pt")
+    # later, in another process
+    session = processor.init_video_session()
+    processor.add_text_prompt(session, obj_ids=[1], text=["the dog"])
+    restore_session(session, torch.load("state.pt", weights_only=True))
+    output = model(inference_session=session, frame=next_frame)  # as if nothing had been between
+    ```
+
+    Raises:
+        ValueError: `session` has a video of its own; there the frame at which to begin is chosen when propagating.
+    """
+    _require_stream(session)
+    return {
+        "next_frame_idx": session.next_frame_idx,
+        "video_size": None if session.video_size is None else list(session.video_size),
+        "object_ids": session.object_ids,
+        "objects": {obj_id: _object_state(item) for obj_id in session.object_ids if (item := session.tracked(obj_id))},
+    }
+
+
+def restore_session(session: UniRefVideoSession, state: dict[str, Any]) -> None:
+    """Lets a new stream, which has the same prompts, go on where another one was.
+
+    Args:
+        session: that has not seen a frame; sentences were added for its first one. Masks for later frames may be added
+            before or after.
+        state: of `session_state`.
+
+    Raises:
+        ValueError: `session` is no new stream, or lacks the sentence of an object that was looked for by one.
+    """
+    _require_stream(session)
+    if session.next_frame_idx:
+        raise ValueError(f"`session` must be new, it has seen {session.next_frame_idx} frames; call reset() first.")
+    if not state["next_frame_idx"]:
+        return
+    last = state["next_frame_idx"] - 1
+    for obj_id in state["object_ids"]:
+        session._prompts.setdefault(obj_id, ObjectPrompts())
+    texts = session.texts_at(last, reverse=False)
+    tracked = {}
+    for obj_id, values in state["objects"].items():
+        if values["by_text"] and obj_id not in texts:
+            raise ValueError(f"`session` must have the sentence of object {obj_id}, got none; add it before.")
+        tracked[obj_id] = _restored_object(session, values, texts.get(obj_id) if values["by_text"] else None)
+    session.restart(tracked)
+    session.commit(last, False, tuple(state["video_size"]), tracked)
+
+
+def _object_state(item: TrackedObject) -> dict[str, Any]:
+    slots = {name: slot for name in _SLOTS if (slot := getattr(item, name)) is not None}
+    return {
+        "given": item.given,
+        "by_text": item.text is not None,
+        "last_mask": None if item.last_mask is None else _on_cpu(item.last_mask),
+        "slots": {
+            name: {"frame_idx": slot.frame_idx, "levels": [_on_cpu(tensor) for tensor in slot.tensors()]}
+            for name, slot in slots.items()
+        },
+    }
+
+
+def _restored_object(session: UniRefVideoSession, values: dict[str, Any], text: Any) -> TrackedObject:
+    item = TrackedObject(text, values["given"])
+    device = session.inference_device
+    for name, slot in values["slots"].items():
+        tensors = [tensor.to(device) for tensor in slot["levels"]]
+        setattr(item, name, ReferenceSlot.from_tensors(tensors, slot["frame_idx"]))
+    if values["last_mask"] is not None:
+        item.last_mask = values["last_mask"].to(device)
+    return item
+
+
+def _on_cpu(tensor: Tensor) -> Tensor:
+    return tensor.detach().to("cpu", copy=True).contiguous()
+
+
+def _require_stream(session: UniRefVideoSession) -> None:
+    if not session.is_stream:
+        raise ValueError("`session` must be a stream, made without a video; one with a video can begin at any frame.")
+
+
+__all__ = ["restore_session", "session_state"]
