@@ -17,7 +17,12 @@ pytest.importorskip("accelerate")
 import torch  # noqa: E402
 from torch.utils.data import DataLoader, Dataset  # noqa: E402
 
-from transformers_uniref.training.loader import die_with_parent, prepare_worker, worker_preparation  # noqa: E402
+from transformers_uniref.training.loader import (  # noqa: E402
+    die_with_parent,
+    loaders_end_with_failure,
+    prepare_worker,
+    worker_preparation,
+)
 
 linux = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="only Linux tells a process that its parent died"
@@ -101,3 +106,25 @@ def test_only_the_main_thread_binds_loader_processes_to_its_end():
     thread.join()
     assert found[0].keywords == {"parent": 0} and worker_preparation().keywords == {"parent": os.getpid()}
     assert found[0].func is prepare_worker
+
+
+class Failing(Large):
+    def __getitem__(self, index: int) -> torch.Tensor:
+        if index == 2:
+            raise ValueError("damaged")
+        return super().__getitem__(index)
+
+
+@linux
+def test_loader_processes_end_with_a_failure_although_its_traceback_keeps_the_loader():
+    loader = DataLoader(Failing(), batch_size=None, num_workers=1, worker_init_fn=worker_preparation())
+    kept = []
+    before = set(multiprocessing.active_children())
+    with pytest.raises(ValueError, match="damaged"), loaders_end_with_failure():
+        kept.append(iter(loader))
+        for _ in kept[0]:
+            assert set(multiprocessing.active_children()) - before
+    deadline = time.monotonic() + 30
+    while set(multiprocessing.active_children()) - before and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not set(multiprocessing.active_children()) - before

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import multiprocessing
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -76,9 +78,29 @@ def prepare_worker(worker: int, parent: int = 0) -> None:
     # An interruption of the whole process group is answered by the training process, which still needs this step.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if hasattr(signal, "SIGUSR1"):
+        signal.signal(signal.SIGUSR1, lambda *_: os._exit(0))  # see `loaders_end_with_failure`
     # Workers share the cores with the training itself; Rust's tokenizer threads do not survive a fork.
     torch.set_num_threads(1)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+
+@contextmanager
+def loaders_end_with_failure() -> Iterator[None]:
+    """End the loader processes that were started inside the block when it fails.
+
+    They ignore the signal by which Python ends its children at its own end: it would wait for them for ever, since the
+    traceback of the failure keeps alive what would have told them to stop. (One that is killed outright makes PyTorch
+    raise an error of its own in the place of the failure.)
+    """
+    before = set(multiprocessing.active_children())
+    try:
+        yield
+    except BaseException:
+        for child in set(multiprocessing.active_children()) - before:
+            if hasattr(signal, "SIGUSR1") and child.pid is not None:
+                os.kill(child.pid, signal.SIGUSR1)
+        raise
 
 
 def step_loader(dataset: StepDataset, first_step: int, workers: int, prefetch: int) -> DataLoader[Any]:

@@ -39,6 +39,7 @@ from .export import export_model
 from .faults import MicroBatchRecord, NonFiniteError, write_nonfinite
 from .initial_model import base_fingerprint, changing_state, keep_frozen_statistics, restore_changing_state_
 from .interruption import stopping_gently
+from .loader import loaders_end_with_failure
 from .metrics_log import forget_after
 from .model_factory import build_model, choose_tokenizer
 from .objective import Objective
@@ -375,7 +376,7 @@ class TrainingRun:
             log.message(line)
         batches_of_steps = self.feed.steps(self.step, self.collator)
         report.restart_clock()
-        with stopping_gently(self.request_stop):
+        with loaders_end_with_failure(), stopping_gently(self.request_stop):
             if self._validate_when_due():  # left over when the run was interrupted after this step
                 self.save_checkpoint()
             while self.step < config.steps:
