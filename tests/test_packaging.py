@@ -24,7 +24,7 @@ PACKAGE = "transformers_uniref"
 # Neither environments nor what commands and builds write.
 LEFT_OUT = shutil.ignore_patterns(
     ".git",
-    ".venv",
+    ".venv*",
     "venv",
     "*.egg-info",
     "__pycache__",
