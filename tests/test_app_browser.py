@@ -134,6 +134,7 @@ def test_an_example_is_marked_by_a_mask_file_a_box_or_clicks(user: User, tmp_pat
     user.waits_for_value("example-mask-number", "2")
     user.page.locator("#example-mask-number input").click()
     user.page.get_by_role("option", name="7").click()
+    user.waits_for_value("example-mask-number", "7")
     user.press("example-run")
     user.page.locator("#example-notes", has_text="like the example").wait_for()
     found = json.loads(user.download("example-files", "masks.json"))["objects"][0]

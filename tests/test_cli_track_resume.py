@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,14 @@ from transformers_uniref.media.video_io import save_animation
 
 PROMPTS = ["--mask", "mask.png", "--mask-at", "3=late.png", "--text", "5=the dog", "--threshold", "0"]
 FORMATS = ["--formats", "palette,binary,rle,overlay,gif,sheet"]
+
+
+@pytest.fixture(autouse=True)
+def ctrl_c_is_heard() -> Iterator[None]:
+    """What runs in the background inherits that SIGINT is ignored, and `uniref track` respects that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="module")

@@ -153,11 +153,11 @@ def test_the_example_needs_no_torch_and_finds_what_the_pipeline_finds(
     Image.fromarray(mask * 255).save(tmp_path / "mask.png")
     asked = ["--text", "The red T-shirt!"]
     if path == "sentence":
-        expected = pipeline("referring-segmentation", str(model_folder))(image, text=asked[1])
+        expected = pipeline("referring-segmentation", str(model_folder))(image, text=asked[1], threshold=0)
     else:
         asked = ["--example", str(tmp_path / "example.png"), "--mask", str(tmp_path / "mask.png")]
         few_shot = pipeline("few-shot-segmentation", str(model_folder))
-        expected = few_shot(image, reference_images=[example], reference_masks=[mask])
+        expected = few_shot(image, reference_images=[example], reference_masks=[mask], threshold=0)
     program = (
         "import runpy, sys; sys.modules['torch'] = sys.modules['transformers'] = None; "
         f"sys.argv[0] = {str(EXAMPLE_SCRIPT)!r}; runpy.run_path(sys.argv[0], run_name='__main__')"

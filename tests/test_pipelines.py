@@ -70,7 +70,7 @@ def photo(seed: int = 0) -> np.ndarray:
 # ------------------------------------------------------------------------------------------------------------ pictures
 def test_a_sentence_gives_a_mask_a_score_a_box_and_its_label(ris: Any) -> None:
     [found] = ris(photo(), text=SENTENCE)
-    assert set(found) == {"score", "label", "mask", "box"}
+    assert set(found) == {"score", "label", "mask", "box", "passed", "threshold", "unknown_words"}
     assert 0 <= found["score"] <= 1 and found["label"] == SENTENCE
     assert found["mask"].mode == "L" and found["mask"].size == (WIDTH, HEIGHT)
     assert set(np.unique(found["mask"])) <= {0, 255}
@@ -219,7 +219,7 @@ def test_masked_objects_are_followed_through_a_clip(vos: Any) -> None:
     frames = vos(clip(4), masks=labels())
     assert [frame["frame"] for frame in frames] == [0, 1, 2, 3]
     for frame in frames:
-        assert set(frame) == {"frame", "masks", "scores"}
+        assert set(frame) == {"frame", "masks", "scores", "passed"}
         assert list(frame["masks"]) == list(frame["scores"]) == [1, 2]
         assert all(mask.dtype == bool and mask.shape == (HEIGHT, WIDTH) for mask in frame["masks"].values())
         assert not (frame["masks"][1] & frame["masks"][2]).any()
@@ -369,7 +369,7 @@ def test_a_model_without_sentences_follows_masks(vos: Any) -> None:
         ("vos", {"masks": labels() * 0}, ValueError, "`masks` must mark at least one object"),
         ("vos", {"masks": labels()[:30]}, ValueError, "`masks` must have the frame's size"),
         ("vos", {"masks": labels() * 0.5}, ValueError, "`masks` of type float64 holds fractions"),
-        ("vos", {"masks": labels().astype(int) - 1}, ValueError, "`masks` as a label map must hold 0 and"),
+        ("vos", {"masks": labels().astype(int) - 1}, ValueError, "`masks` must hold 0 and object ids from 1, got -1"),
         ("vos", {"masks": {-1: labels()}}, ValueError, "frame indices, 0 or more, as keys; got -1"),
         ("vos", {"masks": {9: labels()}}, ValueError, "must be from 0 to 1, got 9"),
         ("vos", {"masks": {0: {0: disc(0, 1)}}}, ValueError, "must be 1 or more"),

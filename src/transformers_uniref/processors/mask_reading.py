@@ -287,8 +287,9 @@ def _from_floats(values: np.ndarray, name: str) -> GivenMask:
         )
     if high > 1:
         return _from_numbers(np.rint(values).astype(np.int64), name, lossy=True)
-    between = ((values > 0.125) & (values < 0.875)).mean()
-    if high < 0.875 or between > 0.5:
+    between = (values > 0.125) & (values < 0.875)
+    # Probabilities differ from pixel to pixel; a level between 0 and 1 that fills areas is a number of something.
+    if high < 0.875 or between.mean() > 0.5 or _even_share(values, between) >= 0.5:
         raise ValueError(
             f"`{name}` of type {values.dtype} holds fractions, {low:g} to {high:g}, that are neither near 0 nor near "
             f"1; {_ADVICE}."
