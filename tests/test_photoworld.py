@@ -399,7 +399,7 @@ def test_the_bundled_table_knows_its_sequences() -> None:
 @pytest.mark.parametrize("split", ["train", "validation"])
 def test_scenes_of_real_sequences(split: str) -> None:
     world = PhotoWorld(DAVIS_TRAIN, split, size=96)
-    assert len(world.sequences) == (9 if split == "train" else 3)
+    assert len(world.sequences) == (39 if split == "train" else 3)
     assert set(photo_vocabulary()) >= set(world.vocabulary())
     for index in range(4):
         scene = world.image(index)

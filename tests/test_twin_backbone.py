@@ -21,7 +21,7 @@ from transformers_uniref.modeling.efficientnet_lite import (
     EfficientNetLiteConfig,
     load_public_backbone,
 )
-from transformers_uniref.modeling.twin_backbone import TwinBackboneConfig, add_second_backbone
+from transformers_uniref.modeling.twin_backbone import TwinBackboneConfig, add_second_backbone, replace_second_backbone
 
 # Lite0 as its port writes it down: repeats, kernel, stride, expansion, channels.
 LITE0 = ((1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192))
@@ -113,6 +113,20 @@ def test_a_public_state_dict_computes_what_it_did_with_its_norms() -> None:
 
 
 @torch.no_grad()
+def test_the_head_before_the_classifier_follows_the_last_map() -> None:
+    state = public_state()
+    backbone = load_public_backbone(state, with_head=True)
+    backbone.out_features = ["stage3", "stage4"]
+    pixels = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(1)) * 255
+    third, last = backbone(normalised(pixels)).feature_maps
+    expected = public_maps(pixels, state)
+    head = F.relu6(norm(F.conv2d(expected[3], state["_conv_head.weight"]), state, "_bn1"))
+    assert backbone.config.head_channels == 1280 and backbone.channels == [112, 1600]
+    for one, other in ((third, expected[2]), (last, torch.cat([expected[3], head], 1))):
+        assert (one - other).abs().max() <= 1e-4 * other.abs().max()
+
+
+@torch.no_grad()
 @pytest.mark.parametrize("size", [(33, 50), (31, 47), (65, 32)])
 def test_maps_of_any_size_fit_those_of_a_resnet(size: tuple[int, int]) -> None:
     twin = AutoBackbone.from_config(TwinBackboneConfig(first=SMALL, out_features=["stage1", "stage4"])).eval()
@@ -167,6 +181,18 @@ def test_a_second_backbone_changes_nothing_at_first(models: tuple[UniRefModel, U
     assert again.config.backbone_config.second.model_type == "efficientnet_lite"
     assert not [name for name, value in larger.state_dict().items() if not torch.equal(again.state_dict()[name], value)]
     assert_same_output(again(**request(model)), after)
+
+
+@torch.no_grad()
+def test_a_second_backbone_that_begins_alike_takes_its_place(models: tuple[UniRefModel, UniRefModel]) -> None:
+    model, larger = models
+    with_head = replace_second_backbone(larger, load_public_backbone(public_state(), with_head=True))
+    assert_same_output(with_head(**request(model)), larger(**request(model)))
+    assert with_head.visual_encoder.backbone.channels[-1] == larger.visual_encoder.backbone.channels[-1] + 1280
+    with pytest.raises(ValueError, match="it has one backbone"):
+        replace_second_backbone(model, load_public_backbone(public_state()))
+    with pytest.raises(ValueError, match="second: it has fewer channels than what it replaces"):
+        replace_second_backbone(with_head, load_public_backbone(public_state()))
 
 
 def test_its_features_count_after_one_step(models: tuple[UniRefModel, UniRefModel]) -> None:

@@ -2,7 +2,7 @@
 
 It answers the same questions as [`World`], from a folder of sequences laid out like DAVIS
 (`<sequence>/frames/*.jpg`, `<sequence>/masks/*.png`, one object a sequence) and a table of what they show (see
-`photoworld_names`; that of twelve DAVIS sequences is built in). Scenes are real crops, objects cut out of the frames
+`photoworld_names`; that of forty-two DAVIS sequences is built in). Scenes are real crops, objects cut out of the frames
 and put on other photographs, and mixtures of both. A photograph that serves as background shows its own object either
 whole enough to be one of the scene's objects, with its real mask, or not at all: crops that cut it are not taken.
 Other things in it, such as spectators or parked cars, stay without a mask; the table names them, and no sentence is

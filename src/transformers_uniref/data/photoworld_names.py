@@ -197,8 +197,164 @@ DAVIS_NAMES: dict[str, Names] = {
         perhaps_details=("with a helmet",),
         clutter=("scooter", "motor scooter", "motorbike", "motorcycle", "bike", "car", "vehicle", "person", "man"),
     ),
+    "bear": Names(
+        nouns=("bear", "animal"),
+        colours=("brown",),
+    ),
+    "bmx-bumps": Names(
+        nouns=("cyclist", "bike rider", "person on a bike"),
+        perhaps=("person", "boy", "man", "rider", "bike", "bicycle"),
+        perhaps_details=("with a helmet", "on a bike"),
+    ),
+    "boat": Names(
+        nouns=("boat", "ship", "vessel"),
+        colours=("white",),
+        perhaps_colours=("blue",),
+    ),
+    "breakdance-flare": Names(
+        nouns=("dancer", "breakdancer", "person"),
+        perhaps=("man", "boy"),
+        perhaps_details=("in blue trousers",),
+    ),
+    "bus": Names(
+        nouns=("bus", "vehicle"),
+        colours=("white",),
+        perhaps_colours=("blue", "blue and white"),
+        clutter=("car", "person", "vehicle"),
+    ),
+    "car-turn": Names(
+        nouns=("car", "vehicle", "jeep"),
+        colours=("white",),
+        perhaps_colours=("gray",),
+    ),
+    "dance-jump": Names(
+        nouns=("dancer", "woman", "person"),
+        perhaps=("girl",),
+        details=("in a dress",),
+        perhaps_details=("in a pink dress", "in a white dress"),
+        clutter=("person", "man", "woman", "boy", "girl"),
+    ),
+    "dog-agility": Names(
+        nouns=("dog", "animal"),
+        perhaps_colours=("white", "brown", "black", "brown and white"),
+        clutter=("person",),
+    ),
+    "drift-turn": Names(
+        nouns=("car", "race car", "vehicle"),
+        perhaps_colours=("white", "red", "blue"),
+        clutter=("car", "vehicle", "person"),
+    ),
+    "elephant": Names(
+        nouns=("elephant", "animal"),
+        perhaps_colours=("gray", "brown"),
+    ),
+    "flamingo": Names(
+        nouns=("flamingo", "bird", "animal"),
+        perhaps_colours=("white", "pink"),
+        clutter=("flamingo", "bird", "animal"),
+    ),
+    "hike": Names(
+        nouns=("hiker", "person", "man"),
+        details=("with a backpack", "with a hat"),
+    ),
+    "hockey": Names(
+        nouns=("hockey player", "player", "person"),
+        perhaps=("man", "boy", "goalkeeper"),
+        perhaps_colours=("blue",),
+        clutter=("person", "man"),
+    ),
+    "horsejump-low": Names(
+        nouns=("horse", "horse and rider", "horse with a rider"),
+        perhaps=("animal", "person", "rider", "woman", "girl", "man"),
+        colours=("white",),
+        perhaps_colours=("gray",),
+        clutter=("person",),
+    ),
+    "kite-walk": Names(
+        nouns=("kite surfer", "person"),
+        perhaps=("man", "surfer", "boy", "kite"),
+        details=("with a board",),
+        perhaps_details=("with a helmet",),
+    ),
+    "lucia": Names(
+        nouns=("woman", "person"),
+        perhaps=("girl", "lady"),
+        details=("in a dress", "with a backpack"),
+    ),
+    "mallard-fly": Names(
+        nouns=("duck", "mallard", "bird", "animal"),
+        perhaps_colours=("brown",),
+    ),
+    "mallard-water": Names(
+        nouns=("duck", "mallard", "bird", "animal"),
+        perhaps_colours=("brown",),
+    ),
+    "motocross-bumps": Names(
+        nouns=("motorbike", "motorcycle", "motocross rider"),
+        perhaps=("bike", "bike rider", "rider", "person", "man", "vehicle", "bicycle"),
+        perhaps_colours=("white", "black", "red", "orange", "yellow", "blue", "green"),
+    ),
+    "motorbike": Names(
+        nouns=("motorbike", "motorcycle", "motorbike rider"),
+        perhaps=("bike", "rider", "person", "man", "vehicle", "scooter"),
+        colours=("orange",),
+        perhaps_colours=("black", "red"),
+    ),
+    "paragliding": Names(
+        nouns=("paraglider",),
+        perhaps=("person", "parachute", "man"),
+        perhaps_colours=("red", "white", "red and white"),
+    ),
+    "rhino": Names(
+        nouns=("rhino", "rhinoceros", "animal"),
+        perhaps_colours=("gray", "brown"),
+    ),
+    "rollerblade": Names(
+        nouns=("skater", "person", "roller skater"),
+        perhaps=("man", "boy", "woman", "girl"),
+        perhaps_details=("in a white shirt",),
+    ),
+    "scooter-gray": Names(
+        nouns=("scooter", "motor scooter", "scooter rider"),
+        perhaps=("motorbike", "motorcycle", "bike", "vehicle", "rider", "person", "man"),
+        perhaps_colours=("gray", "white"),
+        details=("with a helmet",),
+        perhaps_details=("with a white helmet",),
+        clutter=("car", "vehicle", "person", "man", "scooter", "motorbike", "motorcycle", "bike"),
+    ),
+    "soccerball": Names(
+        nouns=("ball", "football", "soccer ball"),
+        perhaps_colours=("white", "blue", "blue and white"),
+    ),
+    "stroller": Names(
+        nouns=("woman with a stroller", "person with a stroller"),
+        perhaps=("woman", "person", "man", "stroller", "pram"),
+        details=("in a white shirt",),
+        clutter=("person", "man", "woman", "boy", "girl", "car"),
+    ),
+    "surf": Names(
+        nouns=("windsurfer",),
+        perhaps=("surfer", "person", "man", "sail", "boat"),
+        perhaps_colours=("green", "yellow", "white"),
+    ),
+    "swing": Names(
+        nouns=("person on a swing", "girl on a swing"),
+        perhaps=("woman", "girl", "person", "boy", "man", "child"),
+        perhaps_details=("in a white shirt",),
+    ),
+    "tennis": Names(
+        nouns=("tennis player", "person", "player"),
+        perhaps=("man", "woman", "boy", "girl"),
+        details=("in a white shirt",),
+        clutter=("person", "man", "woman"),
+    ),
+    "train": Names(
+        nouns=("train", "toy train"),
+        perhaps=("vehicle",),
+        perhaps_colours=("red", "blue", "gray", "white"),
+    ),
 }
-"""Names for twelve sequences of DAVIS 2016, whose masks show one object each."""
+"""Names for forty-two sequences of DAVIS 2016, whose masks show one object each."""
 
 DAVIS_VALIDATION = ("dance-twirl", "drift-chicane", "scooter-black")
 """Sequences of `DAVIS_NAMES` that are kept for validation: a person, a car and a two-wheeler."""

@@ -47,12 +47,15 @@ class EfficientNetLiteConfig(BackboneConfigMixin, PreTrainedConfig):
     Args:
         width: factor of the channels (Lite0 and Lite1: 1.0; Lite2: 1.1).
         depth: factor of the repeats of the inner stages (Lite0: 1.0, Lite1: 1.1, Lite2: 1.2).
+        head_channels: channels of the classifier's last convolution (1280 as published), which the map at stride 32
+            then ends with; 0: without it. They know most about what is shown.
     """
 
     model_type = "efficientnet_lite"
 
     width: float = 1.0
     depth: float = 1.0
+    head_channels: int = 0
 
     def __post_init__(self, **kwargs: Any) -> None:
         self.stage_names = ["stem", *_OUTPUTS.values()]
@@ -138,6 +141,8 @@ class EfficientNetLiteBackbone(BackboneMixin, PreTrainedModel):
             if place in _OUTPUTS:
                 widths.append(channels)
         self.stages = nn.ModuleList(stages)
+        self.head = SameConv(inputs, config.head_channels, 1) if config.head_channels else None
+        widths[-1] += config.head_channels
         self.num_features = widths
         self.post_init()
 
@@ -161,16 +166,19 @@ class EfficientNetLiteBackbone(BackboneMixin, PreTrainedModel):
             x = stage(x)
             if place in _OUTPUTS:
                 maps[_OUTPUTS[place]] = x
+        if self.head is not None:
+            maps["stage4"] = torch.cat([x, F.relu6(self.head(x))], dim=1)
         chosen: Any = tuple(maps[name] for name in self.out_features)
         return BackboneOutput(feature_maps=chosen)
 
 
-def load_public_backbone(state: Mapping[str, Tensor]) -> EfficientNetLiteBackbone:
+def load_public_backbone(state: Mapping[str, Tensor], with_head: bool = False) -> EfficientNetLiteBackbone:
     """The backbone of a public EfficientNet-Lite.
 
     Args:
         state: state dict of the PyTorch port whose layers are named `_conv_stem`, `_bn0`, `_blocks.0._depthwise_conv`
-            and so on; its head and classifier are not used.
+            and so on; its classifier is not used.
+        with_head: take the last convolution before the classifier too, see `EfficientNetLiteConfig.head_channels`.
 
     Returns:
         the backbone in evaluation mode, every batch norm folded into the convolution before it.
@@ -178,11 +186,12 @@ def load_public_backbone(state: Mapping[str, Tensor]) -> EfficientNetLiteBackbon
     Raises:
         ValueError: the tensors are not those of one of the variants Lite0 to Lite4.
     """
-    weights = _folded(state)
+    weights = _folded(state, with_head)
+    head = weights["head.conv.bias"].shape[0] if "head.conv.bias" in weights else 0
     shapes = {name: value.shape for name, value in weights.items()}
     for width, depth in _VARIANTS:
         with torch.device("meta"):
-            empty = EfficientNetLiteBackbone(EfficientNetLiteConfig(width=width, depth=depth))
+            empty = EfficientNetLiteBackbone(EfficientNetLiteConfig(width=width, depth=depth, head_channels=head))
         if shapes == {name: value.shape for name, value in empty.state_dict().items()}:
             empty.load_state_dict(weights, assign=True)
             return empty.eval()
@@ -193,10 +202,13 @@ def load_public_backbone(state: Mapping[str, Tensor]) -> EfficientNetLiteBackbon
     )
 
 
-def _folded(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _folded(state: Mapping[str, Tensor], with_head: bool) -> dict[str, Tensor]:
     """Weights and biases by the names of this file; empty where nothing is named as in the port."""
     folded = {}
-    for block, conv, norm, target in _public_layers(state):
+    layers = list(_public_layers(state))
+    if with_head and layers and "_conv_head.weight" in state:
+        layers.append(("", "_conv_head", "_bn1", "head"))
+    for block, conv, norm, target in layers:
         scale = state[f"{block}{norm}.weight"] / (state[f"{block}{norm}.running_var"] + _BATCH_NORM_EPS).sqrt()
         folded[f"{target}.conv.weight"] = state[f"{block}{conv}.weight"] * scale[:, None, None, None]
         folded[f"{target}.conv.bias"] = state[f"{block}{norm}.bias"] - state[f"{block}{norm}.running_mean"] * scale

@@ -100,26 +100,48 @@ def add_second_backbone(model: UniRefModel, second: PreTrainedModel) -> UniRefMo
     Raises:
         ValueError: the second backbone has another number of stages.
     """
-    config: Any = type(model.config).from_dict(
-        {
-            **model.config.to_dict(),
-            "backbone_config": TwinBackboneConfig(
-                first=model.config.backbone_config.to_dict(), second=second.config.to_dict()
-            ).to_dict(),
-        }
-    )
-    config._attn_implementation = model.config._attn_implementation
-    larger: Any = type(model)(config)
-    larger.to(device=model.device, dtype=model.dtype)
-    wanted = larger.state_dict()
     own = "visual_encoder.backbone."
     given = {
         name.replace(own, _FIRST, 1) if name.startswith(own) else name: value
         for name, value in model.state_dict().items()
     }
-    given |= {_SECOND + name: value for name, value in second.state_dict().items()}
+    return _with_backbones(model, model.config.backbone_config.to_dict(), second, given)
+
+
+@torch.no_grad()
+def replace_second_backbone(model: UniRefModel, second: PreTrainedModel) -> UniRefModel:
+    """A copy of a model with two backbones whose second one is another that begins with the same channels.
+
+    Args:
+        model: a `UniRefModel` with a [`TwinBackbone`]; it is left as it is.
+        second: as for [`add_second_backbone`]; channels that it has beyond those of the one it replaces are read with
+            zero weights, so where the first ones are the same the model computes what it did.
+
+    Raises:
+        ValueError: the model has one backbone, or the new one has fewer channels at some stage.
+    """
+    backbone: Any = model.visual_encoder.backbone
+    if not isinstance(backbone, TwinBackbone):
+        raise ValueError(f"model: it has one backbone, a {type(backbone).__name__}; accepted: one with two")
+    given = {name: value for name, value in model.state_dict().items() if not name.startswith(_SECOND)}
+    return _with_backbones(model, model.config.backbone_config.first.to_dict(), second, given)
+
+
+def _with_backbones(
+    model: UniRefModel, first: dict[str, Any], second: PreTrainedModel, given: dict[str, Tensor]
+) -> UniRefModel:
+    """The model around `first` and `second`; what is `given` with fewer input channels gets zeros for the others."""
+    backbones = TwinBackboneConfig(first=first, second=second.config.to_dict())
+    config: Any = type(model.config).from_dict({**model.config.to_dict(), "backbone_config": backbones.to_dict()})
+    config._attn_implementation = model.config._attn_implementation
+    larger: Any = type(model)(config)
+    larger.to(device=model.device, dtype=model.dtype)
+    wanted = larger.state_dict()
+    given = given | {_SECOND + name: value for name, value in second.state_dict().items()}
     for name, value in given.items():
         if value.shape != wanted[name].shape:
+            if value.shape[1] > wanted[name].shape[1]:
+                raise ValueError(f"second: it has fewer channels than what it replaces ({name})")
             widened = torch.zeros_like(wanted[name])
             widened[:, : value.shape[1]] = value
             given[name] = widened
@@ -127,4 +149,4 @@ def add_second_backbone(model: UniRefModel, second: PreTrainedModel) -> UniRefMo
     return larger.train(model.training)
 
 
-__all__ = ["TwinBackbone", "TwinBackboneConfig", "add_second_backbone"]
+__all__ = ["TwinBackbone", "TwinBackboneConfig", "add_second_backbone", "replace_second_backbone"]

@@ -29,6 +29,8 @@ class Batch:
         tasks: per entry the name of its task.
         weight: factor of its loss.
         sample_ids: per entry which sample it comes from; empty when the source does not say.
+        semantic: (B, H, W) int64 classes of the images' pixels, -1 where there is no label, and the folder of each
+            image (B,); None where the source does not say.
     """
 
     inputs: dict[str, Any]
@@ -37,6 +39,7 @@ class Batch:
     tasks: list[str]
     weight: float = 1.0
     sample_ids: list[str] = field(default_factory=list)
+    semantic: tuple[Tensor, Tensor] | None = None
 
     def to(self, device: torch.device | str) -> Batch:
         """A copy of the batch with its tensors on `device`."""
@@ -50,7 +53,10 @@ class Batch:
                 return [move(part) for part in value]
             return value
 
-        return Batch(move(self.inputs), move(self.targets), move(self.others), self.tasks, self.weight, self.sample_ids)
+        semantic = None if self.semantic is None else (move(self.semantic[0]), move(self.semantic[1]))
+        return Batch(
+            move(self.inputs), move(self.targets), move(self.others), self.tasks, self.weight, self.sample_ids, semantic
+        )
 
 
 def normalise_images(images: Sequence[np.ndarray], size: tuple[int, int]) -> tuple[Tensor, Tensor]:
@@ -72,6 +78,17 @@ def pad_masks(masks: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Zero-pad (..., h, w) masks right and below to `size`."""
     height, width = masks.shape[-2:]
     return np.pad(masks, [(0, 0)] * (masks.ndim - 2) + [(0, size[0] - height), (0, size[1] - width)])
+
+
+def _semantic(samples: Sequence[Sample], size: tuple[int, int]) -> tuple[Tensor, Tensor] | None:
+    maps = [sample.semantic for sample in samples]
+    if any(one is None for one in maps):
+        return None
+    stacked = np.full((len(maps), *size), -1, np.int64)
+    for position, one in enumerate(maps):
+        assert one is not None
+        stacked[position, : one.shape[0], : one.shape[1]] = one
+    return torch.from_numpy(stacked), torch.tensor([sample.folder for sample in samples])
 
 
 def mask_to_box(mask: np.ndarray) -> list[float]:
@@ -161,7 +178,8 @@ class Collator:
             inputs["full_resolution_masks"] = full_resolution_masks
         others = [torch.from_numpy(pad_masks(entry.others, size)) for entry in entries]
         ids = [entry.sample_id for entry in entries] if any(entry.sample_id for entry in entries) else []
-        return Batch(inputs, targets, others, [entry.task for entry in entries], weight, ids)
+        semantic = _semantic(samples, size)
+        return Batch(inputs, targets, others, [entry.task for entry in entries], weight, ids, semantic)
 
     @classmethod
     def _label(cls, entry: Entry, padded: Tensor, original_size: tuple[int, int] | None) -> dict[str, Tensor]:

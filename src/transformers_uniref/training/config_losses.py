@@ -7,9 +7,19 @@ from dataclasses import dataclass, field
 
 @dataclass
 class AuxiliaryConfig:
-    """A training-only linear head on the fused features, never saved with the model; `weight` 0 switches it off."""
+    """Training-only linear heads, never saved with the model; a weight of 0 switches one off.
+
+    Attributes:
+        weight: of the head that finds the target in the fused features.
+        memory: of the same on what the transformer's encoder makes of them.
+        semantic: of the head that tells the classes of pixels in the features before the fusion, for data with classes.
+        levels: so many of the finest levels are asked.
+        final_share: to which share of their start the weights fall, linearly over the run.
+    """
 
     weight: float = 1.0
+    memory: float = 0.0
+    semantic: float = 0.0
     levels: int = 2
     final_share: float = 0.2
 

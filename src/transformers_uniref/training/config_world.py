@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 TASKS = ("ris", "fss", "vos", "rvos", "rvos_text")
-SHARES = ("photo_share", "stale_share", "scrap_share", "predicted_share")
+SHARES = ("photo_share", "stale_share", "scrap_share", "predicted_share", "photograph_absent", "photograph_many")
 REFERENCES_OF_TASK = {"ris": "language", "rvos_text": "language", "fss": "mask", "vos": "mask", "rvos": "both"}
 """The references that a task gives to the model; one micro-batch holds tasks of one kind only."""
 
@@ -28,7 +29,9 @@ class MicroBatchConfig:
     `offset`, `offset + every`, `offset + 2 * every`, ...
 
     `size` is the side of its scenes in pixels (0: as `image_sizes` says), `photo_share` the share of them that is drawn
-    from photographs (None: as the section `sampling` says).
+    from photographed clips (None: as the section `sampling` says). With `domain: photographs` all are drawn from the
+    folders `sampling.photographs` instead; tasks are then `ris` and `fss`. `full_resolution_masks` says at which size
+    its masks are compared: that of the pictures or a quarter (None: as the model's configuration says).
     """
 
     scenes: dict[str, int]
@@ -37,6 +40,8 @@ class MicroBatchConfig:
     offset: int = 0
     size: int = 0
     photo_share: float | None = None
+    domain: Literal["", "photographs"] = ""
+    full_resolution_masks: bool | None = None
 
 
 @dataclass
@@ -65,6 +70,11 @@ class SamplingConfig:
         photo_share: share of training scenes that are drawn from it.
         photo_shares: the same for single tasks, such as `{vos: 0.6}`; the others keep `photo_share`.
         scrap_share: share of photographed `vos` clips whose pasted objects are nameless scraps of photographs.
+        photographs: folders of photographs with masks, in the layout of COCO or of ADE20K; see `data/photographs`.
+        photograph_shares: how often each is drawn; empty: by the root of its length.
+        photograph_sentences: most sentences of a photograph.
+        photograph_absent, photograph_many: share of photographs with a sentence that is true of nothing, and of those
+            with several objects of a class that have a sentence about all of them.
         photo_validation: sequences of it that are never trained on and measured by the validation; empty: those that
             [`PhotoWorld`] holds out by default.
     """
@@ -87,6 +97,11 @@ class SamplingConfig:
     photo_share: float = 0.0
     photo_shares: dict[str, float] = field(default_factory=dict)
     scrap_share: float = 0.0
+    photographs: list[str] = field(default_factory=list)
+    photograph_shares: list[float] = field(default_factory=list)
+    photograph_sentences: int = 3
+    photograph_absent: float = 0.4
+    photograph_many: float = 0.3
     photo_validation: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -136,6 +151,11 @@ def check_micro_batches(micro_batches: Sequence[MicroBatchConfig], sampling: Sam
             raise ValueError(f"{where}.photo_share: got {share}; accepted: 0 to 1")
         if share and not sampling.photo_share:
             raise ValueError(f"{where}.photo_share: given without sampling.photo_share; accepted with one above 0")
+        if micro_batch.domain and not {"ris", "fss"}.issuperset(micro_batch.scenes):
+            raise ValueError(
+                f"{where}.domain: got {micro_batch.domain!r} with {', '.join(micro_batch.scenes)}; accepted with the "
+                "tasks ris and fss"
+            )
         if micro_batch.size < 0:
             raise ValueError(f"{where}.size: got {micro_batch.size}; accepted: pixels, or 0")
 

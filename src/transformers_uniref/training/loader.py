@@ -31,7 +31,7 @@ class StepDataset(Dataset):
 
     def __getitem__(self, step: int) -> list[Batch]:
         return [
-            self.collator([self.source.draw(scene) for scene in plan.scenes], plan.weight)
+            self.collator([self.source.draw(scene) for scene in plan.scenes], plan.weight, plan.full_resolution_masks)
             for mixture in self.mixtures
             for plan in mixture.plan(step)
         ]

@@ -24,7 +24,8 @@ class ScenePlan:
         shots: mask references an entry (0 for tasks with a sentence only).
         easy: draw an easy scene.
         seed: seeds the choices inside the scene (objects, frames, corruptions).
-        photo_share: probability that it is drawn from photographs; `None`: that of the task.
+        photo_share: probability that it is drawn from photographed clips; `None`: that of the task.
+        domain: "photographs" for a scene of those folders.
     """
 
     task: str
@@ -34,14 +35,16 @@ class ScenePlan:
     easy: bool
     seed: int
     photo_share: float | None = None
+    domain: str = ""
 
 
 @dataclass(frozen=True)
 class MicroBatchPlan:
-    """The scenes of one forward pass and the weight of its loss."""
+    """The scenes of one forward pass, the weight of its loss, and the size of its masks where it is not the model's."""
 
     scenes: tuple[ScenePlan, ...]
     weight: float
+    full_resolution_masks: bool | None = None
 
 
 class Mixture:
@@ -85,8 +88,9 @@ class Mixture:
                     easy = bool(rng.random() < config.easy_share(step))
                     scene_seed = int(rng.integers(2**31))
                     photo_share = micro_batch.photo_share
-                    scenes.append(ScenePlan(task, index, size, shots, easy, scene_seed, photo_share))
+                    domain = micro_batch.domain
+                    scenes.append(ScenePlan(task, index, size, shots, easy, scene_seed, photo_share, domain))
                     index += 1
             share = tuple(scenes[self.process_index :: self.num_processes])
-            plans.append(MicroBatchPlan(share, micro_batch.weight))
+            plans.append(MicroBatchPlan(share, micro_batch.weight, micro_batch.full_resolution_masks))
         return plans

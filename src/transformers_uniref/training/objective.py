@@ -9,10 +9,17 @@ import torch
 from torch import Tensor, nn
 
 from .alignment import FusionRecord, alignment_loss, example_alignment_loss, recorded_fusion
-from .auxiliary_head import AuxiliaryMaskHead
+from .auxiliary_head import TrainingHeads, class_counts, recorded_levels
 from .collation import Batch
 from .config import TrainingConfig
 from .config_losses import LossPhase
+
+
+def memory_maps(memory: Tensor, like: tuple[Tensor, ...]) -> list[Tensor]:
+    """The memory (N, S, d) as maps of the levels' shapes."""
+    sizes = [level.shape[-2] * level.shape[-1] for level in like]
+    parts = memory.split(sizes, dim=1)
+    return [part.transpose(1, 2).unflatten(2, level.shape[-2:]) for part, level in zip(parts, like, strict=True)]
 
 
 class Objective(nn.Module):
@@ -27,7 +34,8 @@ class Objective(nn.Module):
         super().__init__()
         self.config = config
         self.model = model
-        self.auxiliary = AuxiliaryMaskHead(model.config.d_model, config.auxiliary.levels)
+        classes = class_counts(config.sampling.photographs) if config.auxiliary.semantic else []
+        self.auxiliary = TrainingHeads(model.config.d_model, config.auxiliary, classes)
         # Not a submodule: the compiled model shares the parameters of the one above.
         self.__dict__["call"] = torch.compile(model, backend=config.compile) if config.compile else model
 
@@ -49,14 +57,31 @@ class Objective(nn.Module):
         fusion = getattr(model, "fusion", None)
         weight = 0.0 if fusion is None else config.auxiliary.weight * self._factor(step, config.auxiliary.final_share)
         recording = nullcontext(FusionRecord()) if phase is None or fusion is None else recorded_fusion(fusion)
-        with autocast, recording as record:
+        heads = self.auxiliary
+        semantic = heads.semantic if batch.semantic is not None else None
+        watching: AbstractContextManager[list[list[Tensor]]] = (
+            nullcontext([]) if semantic is None else recorded_levels(model.visual_encoder)
+        )
+        with autocast, recording as record, watching as levels:
             output = self.__dict__["call"](**batch.inputs, output_hidden_states=True)
             loss = output.loss
             terms = {"loss": loss.detach()}
             if weight:
-                helper = self.auxiliary(output.fused_features, batch.targets)
+                helper = heads.fused(output.fused_features, batch.targets)
                 loss = loss + weight * helper
                 terms["auxiliary"] = helper.detach()
+            if weight and heads.memory is not None:
+                maps = memory_maps(output.encoder_last_hidden_state, output.fused_features)
+                helper = heads.memory(maps, batch.targets)
+                share = self._factor(step, config.auxiliary.final_share)
+                loss = loss + config.auxiliary.memory * share * helper
+                terms["auxiliary_memory"] = helper.detach()
+            if semantic is not None:
+                assert batch.semantic is not None
+                helper, right = semantic(levels[0], *batch.semantic)
+                share = self._factor(step, config.auxiliary.final_share)
+                loss = loss + config.auxiliary.semantic * share * helper
+                terms |= {"semantic": helper.detach(), "semantic_right": right}
         if phase is not None and fusion is not None:
             weight, aligned = self._alignment(phase, batch, output, record)
             if aligned is not None:

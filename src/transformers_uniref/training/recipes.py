@@ -72,6 +72,8 @@ def unset_options(config: TrainingConfig) -> list[str]:
         missing.append(
             "sampling.photo_folder: sequences with masks, see data/photoworld.py (or sampling.photo_share=0)"
         )
+    if any(micro_batch.domain for micro_batch in config.micro_batches) and not config.sampling.photographs:
+        missing.append("sampling.photographs: folders of photographs with masks, see data/photographs/folders.py")
     if config.takes_initial_model and not config.initial_weights and not config.starts_from:
         kind = "that the adapter is for" if config.peft else "to be trained"
         missing.append(f"initial_weights: folder, Hub id or bundled name of the model {kind}")

@@ -12,7 +12,7 @@ from torch import nn
 from transformers import AutoConfig, PreTrainedConfig
 
 from ..bundled import model_location
-from .auxiliary_head import AuxiliaryMaskHead
+from .auxiliary_head import TrainingHeads, class_counts
 from .config import TrainingConfig
 from .data_feed import build_feed
 from .model_factory import build_model, choose_tokenizer
@@ -66,7 +66,8 @@ def build_plan(config: TrainingConfig, processes: int = 1) -> dict[str, Any]:
     values = any(getattr(reached, option) for option in WEIGHTS)
     with contextlib.nullcontext() if values else torch.device("meta"):
         model = build_model(reached, _vocabulary_size(reached, words), start)
-    helper = AuxiliaryMaskHead(model.config.d_model, config.auxiliary.levels)
+    classes = class_counts(config.sampling.photographs) if config.auxiliary.semantic else []
+    helper = TrainingHeads(model.config.d_model, config.auxiliary, classes)
     groups = parameter_groups(model, config.optimizer, [helper])
     modules = {name: _counts(module) for name, module in _parts(model)}
     modules["training-only head"] = _counts(helper)

@@ -55,12 +55,15 @@ class Entry:
 class Sample:
     """One query image, (H, W, 3) uint8, and at least one question.
 
-    `original_size`, where known, is its (height, width) before it was resized.
+    `original_size`, where known, is its (height, width) before it was resized. `semantic` (H, W) int16, where known,
+    has the number of each pixel's class among those of the data's folder number `folder`, -1 where it has no label.
     """
 
     image: np.ndarray
     entries: list[Entry] = field(default_factory=list)
     original_size: tuple[int, int] | None = None
+    semantic: np.ndarray | None = None
+    folder: int = 0
 
 
 class SampleSource(Protocol):

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from .config_world import SamplingConfig
 from .corruption import corrupt_mask
 from .mixture import ScenePlan
+from .photograph_samples import draw_photograph
 from .samples import Entry, Sample
+
+if TYPE_CHECKING:
+    from ..data.photographs import Photographs
 
 # A scene of which nothing can be asked is replaced by the scene this much further on, far outside any run.
 REDRAW_STRIDE = 100_000_007
@@ -42,6 +46,7 @@ class WorldSource:
         self.task_shares = sampling.photo_shares if photo_share is None else {}
         self._worlds: dict[tuple[int, bool], Any] = {}
         self._photographs: Any = None
+        self._stills: Photographs | None = None
 
     def vocabulary(self) -> Sequence[str]:
         """The words of the world's sentences, and of those about the photographs."""
@@ -70,6 +75,17 @@ class WorldSource:
         held_out = self.held_out_photographs()
         return PhotoWorld(self._photographs, split=self.split, size=size, seed=self.seed, validation=held_out)
 
+    def photographs(self, size: int) -> Photographs:
+        """The photographs of `sampling.photographs` at `size` pixels."""
+        if self._stills is None:
+            from ..data.photographs import Photographs
+
+            sampling = self.sampling
+            self._stills = Photographs(
+                sampling.photographs, cast(Any, self.split), size, self.seed, shares=sampling.photograph_shares
+            )
+        return self._stills if self._stills.size == size else self._stills.resized(size)
+
     def held_out_photographs(self) -> list[str]:
         """The sequences that training does not show; empty where the folder is too small to hold any out."""
         from ..data.photoworld import PhotoFolder, held_out
@@ -83,6 +99,8 @@ class WorldSource:
 
     def draw(self, plan: ScenePlan) -> Sample:
         """Draw the planned scene; one that offers no entry is replaced by another."""
+        if plan.domain:
+            return draw_photograph(self.photographs(plan.size), plan, self.sampling)
         rng = np.random.default_rng(plan.seed)
         share = self._photo_share_of(plan)
         world = self.world(plan.size, photographed=share > 0 and rng.random() < share)
