@@ -92,7 +92,7 @@ class SemanticHead(nn.Module):
 
 
 class TrainingHeads(nn.Module):
-    """The heads that a run asks for.
+    """The heads that a run asks for, called together: a sharded run gathers and averages them as one.
 
     Args:
         width: channels of the model's maps.
@@ -107,9 +107,48 @@ class TrainingHeads(nn.Module):
 
     def __init__(self, width: int, config: AuxiliaryConfig, classes: Sequence[int] = ()) -> None:
         super().__init__()
+        self.config = config
         self.fused = AuxiliaryMaskHead(width, config.levels)
         self.memory = AuxiliaryMaskHead(width, config.levels) if config.memory else None
         self.semantic = SemanticHead(width, classes, levels=3) if config.semantic and classes else None
+
+    def forward(
+        self,
+        fused_features: Sequence[Tensor],
+        memory: Tensor | None,
+        targets: Tensor,
+        levels: Sequence[Tensor] = (),
+        semantic: tuple[Tensor, Tensor] | None = None,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """What all heads ask, weighted and added, and the losses by name (detached) for the log.
+
+        Args:
+            fused_features: levels of (N, width, h, w), finest first.
+            memory: (N, S, width) of the transformer's encoder, the levels one after the other; needed for the
+                head that asks it.
+            targets: (N, H, W) in [0, 1].
+            levels: of (B, width, h, w), before the fusion.
+            semantic: classes of pixels and folders of the images, see `SemanticHead`; None where they are not known.
+        """
+        config = self.config
+        asked = {"auxiliary": (config.weight, self.fused(fused_features, targets))}
+        if self.memory is not None:
+            assert memory is not None
+            maps = memory_maps(memory, fused_features)
+            asked["auxiliary_memory"] = (config.memory, self.memory(maps, targets))
+        terms: dict[str, Tensor] = {}
+        if self.semantic is not None and semantic is not None:
+            loss, terms["semantic_right"] = self.semantic(levels, *semantic)
+            asked["semantic"] = (config.semantic, loss)
+        terms |= {name: loss.detach() for name, (_, loss) in asked.items()}
+        return torch.stack([weight * loss for weight, loss in asked.values()]).sum(), terms
+
+
+def memory_maps(memory: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
+    """The memory (N, S, d) as maps of the levels' shapes."""
+    sizes = [level.shape[-2] * level.shape[-1] for level in like]
+    parts = memory.split(sizes, dim=1)
+    return [part.transpose(1, 2).unflatten(2, level.shape[-2:]) for part, level in zip(parts, like, strict=True)]
 
 
 def class_counts(folders: Sequence[str]) -> list[int]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class AuxiliaryConfig:
-    """Training-only linear heads, never saved with the model; a weight of 0 switches one off.
+    """Training-only linear heads, never saved with the model; a weight of 0 switches one off, the first one all.
 
     Attributes:
         weight: of the head that finds the target in the fused features.

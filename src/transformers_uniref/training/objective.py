@@ -15,13 +15,6 @@ from .config import TrainingConfig
 from .config_losses import LossPhase
 
 
-def memory_maps(memory: Tensor, like: tuple[Tensor, ...]) -> list[Tensor]:
-    """The memory (N, S, d) as maps of the levels' shapes."""
-    sizes = [level.shape[-2] * level.shape[-1] for level in like]
-    parts = memory.split(sizes, dim=1)
-    return [part.transpose(1, 2).unflatten(2, level.shape[-2:]) for part, level in zip(parts, like, strict=True)]
-
-
 class Objective(nn.Module):
     """Model and training-only head under one roof, so that one call is one forward pass for whoever wraps it.
 
@@ -55,33 +48,20 @@ class Objective(nn.Module):
             model.criterion.weights["loss_ce"] = phase.class_loss
         # A model without any reference, as in detection pre-training, has no fusion to help.
         fusion = getattr(model, "fusion", None)
-        weight = 0.0 if fusion is None else config.auxiliary.weight * self._factor(step, config.auxiliary.final_share)
+        asks = fusion is not None and bool(config.auxiliary.weight)
         recording = nullcontext(FusionRecord()) if phase is None or fusion is None else recorded_fusion(fusion)
-        heads = self.auxiliary
-        semantic = heads.semantic if batch.semantic is not None else None
         watching: AbstractContextManager[list[list[Tensor]]] = (
-            nullcontext([]) if semantic is None else recorded_levels(model.visual_encoder)
+            recorded_levels(model.visual_encoder) if self.auxiliary.semantic is not None else nullcontext([[]])
         )
         with autocast, recording as record, watching as levels:
             output = self.__dict__["call"](**batch.inputs, output_hidden_states=True)
             loss = output.loss
             terms = {"loss": loss.detach()}
-            if weight:
-                helper = heads.fused(output.fused_features, batch.targets)
-                loss = loss + weight * helper
-                terms["auxiliary"] = helper.detach()
-            if weight and heads.memory is not None:
-                maps = memory_maps(output.encoder_last_hidden_state, output.fused_features)
-                helper = heads.memory(maps, batch.targets)
-                share = self._factor(step, config.auxiliary.final_share)
-                loss = loss + config.auxiliary.memory * share * helper
-                terms["auxiliary_memory"] = helper.detach()
-            if semantic is not None:
-                assert batch.semantic is not None
-                helper, right = semantic(levels[0], *batch.semantic)
-                share = self._factor(step, config.auxiliary.final_share)
-                loss = loss + config.auxiliary.semantic * share * helper
-                terms |= {"semantic": helper.detach(), "semantic_right": right}
+            if asks:
+                memory = output.encoder_last_hidden_state if self.auxiliary.memory is not None else None
+                helper, asked = self.auxiliary(output.fused_features, memory, batch.targets, levels[0], batch.semantic)
+                loss = loss + self._factor(step, config.auxiliary.final_share) * helper
+                terms |= asked
         if phase is not None and fusion is not None:
             weight, aligned = self._alignment(phase, batch, output, record)
             if aligned is not None:
