@@ -98,7 +98,12 @@ class User:
         self.page = self.context.new_page()
         self.asked_for: list[str] = []
         self.page.on("request", lambda request: self.asked_for.append(request.url))
-        self.page.goto(url, wait_until="domcontentloaded")
+        self.url = url
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Opens the page as one who comes to it does."""
+        self.page.goto(self.url, wait_until="domcontentloaded")
         self.page.wait_for_selector("#sentence-run")
 
     def open_tab(self, name: str) -> None:
@@ -144,10 +149,15 @@ class User:
             arg=[field, value],
         )
 
-    def sees(self, element: str) -> bool:
-        """Whether an element lies in the window, at least its upper edge."""
-        box = self.page.locator(f"#{element}").bounding_box()
-        return box is not None and 0 <= box["y"] < self.page.viewport_size["height"]
+    def comes_to_see(self, element: str) -> None:
+        """Waits until an element lies in the window, at least its upper edge."""
+        self.page.wait_for_function(
+            """(id) => {
+              const { top } = document.getElementById(id).getBoundingClientRect();
+              return 0 <= top && top < innerHeight;
+            }""",
+            arg=element,
+        )
 
     def cut_off(self) -> list[str]:
         """Texts and controls that reach over the right edge of the window or of a box that cuts them."""

@@ -14,7 +14,7 @@ from PIL import Image
 from transformers_uniref.app.clicks import add_click, click_lines, clicked_mask, without_last_click
 from transformers_uniref.app.limits import EDITOR_SIDE
 from transformers_uniref.app.marking import BOX, CLICK, FILE, PAINT, Marking
-from transformers_uniref.app.marking_area import pixel_of
+from transformers_uniref.app.marking_area import objects_of_mask, pixel_of
 from transformers_uniref.app.mask_files import read_mask_file
 from transformers_uniref.cli.errors import UserError
 from transformers_uniref.media.palette import save_label_map
@@ -170,3 +170,11 @@ def test_the_preview_shows_what_is_marked_and_never_fails(tmp_path: Path) -> Non
     for marking in (Marking(BOX, clicks="no, numbers"), Marking(CLICK, clicks="900, 900"), Marking(FILE, file=None)):
         assert marking.preview(picture).shape == (480, 640, 3), marking
     assert Marking(BOX, clicks="9, 9").preview(picture)[90, 90].tolist() != [90, 90, 90], "a first corner is shown"
+
+
+def test_a_file_that_is_told_of_twice_leaves_what_was_chosen_meanwhile() -> None:
+    pytest.importorskip("gradio")
+    assert objects_of_mask([2, 7])["value"] == "2"
+    assert "value" not in objects_of_mask([2, 7], chosen="7")
+    assert objects_of_mask([2, 9], chosen="7")["value"] == "2"
+    assert objects_of_mask([], chosen="7")["value"] is None

@@ -77,12 +77,17 @@ class MarkingArea:
         return *self.redrawn(picture, Marking()), "", None, objects_of_mask([])
 
 
-def objects_of_mask(numbers: list[int], *, choose: bool = True) -> Any:
-    """An update of the list from which one object of a mask file is chosen; hidden where there is no choice."""
+def objects_of_mask(numbers: list[int], *, choose: bool = True, chosen: str | None = None) -> Any:
+    """An update of the list from which one object of a mask file is chosen; hidden where there is no choice.
+
+    A file is told of twice now and then: what is `chosen` by then, and is in the file, stays as it is.
+    """
     import gradio as gr
 
     names = [str(number) for number in numbers]
     several = choose and len(names) > 1
+    if several and chosen in names:
+        return gr.update(choices=names, visible=True)
     return gr.update(choices=names if several else [], value=names[0] if several else None, visible=several)
 
 
@@ -183,12 +188,13 @@ def build_marking_area(
 
     def load_mask(*values: Any) -> tuple[Any, Any]:
         picture, marking = parts(values)
-        marking = replace(marking, number=None)
+        before, marking = marking.number, replace(marking, number=None)
         if picture is None or not marking.file:
             return objects_of_mask([]), area.previewed(picture, marking)
         numbers = list(marking.masks((picture.shape[0], picture.shape[1])))
-        chosen = replace(marking, number=str(numbers[0]) if one else None)
-        return objects_of_mask(numbers, choose=one), area.previewed(picture, chosen)
+        first = before if before in map(str, numbers) else str(numbers[0])
+        chosen = replace(marking, number=first if one else None)
+        return objects_of_mask(numbers, choose=one, chosen=before), area.previewed(picture, chosen)
 
     state = [*sources, *area.inputs]
     way.change(explained(show_way), state, [editor, file, number, preview, typed, clicks], **AT_ONCE)

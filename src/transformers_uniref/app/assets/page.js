@@ -73,9 +73,18 @@
   }).observe(document.body, { childList: true, subtree: true });
 
   window.unirefScrollTo = (id) => {
-    const element = document.getElementById(id);
-    if (!element) return;
-    const { top } = element.getBoundingClientRect();
-    if (top < 0 || top > window.innerHeight * 0.6) element.scrollIntoView({ block: "start" });
+    const look = () => {
+      const element = document.getElementById(id);
+      if (!element) return;
+      const { top } = element.getBoundingClientRect();
+      if (top < 0 || top > window.innerHeight * 0.6) element.scrollIntoView({ block: "start" });
+    };
+    look();
+    // What arrives later may move it out of sight again; whoever scrolls meanwhile is left alone.
+    const later = [400, 1200, 3000].map((wait) => setTimeout(look, wait));
+    const leave = () => later.forEach(clearTimeout);
+    for (const name of ["wheel", "touchmove", "keydown"]) {
+      window.addEventListener(name, leave, { once: true, passive: true });
+    }
   };
 }
