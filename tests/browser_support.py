@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -150,14 +151,11 @@ class User:
         )
 
     def comes_to_see(self, element: str) -> None:
-        """Waits until an element lies in the window, at least its upper edge."""
-        self.page.wait_for_function(
-            """(id) => {
-              const { top } = document.getElementById(id).getBoundingClientRect();
-              return 0 <= top && top < innerHeight;
-            }""",
-            arg=element,
-        )
+        """Waits until an element lies in the window, at least its upper edge (to a pixel)."""
+        height, deadline = self.page.viewport_size["height"], time.monotonic() + PATIENCE / 1000
+        while not -1 <= (top := self.page.locator(f"#{element}").bounding_box()["y"]) < height:
+            assert time.monotonic() < deadline, f"{element} begins at {top} of {height}"
+            self.page.wait_for_timeout(100)
 
     def cut_off(self) -> list[str]:
         """Texts and controls that reach over the right edge of the window or of a box that cuts them."""

@@ -77,7 +77,7 @@
       const element = document.getElementById(id);
       if (!element) return;
       const { top } = element.getBoundingClientRect();
-      if (top < 0 || top > window.innerHeight * 0.6) element.scrollIntoView({ block: "start" });
+      if (top < -1 || top > window.innerHeight * 0.6) element.scrollIntoView({ block: "start" });
     };
     look();
     // What arrives later may move it out of sight again; whoever scrolls meanwhile is left alone.
