@@ -133,10 +133,15 @@ class User:
     def is_told_once(self, text: str) -> None:
         """The same, and there is no other message and no other sign of an error on the page."""
         self.is_told(text)
-        said = self.page.get_by_test_id("toast-text").all_inner_texts()
-        assert len(said) == 1, said
-        signs = self.page.get_by_text("Error", exact=True).all()
-        assert sum(sign.is_visible() for sign in signs) == 1, "the title of the message, and nothing else"
+        # The title comes into sight after the text, and what is hidden goes out of it, while the page is drawn.
+        deadline = time.monotonic() + 10
+        while True:
+            said = self.page.get_by_test_id("toast-text").all_inner_texts()
+            shown = sum(sign.is_visible() for sign in self.page.get_by_text("Error", exact=True).all())
+            if len(said) == 1 and shown == 1:
+                return
+            assert time.monotonic() < deadline, f"{said}, and {shown} titles and signs of an error instead of one title"
+            self.page.wait_for_timeout(100)
 
     def value(self, field: str) -> str:
         """What a text field holds."""
