@@ -99,12 +99,7 @@ class User:
         self.page = self.context.new_page()
         self.asked_for: list[str] = []
         self.page.on("request", lambda request: self.asked_for.append(request.url))
-        self.url = url
-        self.begin_anew()
-
-    def begin_anew(self) -> None:
-        """Opens the page as one who comes to it does."""
-        self.page.goto(self.url, wait_until="domcontentloaded")
+        self.page.goto(url, wait_until="domcontentloaded")
         self.page.wait_for_selector("#sentence-run")
 
     def open_tab(self, name: str) -> None:

@@ -122,9 +122,11 @@ def test_what_is_painted_over_in_an_example_is_found(user: User, tmp_path: Path,
     screenshot(user, "example")
 
 
-def test_an_example_is_marked_by_a_mask_file_a_box_or_clicks(user: User, tmp_path: Path, screenshot: Any) -> None:
+def test_an_example_is_marked_by_a_mask_file_a_box_or_clicks(
+    browser: Any, application: Application, tmp_path: Path, screenshot: Any
+) -> None:
     scene = World(split="test", size=128, seed=5).few_shot(2)
-    user.begin_anew()  # no answer to an earlier question is taken for the one to this
+    user = User(browser, application.url)  # no answer to an earlier question is taken for the one to this
     user.open_tab("Example")
     user.send_file("example-picture", picture_file(tmp_path, scene["reference_images"][0], "example.png"))
     user.send_file("example-query", picture_file(tmp_path, scene["image"], "query.png"))
@@ -159,9 +161,11 @@ def test_an_example_is_marked_by_a_mask_file_a_box_or_clicks(user: User, tmp_pat
     user.waits_for_value("example-clicks", ", ".join(f"{value:g}" for value in corners[:2]))
     user.page.keyboard.press("Control+Enter")
     user.is_told_once("Half of the box is there: click on its opposite corner.")
+    user.context.close()
 
 
-def test_ctrl_z_takes_back_strokes(user: User, tmp_path: Path) -> None:
+def test_ctrl_z_takes_back_strokes(browser: Any, application: Application, tmp_path: Path) -> None:
+    user = User(browser, application.url)  # no canvas of an earlier picture is painted on
     scene = World(split="test", size=128, seed=5).few_shot(2)
     user.open_tab("Example")
     user.mark_by("example", "painting")
@@ -312,7 +316,8 @@ def test_bad_files_are_answered_in_one_clear_sentence(user: User, tmp_path: Path
     screenshot(user, "bad-video")
 
 
-def test_an_error_without_a_message_still_shows(user: User, tmp_path: Path) -> None:
+def test_an_error_without_a_message_still_shows(browser: Any, application: Application, tmp_path: Path) -> None:
+    user = User(browser, application.url)  # a message of a moment ago would count as this one's
     user.open_tab("Sentence")
     sent = picture_file(tmp_path, np.full((64, 64, 3), 88, np.uint8), "sent.png")
     user.send_file("sentence-picture", sent)
@@ -323,7 +328,7 @@ def test_an_error_without_a_message_still_shows(user: User, tmp_path: Path) -> N
     user.press("sentence-run")
     user.page.locator("[data-testid=status-tracker] .error").first.wait_for()
     assert user.page.get_by_test_id("toast-text").count() == 0
-    user.page.unroute("**/queue/join*")
+    user.context.close()
 
 
 def test_two_users_at_once_get_their_own_answers(
