@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import signal
@@ -15,6 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from PIL import Image
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = [
@@ -185,6 +188,7 @@ class User:
         editor.scroll_into_view_if_needed()
         editor.get_by_label("Brush").first.click()
         canvas = editor.locator("canvas").first
+        self._waits_for_the_picture_in(canvas)
         box = canvas.bounding_box()
         assert box is not None
         for start, end in strokes:
@@ -192,6 +196,18 @@ class User:
             self.page.mouse.down()
             self.page.mouse.move(box["x"] + end[0] * box["width"], box["y"] + end[1] * box["height"], steps=8)
             self.page.mouse.up()
+
+    def _waits_for_the_picture_in(self, canvas: Any) -> None:
+        """Until an editor has drawn its picture, in its final place: strokes that come before are lost."""
+        deadline, before = time.monotonic() + PATIENCE / 1000, None
+        while True:
+            now = canvas.screenshot()
+            colours = Image.open(io.BytesIO(now)).convert("RGB").getcolors(2**24)
+            if len(colours) > 64 and now == before:
+                return
+            assert time.monotonic() < deadline, f"the editor shows {len(colours)} colours, no picture"
+            before = now
+            self.page.wait_for_timeout(200)
 
     def download(self, field: str, name: str) -> bytes:
         """The content of a file that a list of files offers."""

@@ -164,13 +164,12 @@ def test_an_example_is_marked_by_a_mask_file_a_box_or_clicks(
     user.context.close()
 
 
-@pytest.mark.slow  # a stroke that comes before the editor has drawn the picture is lost: not yet waited for rightly
 def test_ctrl_z_takes_back_strokes(browser: Any, application: Application, tmp_path: Path) -> None:
     user = User(browser, application.url)  # no canvas of an earlier picture is painted on
     scene = World(split="test", size=128, seed=5).few_shot(2)
     user.open_tab("Example")
-    user.mark_by("example", "painting")
     user.send_file("example-picture", picture_file(tmp_path, scene["reference_images"][0], "example.png"))
+    user.mark_by("example", "painting")
     editor = user.page.locator("#example-editor")
     editor.locator("canvas").first.wait_for()
     user.paint("example-editor", [((0.4, 0.5), (0.6, 0.5))])
