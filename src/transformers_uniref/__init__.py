@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .registration import register
+from .weights.auto_classes import resolve_names
 
 if TYPE_CHECKING:
     from .hub.push import push_to_hub
@@ -86,3 +87,4 @@ def __dir__() -> list[str]:
 
 
 register()
+resolve_names()

@@ -17,9 +17,9 @@ AfterImport = Callable[[ModuleType], None]
 
 
 class _NotifyingLoader(importlib.abc.Loader):
-    """Loads a module with its own loader, then tells the listener, once."""
+    """Loads a module with its own loader, then tells the listeners, once, in the order in which they came."""
 
-    def __init__(self, loader: importlib.abc.Loader, listeners: dict[str, AfterImport]) -> None:
+    def __init__(self, loader: importlib.abc.Loader, listeners: dict[str, list[AfterImport]]) -> None:
         self.loader = loader
         self.listeners = listeners
 
@@ -32,8 +32,7 @@ class _NotifyingLoader(importlib.abc.Loader):
         if module.__spec__ is not None:
             module.__spec__.loader = self.loader
         self.loader.exec_module(module)
-        listener = self.listeners.pop(module.__name__, None)
-        if listener is not None:
+        for listener in self.listeners.pop(module.__name__, []):
             listener(module)
 
 
@@ -41,7 +40,7 @@ class _WaitingFinder(importlib.abc.MetaPathFinder):
     """Finds the awaited modules with the other finders and gives them the notifying loader."""
 
     def __init__(self) -> None:
-        self.listeners: dict[str, AfterImport] = {}
+        self.listeners: dict[str, list[AfterImport]] = {}
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -74,4 +73,4 @@ def after_import(module_name: str, listener: AfterImport) -> None:
         return
     if _finder not in sys.meta_path:
         sys.meta_path.insert(0, _finder)
-    _finder.listeners[module_name] = listener
+    _finder.listeners.setdefault(module_name, []).append(listener)

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..bundled import bundled_checkpoints, model_location
 from ..hub_reach import reach_options, why_not_here
 from ..near_names import did_you_mean
 from ..registration import DEFAULT_CHECKPOINT, MODEL_FAMILIES
+from ..weights.names import bundled_checkpoints, model_location
 from .errors import UserError, describe
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
@@ -55,7 +55,7 @@ def add_quiet_argument(parser: argparse.ArgumentParser | argparse._ArgumentGroup
 
 def introduce_model(arguments: argparse.Namespace) -> None:
     """Says on standard error what a bundled model is, unless `--quiet` or `--json` was given."""
-    from ..bundled import introduction
+    from ..weights.names import introduction
 
     text = introduction(arguments.model)
     if text is not None and not (arguments.quiet or getattr(arguments, "json", False)):

@@ -22,6 +22,8 @@ VERBS = (
     "demo",
     "segment",
     "track",
+    "download",
+    "verify",
     "convert",
     "export",
     "train",

@@ -224,6 +224,7 @@ def convert_checkpoint(
     text_encoder: str | os.PathLike[str] | None = None,
     overrides: Mapping[str, Any] | None = None,
     overwrite: bool = False,
+    provenance: Provenance | None = None,
 ) -> ConversionAccount:
     """Convert a checkpoint of any stage (pretrain, image, video; ResNet-50, Swin or SAM) into a Transformers folder.
 
@@ -238,6 +239,7 @@ def convert_checkpoint(
             model takes token ids.
         overrides: configuration options by dotted name, for what the tensors cannot tell.
         overwrite: replace `output_dir` where it already holds a model.
+        provenance: where the file is from; default: its name and SHA-256.
 
     Raises:
         CheckpointError: with one line that says what is wrong; nothing has been written then.
@@ -256,7 +258,7 @@ def convert_checkpoint(
         model = AutoModel.from_config(config)
     state, account = convert_state_dict(original, model.state_dict())
     model.load_state_dict(state, strict=True, assign=True)
-    save_folder(model, make_processor(config, tokenizer), output, converted(path))
+    save_folder(model, make_processor(config, tokenizer), output, provenance or converted(path))
     account.variant = config.to_diff_dict()
     account.output_dir = str(output)
     return account
@@ -340,26 +342,35 @@ def load_tokenizer(config: ReferenceFusionConfig, text_encoder: str | os.PathLik
                 f"--text-encoder {text_encoder}: this checkpoint has no text encoder; leave the option out"
             )
         return None
-    from huggingface_hub import snapshot_download
-    from transformers import AutoTokenizer
-
     source = str(text_encoder) if text_encoder is not None else DEFAULT_TEXT_ENCODERS[text_config.model_type]
-    try:
-        # Files first: without a network this fails at once, where the tokenizer class would retry for a minute.
-        local = source if Path(source).is_dir() else snapshot_download(source, allow_patterns=_TOKENIZER_FILES)
-        tokenizer = AutoTokenizer.from_pretrained(local)
-    except Exception as error:  # the hub, the file system and the tokenizers library all raise their own
-        reason = " ".join(str(error).split())[:200]
-        raise CheckpointError(
-            f"the tokenizer of {source!r} could not be loaded; give a folder that holds it with "
-            f"--text-encoder DIR_OR_ID, or --text-encoder none for a model that takes token ids ({reason})"
-        ) from error
+    tokenizer = fetch_tokenizer(source)
     if len(tokenizer) != text_config.vocab_size:
         raise CheckpointError(
             f"--text-encoder {source}: its tokenizer has {len(tokenizer)} tokens, the checkpoint "
             f"{text_config.vocab_size}; it is the tokenizer of another text encoder"
         )
     return tokenizer
+
+
+def fetch_tokenizer(source: str) -> Any:
+    """The tokenizer of a folder or a Hub id.
+
+    Raises:
+        CheckpointError: it could not be loaded.
+    """
+    from huggingface_hub import snapshot_download
+    from transformers import AutoTokenizer
+
+    try:
+        # Files first: without a network this fails at once, where the tokenizer class would retry for a minute.
+        local = source if Path(source).is_dir() else snapshot_download(source, allow_patterns=_TOKENIZER_FILES)
+        return AutoTokenizer.from_pretrained(local)
+    except Exception as error:  # the hub, the file system and the tokenizers library all raise their own
+        reason = " ".join(str(error).split())[:200]
+        raise CheckpointError(
+            f"the tokenizer of {source!r} could not be loaded; give a folder that holds it with "
+            f"--text-encoder DIR_OR_ID, or --text-encoder none for a model that takes token ids ({reason})"
+        ) from error
 
 
 def make_processor(config: ReferenceFusionConfig, tokenizer: Any) -> UniRefProcessor:

@@ -34,8 +34,9 @@ class Provenance:
         data: `{"name", "task", "source"}` of each dataset, the last empty where it is no Hub id.
         started_from: part of the model to the Hub id, recipe or file its start values are from; empty where it is
             neither.
-        source: name of the file that was converted.
+        source: name, or address, of the file that was converted.
         source_sha256: of that file.
+        released: name of the authors' weights that it holds, where they were downloaded by it.
     """
 
     origin: Literal["trained", "converted", "assembled"]
@@ -47,6 +48,7 @@ class Provenance:
     started_from: dict[str, str] = field(default_factory=dict)
     source: str = ""
     source_sha256: str = ""
+    released: str = ""
 
     def __post_init__(self) -> None:
         self.package = self.package or f"transformers_uniref {__version__}"

@@ -13,9 +13,9 @@ from typing import Any
 from safetensors import SafetensorError
 from transformers import PreTrainedModel
 
-from ..bundled import model_location
 from ..hub_reach import reach_options
 from ..media.atomic import saving_into
+from ..weights.names import model_location
 
 _WEIGHTS = re.compile(r"(model|adapter_model)(\.[\w-]+)?(-\d{5}-of-\d{5})?\.safetensors(\.index\.json)?")
 _COMMIT_OPTIONS = ("commit_message", "commit_description", "private", "revision", "create_pr", "license", "base_model")
@@ -30,11 +30,10 @@ class SavedWhole:
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
-        """See `from_pretrained` of Transformers; the name of a bundled model, such as "uniref-pp", is found too.
+        """See `from_pretrained` of Transformers; the names of models, such as "uniref-pp", are found too.
 
-        An id that is not in the cache fails at once where the Hub cannot be reached.
-        A folder of that name in the working directory goes before. The `Auto` classes of Transformers do not ask here
-        for a configuration: they need such a folder (`uniref export uniref-pp`).
+        A folder of that name in the working directory goes before. An id that is not in the cache fails at once where
+        the Hub cannot be reached, the name of released weights (`uniref download --list`) that are not here as well.
         """
         if isinstance(pretrained_model_name_or_path, str):
             pretrained_model_name_or_path = model_location(pretrained_model_name_or_path)
