@@ -149,8 +149,10 @@ def test_an_example_is_marked_by_a_mask_file_a_box_or_clicks(
     user.waits_for_value("example-clicks", "")
     preview = user.page.locator("#example-preview img")
     scale = preview.bounding_box()["width"] / 128
+    plain = preview.get_attribute("src")
     preview.click(position={"x": 90 * scale, "y": 100 * scale})
     user.page.wait_for_function("document.querySelector('#example-clicks textarea').value !== ''")
+    user.page.wait_for_function("(plain) => document.querySelector('#example-preview img').src !== plain", arg=plain)
     preview.click(position={"x": 30 * scale, "y": 20 * scale})
     user.page.wait_for_function("document.querySelector('#example-clicks textarea').value.split(',').length === 4")
     corners = [float(value) for value in user.value("example-clicks").split(",")]
