@@ -24,7 +24,7 @@ from transformers_uniref.app.clips import open_clip
 from transformers_uniref.app.drawn_masks import drawn_mask
 from transformers_uniref.app.legend import LegendEntry, draw_results
 from transformers_uniref.app.marking import CLICK, FILE, Marking
-from transformers_uniref.app.model_shelf import BUNDLED, FOLDER, HUB, ModelChoice, ModelShelf
+from transformers_uniref.app.model_shelf import BUNDLED, FOLDER, HUB, RELEASED, ModelChoice, ModelShelf
 from transformers_uniref.app.page import Page, own_gate
 from transformers_uniref.app.picture_tasks import (
     Found,
@@ -416,10 +416,17 @@ def test_only_folders_below_the_root_can_be_chosen(tmp_path: Path) -> None:
 def test_without_permission_no_folder_can_be_named_and_with_it_any(tmp_path: Path) -> None:
     folder = model_folder(tmp_path / "model")
     closed = ModelShelf(AppSettings(hub=False))
-    assert closed.kinds == [BUNDLED]
+    assert closed.kinds == [BUNDLED, RELEASED]
     for choice in (ModelChoice(FOLDER, str(folder)), ModelChoice(HUB, "owner/name")):
         with pytest.raises(UserError, match="cannot be chosen here"):
             closed.locate(choice)
+    with pytest.raises(UserError, match="not on this machine yet; press “Fetch it” first"):
+        closed.locate(ModelChoice(RELEASED, "uniref-pp-r50"))
+    public = ModelShelf(AppSettings(host="0.0.0.0"))
+    with pytest.raises(UserError, match="its operator can: uniref download uniref-pp-r50"):
+        public.locate(ModelChoice(RELEASED, "uniref-pp-r50"))
+    with pytest.raises(UserError, match="one of the listed"):
+        closed.locate(ModelChoice(RELEASED, "../uniref-pp-r50"))
     opened = ModelShelf(AppSettings(allow_folders=True))
     assert opened.locate(ModelChoice(FOLDER, str(folder))) == str(folder)
     with pytest.raises(UserError, match="no folder with a model"):

@@ -192,7 +192,7 @@ def build_marking_area(
         if picture is None or not marking.file:
             return objects_of_mask([]), area.previewed(picture, marking)
         numbers = list(marking.masks((picture.shape[0], picture.shape[1])))
-        first = before if before in map(str, numbers) else str(numbers[0])
+        first = before if before in [str(number) for number in numbers] else str(numbers[0])
         chosen = replace(marking, number=first if one else None)
         return objects_of_mask(numbers, choose=one, chosen=before), area.previewed(picture, chosen)
 

@@ -11,10 +11,12 @@ from typing import Any
 
 from ..cli.errors import UserError, describe
 from ..cli.loading import load_model_and_processor
+from ..weights.names import NotDownloadedError, model_location
+from ..weights.released import RELEASED_BY_NAME
 from .limits import KEPT_MODELS, MAX_MODEL_BYTES
 from .settings import AppSettings
 
-BUNDLED, FOLDER, HUB = "bundled", "folder", "Hub id"
+BUNDLED, RELEASED, FOLDER, HUB = "bundled", "released", "folder", "Hub id"
 
 FETCHED = ["*.json", "*.safetensors", "*.txt", "*.model"]
 """Files of a Hub repository that are fetched: weights without pickles, configuration, tokenizer."""
@@ -28,8 +30,8 @@ class ModelChoice:
     """What a user chose.
 
     Attributes:
-        kind: `BUNDLED`, `FOLDER` or `HUB`.
-        name: a folder, below the root or anywhere, or a Hub id; "" for the bundled model.
+        kind: `BUNDLED`, `RELEASED`, `FOLDER` or `HUB`.
+        name: of the authors' weights, a folder, below the root or anywhere, or a Hub id; "" for the bundled model.
     """
 
     kind: str = BUNDLED
@@ -55,7 +57,7 @@ class ModelShelf:
     def kinds(self) -> list[str]:
         """The kinds of choices that are open."""
         folders = self.settings.allow_folders or self.settings.models_root is not None
-        return [BUNDLED, *([FOLDER] if folders else []), *([HUB] if self.settings.hub else [])]
+        return [BUNDLED, RELEASED, *([FOLDER] if folders else []), *([HUB] if self.settings.hub else [])]
 
     def folders(self) -> list[str]:
         """Model folders below the root, as users name them."""
@@ -91,6 +93,8 @@ class ModelShelf:
             raise UserError(f"This kind of model cannot be chosen here: {choice.kind}.")
         if choice.kind == FOLDER:
             return str(self._folder(choice.name))
+        if choice.kind == RELEASED:
+            return self._released(choice.name)
         if choice.kind == HUB:
             with self._lock:
                 return str(_fetch(choice.name))
@@ -101,6 +105,15 @@ class ModelShelf:
             return load_model_and_processor(location, self.settings.device, self.settings.dtype)
         except UserError as error:
             raise UserError(str(error).replace("--model", "The model").replace("--device", "The device")) from error
+
+    def _released(self, name: str) -> str:
+        if name not in RELEASED_BY_NAME:
+            raise UserError("Choose one of the listed models.")
+        try:
+            return model_location(name)
+        except NotDownloadedError as error:
+            how = "press “Fetch it” first" if self.settings.may_fetch else f"its operator can: uniref download {name}"
+            raise UserError(f"{name} is not on this machine yet; {how}.") from error
 
     def _folder(self, name: str) -> Path:
         if not name.strip():

@@ -51,6 +51,11 @@ class AppSettings:
             )
 
     @property
+    def may_fetch(self) -> bool:
+        """Whether users may fill this machine's disk with the authors' weights."""
+        return self.is_local and not self.share
+
+    @property
     def is_local(self) -> bool:
         """Whether only this machine reaches the address."""
         if self.host == "localhost":

@@ -11,19 +11,23 @@ from typing import Any
 from ..hub_reach import reach_options, why_not_here
 from ..near_names import did_you_mean
 from ..registration import DEFAULT_CHECKPOINT, MODEL_FAMILIES
-from ..weights.names import bundled_checkpoints, model_location
+from ..weights.names import NotDownloadedError, introduction, known_names, model_location
 from .errors import UserError, describe
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
 def add_model_arguments(parser: argparse.ArgumentParser, *, tuning: bool = True) -> argparse._ArgumentGroup:
-    """Declares `--model`, `--device` and `--dtype`; with `tuning` also `--compile`; returns their group."""
+    """Declares `--model`, `--download`, `--device`, `--dtype`, with `tuning` also `--compile`; returns their group."""
     group = parser.add_argument_group("model")
     group.add_argument(
         "--model",
         metavar="DIR_OR_ID",
-        help=f"folder or Hub id of a UniRef model (default: the demonstration model {DEFAULT_CHECKPOINT.name})",
+        help="folder or Hub id of a UniRef model, or a name that `uniref download --list` shows (default: the "
+        f"demonstration model {DEFAULT_CHECKPOINT.name})",
+    )
+    group.add_argument(
+        "--download", action="store_true", help="fetch the authors' weights that --model names, where they are not here"
     )
     group.add_argument(
         "--device",
@@ -55,8 +59,6 @@ def add_quiet_argument(parser: argparse.ArgumentParser | argparse._ArgumentGroup
 
 def introduce_model(arguments: argparse.Namespace) -> None:
     """Says on standard error what a bundled model is, unless `--quiet` or `--json` was given."""
-    from ..weights.names import introduction
-
     text = introduction(arguments.model)
     if text is not None and not (arguments.quiet or getattr(arguments, "json", False)):
         print(f"uniref: {text}", file=sys.stderr)
@@ -100,8 +102,15 @@ def output_folder(given: Path | None, name: str) -> Path:
 
 
 def checkpoint_location(given: str | None) -> str:
-    """Where a model lies: the default, a folder, a bundled model by its name, or what was given (a Hub id)."""
-    return str(DEFAULT_CHECKPOINT) if given is None else model_location(given)
+    """Where a model lies: the default, a folder, a model by its name, or what was given (a Hub id).
+
+    Raises:
+        UserError: a name of the authors' weights that are not here.
+    """
+    try:
+        return str(DEFAULT_CHECKPOINT) if given is None else model_location(given)
+    except NotDownloadedError as error:
+        raise UserError(f"--model {error}, or give --download") from error
 
 
 def model_folder(model: str | None) -> Path:
@@ -165,7 +174,7 @@ def load_model_and_processor(
         place_of_processor = processor_location(location, base)
         processor = AutoProcessor.from_pretrained(place_of_processor, **reach_options(place_of_processor))
     except (OSError, ValueError, RuntimeError, SafetensorError, StrictDataclassError) as error:
-        reason = f"{why_not_here(location)}{did_you_mean(location, bundled_checkpoints())}" or describe(error)
+        reason = f"{why_not_here(location)}{did_you_mean(location, known_names())}" or describe(error)
         raise UserError(f"--model cannot be loaded from {location}: {reason}") from error
     if missing := sorted(account["missing_keys"]):
         raise UserError(f"--model lacks {len(missing)} of its weights ({missing[0]}, ...): {location}")

@@ -100,6 +100,10 @@ def _run(given: list[str]) -> int:
     # With a known verb the others' modules need not be imported.
     verb = next((word for word in given if not word.startswith("-")), None)
     parsed = build_parser([verb] if verb in verbs else verbs).parse_args(given)
+    if getattr(parsed, "download", False):
+        from .download import fetch_if_wanted
+
+        fetch_if_wanted(parsed)
     return int(parsed.run(parsed))
 
 

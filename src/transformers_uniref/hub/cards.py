@@ -8,6 +8,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from ..registration import PIPELINE_CLASSES
+from ..weights.released import AUTHORS, CODE_LICENSE, RELEASED_BY_NAME
 from .architecture import describe_architecture
 from .card_code import code_blocks
 from .folder import ModelFolder
@@ -165,6 +166,8 @@ def _training(folder: ModelFolder) -> str:
     known = folder.provenance
     if known is None:
         return "The files of this repository do not say what the weights were trained on, nor how."
+    if known.released in RELEASED_BY_NAME:
+        return _released(known)
     if known.origin == "converted":
         return (
             f"Converted by {known.package} (`uniref convert`) from the file `{known.source}`, SHA-256 "
@@ -179,6 +182,17 @@ def _training(folder: ModelFolder) -> str:
             f"have random weights, and the fusion changes nothing yet.{starting}"
         )
     return f"{_recipe(known)}{starting}"
+
+
+def _released(known: Provenance) -> str:
+    """Of the authors' weights, wherever they were fetched."""
+    weights = RELEASED_BY_NAME[known.released]
+    return (
+        f"The weights that the authors of UniRef++ released ([their repository]({AUTHORS})): {weights.backbone}, after "
+        f"their {weights.stage}. This is their file in another format, converted by {known.package} (`uniref download "
+        f"{known.released}`); no value was changed.\n\n"
+        f"| | |\n|---|---|\n| file | {known.source} |\n| SHA-256 of the file | `{known.source_sha256}` |"
+    )
 
 
 def _recipe(known: Provenance) -> str:
@@ -199,20 +213,41 @@ def _recipe(known: Provenance) -> str:
 
 
 def _results(folder: ModelFolder) -> str:
+    published = _published(folder.provenance)
     if folder.evaluation is None:
-        return "None were measured with this package on these weights, so none are claimed."
+        return f"{published}None were measured with this package on these weights, so none are claimed."
     settings = folder.evaluation["settings"]
     if is_of_dataset(folder.evaluation):
         asked = "as the released code" if settings["preset"] == "paper" else "with this model's own settings"
         return (
-            f"Measured with `uniref evaluate --dataset {folder.evaluation['dataset']}` on these very weights: "
-            f"{folder.evaluation['title']}, split {folder.evaluation['split']}, {asked}.\n\n"
+            f"{published}Measured with `uniref evaluate --dataset {folder.evaluation['dataset']}` on these very "
+            f"weights: {folder.evaluation['title']}, split {folder.evaluation['split']}, {asked}.\n\n"
             f"{results_table(folder.evaluation)}"
         )
     return (
-        "Measured with `uniref evaluate` on these very weights: "
+        f"{published}Measured with `uniref evaluate` on these very weights: "
         f"{settings['dataset']}, split {settings['split']}, seed {settings['seed']}, {settings['images']} images and "
         f"{settings['clips']} clips. Definitions: `uniref evaluate --help`.\n\n{results_table(folder.evaluation)}"
+    )
+
+
+def _published(known: Provenance | None) -> str:
+    """What the authors published for these weights, marked as theirs; empty for others."""
+    weights = RELEASED_BY_NAME.get(known.released) if known is not None else None
+    if weights is None or not weights.figures:
+        return ""
+    rows = [f"| {figure.title} | {figure.split} | {figure.measure} | {figure.value:g} |" for figure in weights.figures]
+    return "\n".join(
+        [
+            f"**Published by the authors** ([model zoo]({AUTHORS}) and paper), in percent, with their code; not "
+            "measured here:",
+            "",
+            "| data set | split | measure | published |",
+            "|---|---|---|---|",
+            *rows,
+            "",
+            "",
+        ]
     )
 
 
@@ -238,4 +273,8 @@ def _limits(folder: ModelFolder) -> str:
 def _license(folder: ModelFolder, license: str) -> str:
     what = "processor's files" if folder.kind == "processor" else "weights"
     stated = f"{what.capitalize()}: `{license}`, as stated by who pushed this repository."
+    if folder.provenance is not None and folder.provenance.released:
+        stated += (
+            f" Their authors' code is under the {CODE_LICENSE} licence; the released file names none for the weights."
+        )
     return f"{stated} Code (transformers_uniref): Apache-2.0."
