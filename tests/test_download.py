@@ -13,8 +13,8 @@ import torch
 
 from drive_server import DriveFile, DriveServer
 from oracle_support.folder import Oracle, oracle_folder
-from oracle_support.weights import original_state_dict
 from transformers_uniref.cli.main import main
+from transformers_uniref.verification.drawn_weights import original_state_dict
 from transformers_uniref.weights import released, tensor_list, transfer
 from transformers_uniref.weights.download import DownloadError, download
 from transformers_uniref.weights.home import is_here, is_partly_here, model_folder, original_file

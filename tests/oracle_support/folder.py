@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from . import scenes
-from .weights import crc32
+from transformers_uniref.verification import drawn_inputs as scenes
+from transformers_uniref.verification.drawn_weights import crc32
 
 TESTS = Path(__file__).resolve().parent.parent
 SUBSET = TESTS / "oracle"

@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 
+from transformers_uniref.verification.drawn_weights import original_state_dict
+
 from .folder import Oracle
-from .weights import original_state_dict
 
 
 def write_checkpoint(oracle: Oracle, family: str, path: Path) -> None:

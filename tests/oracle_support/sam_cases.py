@@ -8,7 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import image_cases, scenes, train_cases, video_cases
+from transformers_uniref.verification import drawn_inputs as scenes
+
+from . import image_cases, train_cases, video_cases
 from .comparison import LOGITS, LOSSES, MASKS, PROBES, Probe, Report
 from .image_cases import Arrays, ImageCase
 from .recorder import Recorder

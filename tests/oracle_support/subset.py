@@ -19,8 +19,9 @@ from typing import Any
 
 import numpy as np
 
+from transformers_uniref.verification.drawn_weights import crc32
+
 from .folder import IMAGE_FAMILIES, INPUT_CHECKSUMS, INPUTS, SAM_FAMILY, SUBSET, Oracle, draw_inputs
-from .weights import crc32
 
 LIMIT = 4_000_000  # bytes of the whole folder
 LEFT_OUT_CASES = {

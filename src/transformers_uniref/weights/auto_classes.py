@@ -14,7 +14,6 @@ from types import ModuleType
 from typing import Any
 
 from ..import_hooks import after_import
-from .names import resolved
 
 AUTO_CLASSES = {
     "transformers.models.auto.configuration_auto": "AutoConfig",
@@ -39,9 +38,15 @@ def _wrap_class(name: str, module: ModuleType) -> None:
 
     @functools.wraps(original)
     def from_pretrained(cls: type, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
-        return original(cls, resolved(pretrained_model_name_or_path), *args, **kwargs)
+        return original(cls, _resolved(pretrained_model_name_or_path), *args, **kwargs)
 
     auto_class.from_pretrained = classmethod(from_pretrained)
+
+
+def _resolved(given: Any) -> Any:
+    from .names import resolved  # not before somebody loads a model
+
+    return resolved(given)
 
 
 def _wrap_adapter_search(module: ModuleType) -> None:
@@ -52,6 +57,6 @@ def _wrap_adapter_search(module: ModuleType) -> None:
 
     @functools.wraps(original)
     def find_adapter_config_file(model_id: Any, *args: Any, **kwargs: Any) -> Any:
-        return original(resolved(model_id), *args, **kwargs)
+        return original(_resolved(model_id), *args, **kwargs)
 
     module.find_adapter_config_file = find_adapter_config_file  # type: ignore[attr-defined]

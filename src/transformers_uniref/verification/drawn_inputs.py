@@ -148,9 +148,9 @@ def training_inputs() -> Arrays:
         more = [mask, ellipse(height, width, 0.75 * width, 0.3 * height, 0.12 * width, 0.2 * height)]
         if i == 0:
             more.append(ellipse(height, width, 0.2 * width, 0.75 * height, 0.15 * width, 0.15 * height))
-        for task, masks in (("ris", [mask]), ("det", more)):
-            arrays[f"{task}/image{i}"], arrays[f"{task}/masks{i}"] = image, np.stack(masks)
-            arrays[f"{task}/boxes{i}"] = np.array([bounds(m) for m in masks], np.float32)
+        for task, together in (("ris", [mask]), ("det", more)):
+            arrays[f"{task}/image{i}"], arrays[f"{task}/masks{i}"] = image, np.stack(together)
+            arrays[f"{task}/boxes{i}"] = np.array([bounds(m) for m in together], np.float32)
         arrays[f"det/labels_boxinst{i}"] = np.array([(2 * k + i) % 7 for k in range(len(more))])
         arrays[f"det/original_hw{i}"] = np.array([int(1.5 * height), int(1.5 * width)])
     for key in ("input_ids", "attention_mask"):
