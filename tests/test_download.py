@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 import torch
 
 from drive_server import DriveFile, DriveServer
+from hub_support import hub_for_this_process
 from oracle_support.folder import Oracle, oracle_folder
 from transformers_uniref.cli.main import main
 from transformers_uniref.verification.drawn_weights import original_state_dict
@@ -293,6 +295,47 @@ def test_the_list_tells_what_is_here(original: Path, capsys: pytest.CaptureFixtu
     entries = {entry["name"]: entry for entry in json.loads(capsys.readouterr().out)}
     assert len(entries) == 6 and entries["uniref-pp-r50"]["here"] is False
     assert entries["uniref-pp-r50"]["published"][0]["value"] == 75.63
+
+
+def test_a_mirror_on_the_hub_is_pushed_with_its_provenance_and_asked_first(
+    drive: DriveServer, original: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    figure = released.PublishedFigure("refcoco", "RefCOCO", "val", "oIoU", 75.63)
+    monkeypatch.setitem(released.RELEASED_BY_NAME, SMALL.name, replace(SMALL, figures=(figure,)))
+    serve(drive, original)
+    first = download(SMALL.name)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with hub_for_this_process(tmp_path / "hub") as hub:
+        assert main(["push", SMALL.name, f"lab/{SMALL.name}", "--license", "other"]) == 0
+        card = hub.files(f"lab/{SMALL.name}")["README.md"].decode()
+        assert first.sha256 in card and SMALL.page in card
+        assert "**Published by the authors**" in card and "| RefCOCO | val | oIoU | 75.63 |" in card
+        assert "so none are claimed" in card and f'from_pretrained("lab/{SMALL.name}")' in card
+        shutil.rmtree(first.folder)
+        drive.requests.clear()
+        monkeypatch.setenv("UNIREF_MIRROR", "lab")
+        again = download(SMALL.name)
+        assert again.source == f"lab/{SMALL.name}" and again.sha256 == first.sha256 and not drive.requests
+        from transformers import AutoModel
+
+        assert type(AutoModel.from_pretrained(SMALL.name)).__name__ == "UniRefModel"
+        # A mirror of something else is refused, and the authors' file taken.
+        capsys.readouterr()
+        assert main(["push", "uniref-pp", "other/uniref-pp-small", "--license", "apache-2.0"]) == 0
+        monkeypatch.setenv("UNIREF_MIRROR", "other")
+        assert main(["download", SMALL.name, "--force"]) == 0
+        said = capsys.readouterr().err
+        assert (
+            "other/uniref-pp-small is no mirror of uniref-pp-small" in said
+            and "going on with the authors' file" in said
+        )
+        assert drive.requests
+        with pytest.raises(DownloadError, match="is no mirror of"):
+            download(SMALL.name, "other/uniref-pp-small", force=True)
+        with pytest.raises(TransferError, match="nobody/nothing cannot be had from the Hub"):
+            download(SMALL.name, "nobody/nothing", force=True)
+    assert is_here(SMALL.name)
 
 
 @pytest.mark.parametrize("weights", released.RELEASED, ids=lambda weights: weights.name)

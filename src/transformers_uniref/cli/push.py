@@ -15,7 +15,9 @@ EXAMPLES = ("uniref push runs/world/final me/my-model --license apache-2.0 --dry
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the verb's options. There is none for the token: others could read it in the list of processes."""
     parser.epilog = "The access token is that of HF_TOKEN or of `hf auth login`."
-    parser.add_argument("folder", metavar="FOLDER", help="a model, an adapter of PEFT, a processor, or a bundled model")
+    parser.add_argument(
+        "folder", metavar="FOLDER", help="a model, an adapter of PEFT, a processor, or the name of a model that is here"
+    )
     parser.add_argument("repo_id", metavar="REPO_ID", help="NAMESPACE/NAME, or NAME in your own namespace")
     parser.add_argument(
         "--license", metavar="ID", help="licence of the weights, such as apache-2.0 (needed unless a README.md says it)"
@@ -41,13 +43,13 @@ def run(arguments: argparse.Namespace) -> int:
 
     from ..hub.push import plan_push, send
     from ..hub.secrets import find_token
-    from .loading import checkpoint_location
+    from ..weights.names import model_location
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     token = None if arguments.dry_run else find_token(None)
     plan = plan_push(
-        checkpoint_location(arguments.folder),
+        model_location(arguments.folder),
         arguments.repo_id,
         arguments.license,
         arguments.base_model,
