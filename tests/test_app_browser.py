@@ -183,6 +183,28 @@ def test_ctrl_z_takes_back_strokes(browser: Any, application: Application, tmp_p
     user.is_told_once("Nothing is drawn yet")
 
 
+def test_the_authors_weights_are_listed_and_fetched_by_a_button(
+    browser: Any, application: Application, screenshot: Any
+) -> None:
+    user = User(browser, application.url)
+    user.open_tab("Model")
+    user.page.locator("#model-kind").get_by_label("the authors' weights").check()
+    user.page.locator("#model-released input").first.wait_for()
+    assert user.value("model-released").startswith("uniref-pp-r50: ResNet-50, all four tasks, 768 MB to fetch")
+    user.press("model-use")
+    user.is_told_once("uniref-pp-r50 is not on this machine yet; press “Fetch it” first.")
+    screenshot(user, "model-released")
+    user.context.close()
+    # Without a network the first thing that is missing is the tokenizer.
+    user = User(browser, application.url)
+    user.open_tab("Model")
+    user.page.locator("#model-kind").get_by_label("the authors' weights").check()
+    user.press("model-fetch")
+    user.is_told_once("the tokenizer of 'google-bert/bert-base-uncased' could not be loaded")
+    assert user.cut_off() == []
+    user.context.close()
+
+
 @pytest.mark.parametrize("viewport", [(1280, 800), (390, 844)], ids=["desk", "phone"])
 def test_examples_are_above_the_fold_and_work_by_keys_alone(
     browser: Any, application: Application, viewport: tuple[int, int], screenshot: Any

@@ -297,6 +297,23 @@ def test_the_list_tells_what_is_here(original: Path, capsys: pytest.CaptureFixtu
     assert entries["uniref-pp-r50"]["published"][0]["value"] == 75.63
 
 
+def test_the_page_fetches_with_the_progress_in_sight(
+    drive: DriveServer, original: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transformers_uniref.app import released_models
+    from transformers_uniref.cli.errors import UserError
+
+    monkeypatch.setattr(released_models, "_SECONDS_BETWEEN_LINES", 0.01)
+    file = serve(drive, original)
+    lines = list(released_models.fetch(SMALL.name))
+    assert lines[0].startswith("Fetching uniref-pp-small") and lines[-1].endswith("press “Use this model”.")
+    assert any(" of 153 MB" in line for line in lines) and is_here(SMALL.name)
+    shutil.rmtree(model_folder(SMALL.name))
+    file.manner = "quota"
+    with pytest.raises(UserError, match="quota is used up"):
+        list(released_models.fetch(SMALL.name))
+
+
 def test_a_mirror_on_the_hub_is_pushed_with_its_provenance_and_asked_first(
     drive: DriveServer, original: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

@@ -201,6 +201,12 @@ def hand_over_to_supervision(folder: Path) -> None:
     to_supervision(AnnotatedImage((4, 4), [AnnotatedObject(np.ones((4, 4), bool))]))
 
 
+def fetch_weights(folder: Path) -> None:
+    from transformers_uniref.weights.transfer import from_web
+
+    from_web("https://example.invalid/weights.pth", folder / "weights.pth")
+
+
 NEEDS: list[tuple[str, str, Callable[[Path], None]]] = [
     ("video", "av", read_a_clip),
     ("video", "av", write_a_clip),
@@ -223,6 +229,7 @@ NEEDS: list[tuple[str, str, Callable[[Path], None]]] = [
     ("app", "gradio", serve_the_page),
     ("app", "av", serve_the_page),
     ("plot", "matplotlib", draw_a_figure),
+    ("download", "gdown", fetch_weights),
     ("interchange", "supervision", hand_over_to_supervision),
 ]
 
@@ -243,8 +250,8 @@ def test_what_is_missing_is_told_with_its_extra(
     assert not [file for file in tmp_path.iterdir() if file.name != "clip.mp4"]
 
 
-# Tried with the rest: these need several processes, an account or a browser.
-NOT_ALONE = {"eval", "trackers", "app"}
+# Tried with the rest: these need several processes, an account, a browser or a network.
+NOT_ALONE = {"eval", "trackers", "app", "download"}
 
 
 @pytest.mark.parametrize("extra", sorted({extra for extra, _, _ in NEEDS} - NOT_ALONE))

@@ -368,8 +368,8 @@ def fetch_tokenizer(source: str) -> Any:
     except Exception as error:  # the hub, the file system and the tokenizers library all raise their own
         reason = " ".join(str(error).split())[:200]
         raise CheckpointError(
-            f"the tokenizer of {source!r} could not be loaded; give a folder that holds it with "
-            f"--text-encoder DIR_OR_ID, or --text-encoder none for a model that takes token ids ({reason})"
+            f"the tokenizer of {source!r} could not be loaded ({reason}); --text-encoder DIR takes it from a folder, "
+            "--text-encoder none makes a model that takes token ids"
         ) from error
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ..near_names import did_you_mean
+from ..optional import require
 from .home import (
     Checksum,
     home,
@@ -138,6 +139,8 @@ def _from_original(
 ) -> Download:
     """From a URL or a file in the authors' format."""
     # First what fails soonest.
+    if is_url(source):
+        require("gdown", "download", "downloading weights")
     _check_room(weights, is_url(source))
     _check_tokenizer(weights, text_encoder)
     target = original_file(weights.name)
@@ -307,7 +310,10 @@ def _check_tokenizer(weights: ReleasedWeights, text_encoder: str | os.PathLike[s
     try:
         fetch_tokenizer(str(text_encoder) if text_encoder is not None else DEFAULT_TEXT_ENCODERS["bert"])
     except CheckpointError as error:
-        raise DownloadError(f"{weights.name}: {error}") from error
+        reason = str(error).split("; --text-encoder")[0]
+        raise DownloadError(
+            f"{weights.name}: {reason}; uniref download {weights.name} --text-encoder DIR takes it from a folder"
+        ) from error
 
 
 def _looks_like_hub_id(text: str) -> bool:
