@@ -402,7 +402,9 @@ def test_a_tokenizer_that_cannot_be_loaded_names_the_option(
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", no_network)
     for source, named in ((None, "google-bert/bert-base-uncased"), (tmp_path / "nowhere", "nowhere")):
-        with pytest.raises(CheckpointError, match=rf"{named}.*--text-encoder DIR takes it from a folder, --text-encoder none"):
+        with pytest.raises(
+            CheckpointError, match=rf"{named}.*--text-encoder DIR takes it from a folder, --text-encoder none"
+        ):
             convert_checkpoint(reader, tmp_path / "model", source, HEADS)
     assert not list(tmp_path.iterdir())
 

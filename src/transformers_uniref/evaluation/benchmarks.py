@@ -11,7 +11,7 @@ from ..near_names import did_you_mean
 if TYPE_CHECKING:
     from ..metrics.video_protocols import VideoProtocol
 
-Family = Literal["ris", "gris", "fss", "vos", "rvos"]
+Family = Literal["ris", "gris", "photos", "fss", "vos", "rvos"]
 
 RELEASED_SIZES = {
     "size": {"shortest_edge": 800, "longest_edge": 1333},
@@ -50,8 +50,8 @@ class Benchmark:
     Attributes:
         name: as for `uniref evaluate --dataset` and `uniref data build`.
         title: for people.
-        family: "ris": sentences about pictures; "gris": such that may mean several objects or none; "fss": annotated
-            examples; "vos": objects given by masks in a clip; "rvos": by sentences.
+        family: "ris": sentences about pictures; "gris": such that may mean several objects or none; "photos": the same,
+            measured apart; "fss": annotated examples; "vos": objects given by masks in a clip; "rvos": by sentences.
         splits: those with public answers, the default first.
         server_splits: those whose answers only a server knows.
         server: a name of `submission_servers.SERVERS`.
@@ -73,12 +73,12 @@ class Benchmark:
     @property
     def task(self) -> str:
         """The task of `data.schema.TASK_COLUMNS` whose columns are needed."""
-        return "ris" if self.family == "gris" else self.family
+        return "ris" if self.family in ("gris", "photos") else self.family
 
     @property
     def asks_with_sentences(self) -> bool:
         """Whether the model has to read sentences; otherwise it has to read masks."""
-        return self.family in ("ris", "gris", "rvos")
+        return self.family in ("ris", "gris", "photos", "rvos")
 
     @property
     def is_video(self) -> bool:
@@ -131,6 +131,8 @@ _ALL = (
     _refer("refcoco-google", "RefCOCO (Google)", ("val", "test")),
     _refer("refcocog-google", "RefCOCOg (Google)", ("val",)),
     Benchmark("grefcoco", "gRefCOCO", "gris", ("val", "testA", "testB")),
+    Benchmark("photos", "Photographs of yours, with sentences", "photos", ("all",)),
+    Benchmark("photo-pairs", "Photographs of yours, by an example of the class", "fss", ("all",)),
     Benchmark("fss-1000", "FSS-1000", "fss", ("test", "val"), released=Released()),
     _masks("davis-2016", "DAVIS 2016", "davis-semi-supervised", splits=("val",)),
     _masks(

@@ -12,8 +12,12 @@ from typing import Any, Protocol
 from ..data.schema import Row, check_columns
 from ..optional import require
 from .benchmarks import BENCHMARKS, Benchmark
+from .photo_rows import PhotoPairRows, PhotoRows
 from .sequence_folders import SequenceRows
 from .wording import some
+
+PHOTOS = "photos"
+"""The source of rows that folders of photographs become, for whichever of both benchmarks."""
 
 _SHARD = re.compile(r"(?P<split>.+?)-(?P<number>\d{5})-of-(?P<count>\d{5})\.parquet")
 _KEPT_GROUPS = 4
@@ -37,7 +41,7 @@ def open_rows(benchmark: Benchmark, dataset: Any, split: str) -> Rows:
     Args:
         benchmark: whose columns are needed.
         dataset: folder that `uniref data build` wrote, `datasets.Dataset` of one split, or list of rows; for
-            `davis-like` a folder of sequences.
+            `davis-like` a folder of sequences, for `photos` and `photo-pairs` one of photographs.
         split: of the folder.
 
     Raises:
@@ -49,6 +53,10 @@ def open_rows(benchmark: Benchmark, dataset: Any, split: str) -> Rows:
         rows = GivenRows(dataset, benchmark)
     elif benchmark.name == "davis-like":
         rows = SequenceRows(Path(dataset))
+    elif benchmark.name == "photos":
+        rows = PhotoRows(Path(dataset))
+    elif benchmark.name == "photo-pairs":
+        rows = PhotoPairRows(Path(dataset))
     else:
         rows = ParquetRows(Path(dataset), split, benchmark)
     if not rows.sample_ids:
@@ -63,7 +71,7 @@ def open_rows(benchmark: Benchmark, dataset: Any, split: str) -> Rows:
 
 def _check_source(benchmark: Benchmark, rows: Rows) -> None:
     source = str(rows.row(0).get("source") or "")
-    if source != benchmark.name and source in BENCHMARKS:
+    if source not in (benchmark.name, PHOTOS) and source in BENCHMARKS:
         raise ValueError(f"`dataset` must hold {benchmark.name}, got rows of {source}")
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..data.mask_codes import encode_rle
 from ..data.schema import Record, Sentence
-from ..metrics import FewShotScores, GeneralizedReferringScores, ReferringScores
+from ..metrics import FewShotScores, GeneralizedReferringScores, PhotographScores, ReferringScores
 from ..metrics.accumulator import Accumulator
 from ..score_gate import passes
 from .answers import Answer, ModelAnswers
@@ -30,6 +30,7 @@ def image_scores(benchmark: Benchmark) -> Accumulator:
     kinds: dict[str, type[Accumulator]] = {
         "ris": ReferringScores,
         "gris": GeneralizedReferringScores,
+        "photos": PhotographScores,
         "fss": FewShotScores,
     }
     return kinds[benchmark.family]()
@@ -85,8 +86,13 @@ class PictureQuestions:
             for (place, sentence), answer in zip(asked, found, strict=True):
                 target = self._target(record, sentence, image.shape[:2])
                 name = f"{record.sample_id}#{place}"
-                predicted = self._gated(answer)
-                scores.update(predicted, target, sample_id=name)
+                if self.benchmark.family == "photos":
+                    predicted = answer.mask
+                    passed = passes(answer.score, self.settings.gate)
+                    scores.update(predicted, passed, target, len(sentence.object_ids), sample_id=name)
+                else:
+                    predicted = self._gated(answer)
+                    scores.update(predicted, target, sample_id=name)
                 samples.append(
                     _sample(name, index, predicted, target, answer.score)
                     | {"sentence": sentence.text, "sentence_id": sentence.source_id}
@@ -109,6 +115,8 @@ class PictureQuestions:
             ValueError: the category has too few.
         """
         category, name = self._categories[index], self.rows.sample_ids[index]
+        if self.settings.shots == 1 and index in (fixed := getattr(self.rows, "examples", {})):
+            return [fixed[index]]
         others = [other for other in self._by_category[category] if other != index]
         if len(others) < self.settings.shots:
             raise ValueError(

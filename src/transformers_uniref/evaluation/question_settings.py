@@ -73,6 +73,7 @@ def settings_for(
     sizes = {name: dict_of(getattr(processor.image_processor, name)) for name in RELEASED_SIZES}
     gate: float | None = {
         "gris": processor.score_threshold,
+        "photos": processor.score_threshold,
         "vos": processor.vos_score_threshold,
         "rvos": processor.rvos_score_threshold,
     }.get(benchmark.family)

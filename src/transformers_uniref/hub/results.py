@@ -22,6 +22,7 @@ FILE_NAME = "evaluation.json"
 TASKS = {
     "ris": "referring segmentation",
     "gris": "generalised referring segmentation",
+    "photos": "photographs by sentence",
     "fss": "few-shot segmentation",
     "vos": "video object segmentation",
     "rvos": "referring video segmentation",

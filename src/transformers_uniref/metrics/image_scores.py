@@ -94,6 +94,58 @@ class GeneralizedReferringScores(Accumulator):
         return {**generalized_measures(*self._columns()), "samples": len(self)}
 
 
+class PhotographScores(Accumulator):
+    """Sentences about photographs, apart by how many objects they mean: one sample is one sentence.
+
+    Whether the model finds what is meant, and whether it knows that something is meant at all, are measured apart:
+    masks are compared whatever their score, and the gate is judged by itself. gIoU takes both together.
+    """
+
+    kind = "photographs"
+
+    def update(
+        self, predicted: np.ndarray, passed: bool, target: np.ndarray, objects: int, sample_id: str | None = None
+    ) -> PhotographScores:
+        """Adds the answer to a sentence.
+
+        Args:
+            predicted: bool (H, W), the answer whatever its score.
+            passed: whether its score passes the gate.
+            target: bool (H, W), of all objects meant together.
+            objects: how many are meant.
+            sample_id: a name by which a second count of the sentence is refused.
+
+        Raises:
+            TypeError, ValueError: see `intersection_and_union`; an id that came before.
+        """
+        intersection, union = intersection_and_union(predicted, target)
+        self._add(sample_id, int(intersection), int(union), int(objects), bool(passed))
+        return self
+
+    def compute(self) -> dict[str, Any]:
+        """Fractions, None where there is no such sentence; and `samples`.
+
+        `mIoU` and `P@0.5` of sentences that mean one object, `mIoU_many` of those that mean several (their union),
+        `N-acc`: of those that mean none, the share that is kept empty; `T-acc`: of the others, the share that is not.
+        `gIoU` of `generalized_measures`, behind the gate.
+        """
+        intersections, unions, objects, passed = (np.array(column) for column in self._columns())
+        ious = np.where(unions > 0, intersections / np.maximum(unions, 1), 1.0)
+        one, many, none = objects == 1, objects > 1, objects == 0
+        gated = generalized_measures(
+            intersections.tolist(), unions.tolist(), none.tolist(), (~passed.astype(bool)).tolist()
+        )
+        return {
+            "mIoU": float(ious[one].mean()) if one.any() else None,
+            "P@0.5": float((ious[one] > 0.5).mean()) if one.any() else None,
+            "mIoU_many": float(ious[many].mean()) if many.any() else None,
+            "N-acc": gated["N-acc"],
+            "T-acc": gated["T-acc"],
+            "gIoU": gated["gIoU"],
+            "samples": len(self),
+        }
+
+
 class FewShotScores(Accumulator):
     """mIoU by class, mIoU by picture and FB-IoU: one sample is one query picture."""
 

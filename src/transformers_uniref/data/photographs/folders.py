@@ -173,25 +173,25 @@ class AdeFolder:
         files = sorted((self.folder / "images").glob("*.jpg"))
         if not files:
             raise ValueError(f"{self.folder / 'images'}: no photographs (*.jpg)")
-        self._files = [files[number] for number in held_out(len(files), split)]
+        self.files = [files[number] for number in held_out(len(files), split)]
         self._kept = _Kept()
         self.by_class: dict[str, list[int]] = {}
 
     def __len__(self) -> int:
-        return len(self._files)
+        return len(self.files)
 
     @functools.cache  # noqa: B019 - a folder lives as long as its process
     def contents(self, number: int) -> frozenset[str]:
         return frozenset(self._names[v] for v in np.unique(self._label(number)) if v in self._names)
 
     def _label(self, number: int) -> np.ndarray:
-        path = self._files[number]
+        path = self.files[number]
         with Image.open(self.folder / "labels" / f"{path.stem}.png") as picture:
             return np.asarray(picture)
 
     def read(self, number: int) -> Shot:
         def load() -> tuple[np.ndarray, np.ndarray]:
-            with Image.open(self._files[number]) as picture:
+            with Image.open(self.files[number]) as picture:
                 return np.asarray(picture.convert("RGB")), self._label(number)
 
         image, label = self._kept.get(number, load)

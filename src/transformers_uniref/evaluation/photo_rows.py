@@ -1,0 +1,199 @@
+"""Folders of photographs as rows of the schema: COCO's layout with sentences, ADE20K's with class names as sentences.
+
+- COCO: `images/`, `instances.json`, and `sentences.json`, a list of `{"image_id", "text", "annotation_ids"}`: a
+  sentence means these objects, none where the list is empty.
+- ADE20K: `images/*.jpg`, `labels/*.png` and `names.json` here or above: "the wall" means every pixel of that class.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ..data.photographs.folders import AdeFolder, decode_segmentation, open_folder
+from ..data.schema import Row, make_instance, make_row
+
+PAIR_SHARE = 0.01
+"""A class that takes less of a picture is neither shown as an example nor asked about by one."""
+
+FIXED_PAIRS = Path(__file__).with_name("photo_pairs.json")
+"""For `coco_photos/report`: which example is shown for which question, by file names."""
+
+
+class PhotoRows:
+    """See `evaluated_rows.Rows`: each photograph with its sentences.
+
+    Args:
+        folder: in one of both layouts.
+
+    Raises:
+        FileNotFoundError: no such folder.
+        ValueError: it has neither layout, no sentences, or a sentence about an object that is not there.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._pictures = read_pictures(folder)
+        self.sample_ids = [picture.name for picture in self._pictures]
+
+    def row(self, index: int) -> Row:
+        """See `Rows`."""
+        return self._pictures[index].row()
+
+    def categories(self) -> list[str]:
+        """One picture shows many classes."""
+        return ["" for _ in self._pictures]
+
+
+class PhotoPairRows:
+    """Each class of each photograph as a question by an example: another photograph of the class.
+
+    Classes count where they take at least `PAIR_SHARE` of the picture, and where two pictures show them. All objects of
+    the class are marked, and meant.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        found: dict[str, list[tuple[Any, str]]] = {}
+        for picture in read_pictures(folder, with_sentences=False):
+            for name in picture.classes(PAIR_SHARE):
+                found.setdefault(name, []).append((picture, name))
+        self._questions = [question for questions in found.values() if len(questions) > 1 for question in questions]
+        if not self._questions:
+            raise ValueError(f"`dataset` must show a class in at least two photographs, got none: {folder}")
+        self.sample_ids = [f"{picture.name}:{name}" for picture, name in self._questions]
+        given = json.loads(FIXED_PAIRS.read_text(encoding="utf-8"))
+        number = {sample: index for index, sample in enumerate(self.sample_ids)}
+        fixed = {sample: given[sample] for sample in self.sample_ids if sample in given}
+        # The list is that of one folder; in another, pictures that happen to have the same names are drawn as all.
+        whole = set(fixed) == set(self.sample_ids) and all(example in number for example in fixed.values())
+        self.examples: dict[int, int] = {number[s]: number[example] for s, example in fixed.items()} if whole else {}
+
+    def row(self, index: int) -> Row:
+        """See `Rows`; of the objects only those of the class."""
+        picture, name = self._questions[index]
+        return picture.row(self.sample_ids[index], only=name)
+
+    def categories(self) -> list[str]:
+        """See `Rows`."""
+        return [name for _, name in self._questions]
+
+
+class _Picture:
+    """One photograph, read when it is asked for."""
+
+    def __init__(self, path: Path, sentences: list[tuple[str, list[int]]]) -> None:
+        self.path, self.sentences = path, sentences
+        self.name = path.stem
+
+    def objects(self) -> list[tuple[int, str, np.ndarray]]:
+        """(id from 1, class, bool (H, W)) of each."""
+        raise NotImplementedError
+
+    def classes(self, share: float) -> list[str]:
+        """Those that take at least this share of the picture, all their objects together."""
+        together: dict[str, np.ndarray] = {}
+        for _, name, mask in self.objects():
+            together[name] = together[name] | mask if name in together else mask
+        return [name for name, mask in together.items() if mask.mean() >= share]
+
+    def row(self, sample_id: str = "", only: str | None = None) -> Row:
+        """A row of the schema, its objects all or those of one class."""
+        with Image.open(self.path) as file:
+            size = (file.height, file.width)
+        instances = [
+            make_instance(number, {0: mask}, category=name)
+            for number, name, mask in self.objects()
+            if mask.any() and only in (None, name)
+        ]
+        return make_row(
+            sample_id or self.name,
+            [{"bytes": self.path.read_bytes(), "path": self.path.name}],
+            instances,
+            self.sentences if only is None else (),
+            source="photos",
+            split="all",
+            image_id=f"photos:{self.name}",
+            size=size,
+        )
+
+
+class _CocoPicture(_Picture):
+    def __init__(self, path: Path, sentences: list[tuple[str, list[int]]], annotations: list[tuple[str, Any]]) -> None:
+        super().__init__(path, sentences)
+        self.annotations = annotations
+
+    def objects(self) -> list[tuple[int, str, np.ndarray]]:
+        with Image.open(self.path) as file:
+            size = (file.height, file.width)
+        return [
+            (number, name, decode_segmentation(code, *size))
+            for number, (name, code) in enumerate(self.annotations, start=1)
+        ]
+
+
+class _AdePicture(_Picture):
+    def __init__(self, path: Path, folder: AdeFolder, number: int) -> None:
+        self.folder, self.number = folder, number
+        # "flower, flora" has two names for one thing; the first is asked for.
+        super().__init__(path, [])
+
+    def objects(self) -> list[tuple[int, str, np.ndarray]]:
+        shot = self.folder.read(self.number)
+        return [(index, name, mask) for index, (name, mask) in enumerate(zip(shot.names, shot.masks, strict=True), 1)]
+
+    def row(self, sample_id: str = "", only: str | None = None) -> Row:
+        names = self.folder.read(self.number).names
+        self.sentences = [(f"the {name.split(',')[0]}", [index]) for index, name in enumerate(names, start=1)]
+        return super().row(sample_id, only)
+
+
+def read_pictures(folder: Path, with_sentences: bool = True) -> list[_Picture]:
+    """The photographs of a folder, in the order of their names. Raises: see `PhotoRows`."""
+    if not folder.is_dir():
+        raise FileNotFoundError(f"`dataset` must be a folder of photographs, found none: {folder}")
+    opened = open_folder(folder, "test")
+    if isinstance(opened, AdeFolder):
+        return [_AdePicture(path, opened, number) for number, path in enumerate(opened.files)]
+    document = json.loads((folder / "instances.json").read_text(encoding="utf-8"))
+    names = {category["id"]: category["name"] for category in document["categories"]}
+    by_image: dict[int, list[dict[str, Any]]] = {}
+    for annotation in document["annotations"]:
+        by_image.setdefault(annotation["image_id"], []).append(annotation)
+    sentences = _read_sentences(folder) if with_sentences else {}
+    if with_sentences and not sentences:
+        raise ValueError(f"`dataset` needs {folder / 'sentences.json'}: [{{image_id, text, annotation_ids}}, ...]")
+    pictures: list[_Picture] = []
+    for image in sorted(document["images"], key=lambda image: image["file_name"]):
+        annotations = by_image.get(image["id"], [])
+        place = {annotation["id"]: number for number, annotation in enumerate(annotations, start=1)}
+        told = sentences.get(image["id"], [])
+        if with_sentences and not told:
+            continue
+        for text, ids in told:
+            if strange := [number for number in ids if number not in place]:
+                raise ValueError(f"`dataset` has a sentence about objects that are not there: {text!r}, {strange}")
+        pictures.append(
+            _CocoPicture(
+                folder / "images" / image["file_name"],
+                [(text, [place[number] for number in ids]) for text, ids in told],
+                [(names[one["category_id"]], one["segmentation"]) for one in annotations],
+            )
+        )
+    return pictures
+
+
+def _read_sentences(folder: Path) -> dict[int, list[tuple[str, list[int]]]]:
+    path = folder / "sentences.json"
+    if not path.is_file():
+        return {}
+    found: dict[int, list[tuple[str, list[int]]]] = {}
+    for number, entry in enumerate(json.loads(path.read_text(encoding="utf-8"))):
+        try:
+            told = (str(entry["text"]), list(entry["annotation_ids"]))
+            found.setdefault(entry["image_id"], []).append(told)
+        except (TypeError, KeyError) as error:
+            raise ValueError(f"{path}: entry {number} must have image_id, text and annotation_ids ({error})") from None
+    return found
