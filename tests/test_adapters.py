@@ -568,3 +568,21 @@ def test_the_mixin_of_transformers_adds_saves_and_loads_adapters(tmp_path: Path)
     assert_same_output(answer(loaded), expected)
     saved = load_file(tmp_path / "adapter" / "adapter_model.safetensors")
     assert all("linear1" in key or "q_proj" in key or "mask_head" in key for key in saved)
+
+
+def test_an_adapter_of_a_model_with_a_name_names_it_so_and_finds_it_elsewhere(tmp_path):
+    from transformers_uniref.adapters.presets import attach_adapter
+    from transformers_uniref.weights.names import model_location
+
+    model = AutoModel.from_pretrained("uniref-pp")
+    config = peft.LoraConfig(r=2, target_modules=r"transformer\.encoder\.layers\.0\.linear1")
+    attach_adapter(model, config, model_location("uniref-pp"))
+    model.save_pretrained(tmp_path / "adapter")
+    saved = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
+    assert saved["base_model_name_or_path"] == "uniref-pp"
+    loaded = AutoModel.from_pretrained(tmp_path / "adapter")
+    assert loaded.peft_config["default"].r == 2 and loaded.num_parameters() == model.num_parameters()
+    saved["base_model_name_or_path"] = "uniref-pp-r50"
+    (tmp_path / "adapter" / "adapter_config.json").write_text(json.dumps(saved))
+    with pytest.raises(AdapterError, match="is an adapter, and uniref-pp-r50 is not on this machine yet"):
+        merge_adapter(tmp_path / "adapter")

@@ -9,6 +9,8 @@ import os
 import time
 from typing import Any
 
+from .weights.names import is_name
+
 _SECONDS_TO_ANSWER = 5.0
 _SECONDS_REMEMBERED = 60.0
 _answers: dict[str, tuple[float, bool]] = {}
@@ -23,7 +25,7 @@ def reach_options(source: Any, *, model: bool = False) -> dict[str, Any]:
     """
     from huggingface_hub import constants
 
-    here = not isinstance(source, (str, os.PathLike)) or os.path.exists(source)
+    here = not isinstance(source, (str, os.PathLike)) or os.path.exists(source) or is_name(str(source))
     if here or constants.is_offline_mode() or is_reachable(constants.ENDPOINT):
         return {}
     local: dict[str, Any] = {"local_files_only": True}

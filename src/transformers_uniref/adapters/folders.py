@@ -11,6 +11,7 @@ from typing import Any
 from torch import nn
 
 from ..hub_reach import reach_options, why_not_here
+from ..weights.names import NotDownloadedError
 
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
@@ -89,6 +90,8 @@ def require_base(source: str | os.PathLike[str], base: str) -> None:
 
     try:
         AutoConfig.from_pretrained(base, **reach_options(base))
+    except NotDownloadedError as error:
+        raise AdapterError(f"{source} is an adapter, and {error}") from error
     except (OSError, ValueError) as error:
         reason = why_not_here(base) or " ".join(str(error).split())[:300]
         raise AdapterError(f"{source} is an adapter for {base}, which cannot be loaded: {reason}") from error

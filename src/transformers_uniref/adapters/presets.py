@@ -12,6 +12,7 @@ from torch import nn
 
 from ..near_names import did_you_mean
 from ..optional import require
+from ..weights.names import name_of
 from .folders import AdapterError
 
 TARGETS = {
@@ -194,7 +195,8 @@ def attach_adapter(model: Any, config: Any, base: str) -> None:
     Args:
         model: a `UniRefModel` or `UniRefSamModel`.
         config: a PEFT configuration.
-        base: folder or Hub id of `model`, which the saved adapter will name; a folder is named by its full path.
+        base: folder or Hub id of `model`, which the saved adapter will name. A folder is named by the name under which
+            this package knows it everywhere (`uniref-pp`), else by its full path.
 
     Raises:
         AdapterError: PEFT cannot apply the configuration to this model.
@@ -204,4 +206,4 @@ def attach_adapter(model: Any, config: Any, base: str) -> None:
     except (TypeError, ValueError, NotImplementedError, KeyError) as error:
         raise AdapterError(f"the adapter cannot be put into {base}: {' '.join(str(error).split())[:400]}") from error
     folder = Path(base).expanduser()
-    config.base_model_name_or_path = str(folder.absolute()) if folder.is_dir() else base
+    config.base_model_name_or_path = name_of(folder) or (str(folder.absolute()) if folder.is_dir() else base)
