@@ -422,6 +422,7 @@ def test_a_tally_keeps_the_stretches_of_presence() -> None:
         (["clip", "--mask-at", "2"], "FRAME=FILE, such as 12=mask.png, got 2"),
         (["clip", "--mask-at", "4=mask.png"], "must name a frame of the clip, such as 00000, got 4"),
         (["clip", "--mask-at", "1=mask.png", "--stride", "2"], "frame 1 is left out"),
+        (["clip", "--mask-at", "0=missing.png"], "--mask-at"),
         (["clip", "--mask-at", "3=small.png"], "(80, 120), got (40, 60)"),
         (["clip", "--mask", "mask.png", "--text", "1=a dog", "--text", "a cat"], "with the number of its object"),
         (["clip", "--text", "1=a dog", "--text", "1=a cat"], "got object 1 twice"),

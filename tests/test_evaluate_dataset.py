@@ -81,6 +81,14 @@ def test_sentences_about_pictures_are_measured_as_by_hand(pair, tmp_path) -> Non
     assert "| oIoU |" in (tmp_path / "run" / "summary.md").read_text()
 
 
+def test_a_sentence_without_a_word_is_told_with_its_row(pair, tmp_path) -> None:
+    [shard] = (miniatures.refcoco(tmp_path) / "data").glob("val-*.parquet")
+    rows = pq.read_table(shard).to_pylist()
+    rows[1]["sentences"][0]["text"] = " . "
+    with pytest.raises(ValueError, match=rf"without a word, ' . ', number 0 of row {rows[1]['sample_id']}"):
+        evaluate_dataset(*pair, rows, "refcoco", split="val")
+
+
 def test_a_sentence_that_means_nothing_is_right_when_the_gate_stops_the_answer(pair, tmp_path) -> None:
     source = miniatures.grefcoco(tmp_path)
     shut = evaluate_dataset(*pair, source, "grefcoco", threshold=1.0)["measures"]

@@ -140,15 +140,15 @@ def read_prompts(
     elif masks:
         prompts.masks[span.start] = _numbered([_mask_file(path) for path in masks])
     for index, path in (_mask_at(text, info, span) for text in masks_at):
-        file = _mask_file(path)
+        file = _mask_file(path, "--mask-at")
         if file.plain and file.objects:
             file = _renumbered(file, _next_free(prompts.masked()))
         prompts.masks.setdefault(index, []).append(file)
     prompts.masks = {index: files for index, files in prompts.masks.items() if any(file.objects for file in files)}
     numbers = prompts.masked()
     if (masks or masks_at) and not numbers:
-        named = masks[0] if masks else masks_at[0]
-        raise UserError(f"--mask must mark at least one object with a value above 0, got none: {named}")
+        option, named = ("--mask", str(masks[0])) if masks else ("--mask-at", masks_at[0])
+        raise UserError(f"{option} must mark at least one object with a value above 0, got none: {named}")
     prompts.sentences = _sentences(sentences, numbers)
     if excess := [number for number in prompts.objects() if not 1 <= number <= MOST_OBJECTS]:
         raise UserError(f"objects must have numbers from 1 to {MOST_OBJECTS}, got {excess[0]}")
@@ -183,10 +183,10 @@ def add_masks(session: Any, processor: Any, files: Sequence[MaskFile], frame_idx
 
 
 # ---------------------------------------------------------------------------------------------------------------- masks
-def _mask_file(path: Path) -> MaskFile:
+def _mask_file(path: Path, option: str = "--mask") -> MaskFile:
     from ..processors.mask_reading import read_mask
 
-    given = read_mask(path, "--mask")
+    given = read_mask(path, option)
     height, width = given.values.shape
     return MaskFile(path, (height, width), {value: value for value in given.ids()}, given.plain)
 
