@@ -72,7 +72,8 @@ def test_masks_and_video_follow_the_frames(model: str, files: Path, capsys: pyte
             assert mask.getpalette() == davis_palette().flatten().tolist()
     assert np.array_equal(load_label_map(masks[0]), disc())
     video = files / result["outputs"]["mp4"]
-    assert probe_clip(video).num_frames == 4 and next(read_frames(video)).shape[1] == 120
+    height, width = next(read_frames(video)).shape[:2]  # a legend lies below, and bars keep the proportions
+    assert probe_clip(video).num_frames == 4 and height > 80 and abs(width / height - 120 / 80) < 0.02
     assert "visible in" in shown.err and "4/4" not in shown.err  # a bar is for terminals
 
 
@@ -246,7 +247,8 @@ def test_frames_of_unequal_length_and_odd_size_keep_their_times(model: str, file
     for name in ("overlay.mp4", "overlay.webm", "overlay.gif"):
         back = list(read_clip(probe_clip(files / "here" / name)))
         assert [item.time for item in back] == pytest.approx(times, abs=2e-3)
-        assert back[0].image.shape[0] > 80 and back[0].image.shape[1] in (119, 120)  # a legend lies below
+        height, width = back[0].image.shape[:2]  # a legend lies below
+        assert height > 80 and (width in (119, 120) or abs(width / height - 119 / 79) < 0.03)
 
 
 def test_a_part_of_a_clip_begins_at_time_0(model: str, files: Path) -> None:

@@ -576,6 +576,13 @@ def test_a_legend_of_many_objects_counts_what_it_has_no_room_for() -> None:
     drawn = [number for number in entries if (framed[240:] == object_colour(number)).all(-1).any()]
     assert drawn[:20] == list(range(1, 21)) and len(drawn) < 199
     assert with_legend(grey(48, 64), {}).shape == (48, 64, 3)
+    image = grey(239, 321, 90)
+    framed = with_legend(image, entries, keep_proportions=True)
+    assert abs(framed.shape[1] / framed.shape[0] - image.shape[1] / image.shape[0]) < 0.01
+    assert not any(side % 2 for side in framed.shape[:2])
+    left = (framed.shape[1] - image.shape[1]) // 2
+    assert np.array_equal(framed[: image.shape[0], left : left + image.shape[1]], image)
+    assert with_legend(grey(48, 64), {}, keep_proportions=True).shape == (48, 64, 3)
 
 
 def test_a_tag_lies_at_its_object_and_inside_the_picture() -> None:

@@ -108,7 +108,8 @@ class OverlayPictures:
 class OverlayClip:
     """A video or GIF with the legend below, and with the times of the clip.
 
-    The legend is drawn when the picture has its final size, so that its letters stay readable in a small GIF.
+    The legend is drawn when the picture has its final size, so that its letters stay readable in a small GIF. A video
+    keeps the proportions of the clip.
     """
 
     def __init__(self, writer: Any, legend: dict[int, str], longest_side: int | None = None) -> None:
@@ -121,7 +122,8 @@ class OverlayClip:
         from ..media.legends import with_legend
 
         fitted = frame.overlay if self.longest_side is None else shrunk(frame.overlay, self.longest_side)
-        self.writer.write(with_legend(fitted, self.legend), frame.time)
+        framed = with_legend(fitted, self.legend, keep_proportions=self.longest_side is None)
+        self.writer.write(framed, frame.time)
 
 
 @dataclass(frozen=True)

@@ -66,20 +66,32 @@ def legend_strip(
     return np.asarray(strip)
 
 
-def with_legend(image: np.ndarray, entries: Mapping[int, str]) -> np.ndarray:
+def with_legend(image: np.ndarray, entries: Mapping[int, str], *, keep_proportions: bool = False) -> np.ndarray:
     """A picture with its legend below, in letters that suit its size; no higher than the picture, if that is not tiny.
 
     Args:
         image: uint8 (H, W, 3).
         entries: text by object id.
+        keep_proportions: put dark bars beside the picture, so that the whole has its proportions, and even sides: of a clip
+            that is played beside the original, or fills the same screen.
 
     Returns:
-        uint8 (H', W, 3): H' depends on the size and the entries alone, so that the frames of a clip stay of one size.
+        uint8 (H', W', 3): sizes depend on that of the picture and the entries alone, so that the frames of a clip stay
+        of one size. W' is W without `keep_proportions`.
     """
     height, width = image.shape[:2]
     letters = letter_size(height, width)
     strip = legend_strip(width, entries, letters=letters, most_height=max(height, 8 * letters))
-    return np.concatenate([image, strip])
+    whole = np.concatenate([image, strip])
+    if not keep_proportions or not len(strip):
+        return whole
+    # Even, as video codecs want it, which would cut a row otherwise.
+    tall = whole.shape[0] + whole.shape[0] % 2
+    wide = max(width, 2 * round(width * tall / height / 2))
+    framed = np.full((tall, wide, 3), _GROUND, dtype=np.uint8)
+    left = (wide - width) // 2
+    framed[: whole.shape[0], left : left + width] = whole
+    return framed
 
 
 def _line(letters: int) -> int:
