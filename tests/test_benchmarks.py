@@ -101,6 +101,7 @@ def test_boundary_benchmark_reports_times_and_equal_values(reference: str) -> No
         "adapter_memory.py",
         "boundary.py",
         "real_clips.py",
+        "conversion.py",
     ],
 )
 def test_every_benchmark_explains_itself(script: str) -> None:
