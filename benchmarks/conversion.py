@@ -66,7 +66,7 @@ def measure(name: str, folder: Path) -> dict[str, float]:
 
 def main() -> None:
     """Prints a table, or JSON."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", default=["uniref-pp-r50", "uniref-pp-swin-l"])
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
