@@ -72,8 +72,8 @@ def with_legend(image: np.ndarray, entries: Mapping[int, str], *, keep_proportio
     Args:
         image: uint8 (H, W, 3).
         entries: text by object id.
-        keep_proportions: put dark bars beside the picture, so that the whole has its proportions, and even sides: of a clip
-            that is played beside the original, or fills the same screen.
+        keep_proportions: put dark bars beside the picture, so that the whole has its proportions, and even sides: for
+            a clip that is played beside the original, or fills the same screen.
 
     Returns:
         uint8 (H', W', 3): sizes depend on that of the picture and the entries alone, so that the frames of a clip stay
