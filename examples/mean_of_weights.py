@@ -18,8 +18,8 @@ from torch import Tensor
 from transformers import AutoModel, AutoProcessor
 
 from finetuning import fail
+from transformers_uniref.conversion.names import model_location
 from transformers_uniref.training.checkpointing import STATE_FILE, load_checkpoint
-from transformers_uniref.weights.names import model_location
 
 
 def shared_source(text: str) -> tuple[str, float]:

@@ -16,12 +16,12 @@ from drive_server import DriveFile, DriveServer
 from hub_support import hub_for_this_process
 from oracle_support.folder import Oracle, oracle_folder
 from transformers_uniref.cli.main import main
+from transformers_uniref.conversion import released, tensor_list, transfer
+from transformers_uniref.conversion.download import DownloadError, download
+from transformers_uniref.conversion.home import is_here, is_partly_here, model_folder, original_file
+from transformers_uniref.conversion.names import NotDownloadedError, model_location, name_of
+from transformers_uniref.conversion.transfer import TransferError
 from transformers_uniref.verification.drawn_weights import original_state_dict
-from transformers_uniref.weights import released, tensor_list, transfer
-from transformers_uniref.weights.download import DownloadError, download
-from transformers_uniref.weights.home import is_here, is_partly_here, model_folder, original_file
-from transformers_uniref.weights.names import NotDownloadedError, model_location, name_of
-from transformers_uniref.weights.transfer import TransferError
 
 SMALL = released.ReleasedWeights(
     "uniref-pp-small", "ResNet", "Objects365 pretraining", (), "1smallsmallsmallsmallsmall", "small", 300_000, 2
@@ -359,7 +359,7 @@ def test_a_mirror_on_the_hub_is_pushed_with_its_provenance_and_asked_first(
 def test_each_list_of_tensors_is_that_of_a_model_of_so_many_parameters(weights: released.ReleasedWeights) -> None:
     from math import prod
 
-    from transformers_uniref.weights.model_check import model_shapes
+    from transformers_uniref.conversion.model_check import model_shapes
 
     listed = tensor_list.tensor_list(weights.tensor_list)
     bytes_of_values = sum(4 * prod(entry.shape) for entry in listed.values() if not entry.optional)

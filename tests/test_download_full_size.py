@@ -13,8 +13,8 @@ import torch
 from drive_server import DriveFile, DriveServer
 from oracle_support.folder import SUBSET
 from transformers_uniref.cli.main import main
+from transformers_uniref.conversion.released import RELEASED_BY_NAME
 from transformers_uniref.verification.drawn_weights import original_state_dict
-from transformers_uniref.weights.released import RELEASED_BY_NAME
 
 pytestmark = pytest.mark.slow
 PHOTO = Path(__file__).parent.parent / "src" / "transformers_uniref" / "app" / "examples" / "zebra.jpg"

@@ -202,7 +202,7 @@ def hand_over_to_supervision(folder: Path) -> None:
 
 
 def fetch_weights(folder: Path) -> None:
-    from transformers_uniref.weights.transfer import from_web
+    from transformers_uniref.conversion.transfer import from_web
 
     from_web("https://example.invalid/weights.pth", folder / "weights.pth")
 

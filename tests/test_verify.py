@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from transformers_uniref.cli.main import main
+from transformers_uniref.conversion.released import RELEASED_BY_NAME
 from transformers_uniref.verification import released_numbers
 from transformers_uniref.verification.published_table import measure_published
-from transformers_uniref.weights.released import RELEASED_BY_NAME
 
 NAMES = ["zebra.jpg, by “the zebra on the left”", "pizza.jpg, by “the pizza”", "cat_01.jpg, by “the cat”"]
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from torch import nn
 
+from ..conversion.names import NotDownloadedError
 from ..hub_reach import reach_options, why_not_here
-from ..weights.names import NotDownloadedError
 
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"

@@ -10,9 +10,9 @@ from typing import Any
 
 from torch import nn
 
+from ..conversion.names import name_of
 from ..near_names import did_you_mean
 from ..optional import require
-from ..weights.names import name_of
 from .folders import AdapterError
 
 TARGETS = {

@@ -20,10 +20,10 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from ..conversion.names import model_location
 from ..hub_reach import reach_options
 from ..optional import require
 from ..registration import DEFAULT_CHECKPOINT
-from ..weights.names import model_location
 from .answering import Answering, ModelAnswering
 from .bad_samples import BadSamples
 from .columns import BadSampleError, choose_columns

@@ -11,8 +11,8 @@ from typing import Any
 
 from ..cli.errors import UserError, describe
 from ..cli.loading import load_model_and_processor
-from ..weights.names import NotDownloadedError, model_location
-from ..weights.released import RELEASED_BY_NAME
+from ..conversion.names import NotDownloadedError, model_location
+from ..conversion.released import RELEASED_BY_NAME
 from .limits import KEPT_MODELS, MAX_MODEL_BYTES
 from .settings import AppSettings
 

@@ -6,9 +6,9 @@ import threading
 from collections.abc import Iterator
 
 from ..cli.errors import UserError, describe
+from ..conversion.home import is_here
+from ..conversion.released import RELEASED
 from ..optional import MissingExtraError
-from ..weights.home import is_here
-from ..weights.released import RELEASED
 
 _SECONDS_BETWEEN_LINES = 0.5
 
@@ -32,7 +32,7 @@ def fetch(name: str) -> Iterator[str]:
     Raises:
         UserError: they could not be had, or a package is missing.
     """
-    from ..weights.download import download
+    from ..conversion.download import download
 
     line = f"Fetching {name} ..."
     outcome: list[BaseException | None] = []

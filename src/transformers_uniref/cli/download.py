@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Downloads, or lists."""
-    from ..weights.download import download
+    from ..conversion.download import download
 
     if arguments.list:
         return _list(arguments)
@@ -78,15 +78,15 @@ def run(arguments: argparse.Namespace) -> int:
 
 def fetch_if_wanted(arguments: argparse.Namespace) -> None:
     """With `--download`: fetches the model that `--model` names, where it is one of the authors' and not here."""
-    from ..weights.home import is_here
-    from ..weights.names import model_location
-    from ..weights.released import RELEASED_BY_NAME
+    from ..conversion.home import is_here
+    from ..conversion.names import model_location
+    from ..conversion.released import RELEASED_BY_NAME
 
     name = arguments.model
     if not getattr(arguments, "download", False) or name not in RELEASED_BY_NAME or is_here(name):
         return
-    from ..weights.download import download
-    from ..weights.names import NotDownloadedError
+    from ..conversion.download import download
+    from ..conversion.names import NotDownloadedError
 
     try:
         model_location(name)  # a folder of that name goes before
@@ -98,8 +98,8 @@ def fetch_if_wanted(arguments: argparse.Namespace) -> None:
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    from ..weights.home import is_here, is_partly_here, model_folder
-    from ..weights.released import AUTHORS, CODE_LICENSE, RELEASED
+    from ..conversion.home import is_here, is_partly_here, model_folder
+    from ..conversion.released import AUTHORS, CODE_LICENSE, RELEASED
 
     states = {
         weights.name: "here" if is_here(weights.name) else "in part" if is_partly_here(weights.name) else "-"

@@ -22,7 +22,7 @@ EXAMPLES = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the verb's options."""
-    from ..weights.names import bundled_checkpoints
+    from ..conversion.names import bundled_checkpoints
 
     names = ", ".join(bundled_checkpoints()) or "none in this installation"
     parser.add_argument(
@@ -60,8 +60,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Copies the files, all or none."""
+    from ..conversion.names import bundled_checkpoints
     from ..media.atomic import filling
-    from ..weights.names import bundled_checkpoints
     from .errors import UserError
 
     if arguments.onnx or arguments.torch:

@@ -41,9 +41,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Checks and renders everything, then sends it; a dry run prints the card to standard output."""
     from transformers.utils import logging
 
+    from ..conversion.names import model_location
     from ..hub.push import plan_push, send
     from ..hub.secrets import find_token
-    from ..weights.names import model_location
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()

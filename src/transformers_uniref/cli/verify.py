@@ -45,9 +45,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Verifies; the exit code is 1 if this machine does not compute what the released code computed."""
     import torch
 
+    from ..conversion.released import RELEASED_BY_NAME
     from ..verification.released_numbers import compare_with_released_code
     from ..verification.trial import overlap, peak_memory, try_model
-    from ..weights.released import RELEASED_BY_NAME
     from .errors import FAILED, UserError
     from .loading import choose_device, load_model_and_processor
 

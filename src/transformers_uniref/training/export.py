@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from ..adapters.saving import replacing_folder
+from ..conversion.names import model_location
 from ..hub.provenance import trained, write_provenance
-from ..weights.names import model_location
 from .checkpointing import sync_folder
 from .config import TrainingConfig
 
