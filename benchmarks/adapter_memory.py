@@ -44,7 +44,7 @@ def build_model(family: str, size: int) -> Any:
     from transformers import AutoConfig
 
     from transformers_uniref import UniRefModel, UniRefSamConfig, UniRefSamModel
-    from transformers_uniref.registration import DEFAULT_CHECKPOINT
+    from transformers_uniref.core.families import DEFAULT_CHECKPOINT
 
     torch.manual_seed(0)
     bundled = AutoConfig.from_pretrained(DEFAULT_CHECKPOINT)

@@ -41,7 +41,7 @@ def load(name: str | None) -> tuple[Any, Any]:
     """Model and processor."""
     from transformers import AutoModel, AutoProcessor
 
-    from transformers_uniref.registration import DEFAULT_CHECKPOINT
+    from transformers_uniref.core.families import DEFAULT_CHECKPOINT
 
     if name is None and DEFAULT_CHECKPOINT.is_dir():
         name = str(DEFAULT_CHECKPOINT)

@@ -67,7 +67,7 @@ def main() -> None:
 
     from transformers_uniref.data.world import World
     from transformers_uniref.modeling import fusion
-    from transformers_uniref.registration import DEFAULT_CHECKPOINT
+    from transformers_uniref.core.families import DEFAULT_CHECKPOINT
 
     if arguments.fold:
         fusion.can_fold = lambda head_dim, projections: True

@@ -45,7 +45,7 @@ from transformers_uniref.data.mask_codes import decode_rle
 from transformers_uniref.data.world import World
 from transformers_uniref.media.palette import save_label_map
 from transformers_uniref.media.video_io import read_frames, save_animation
-from transformers_uniref.registration import DEFAULT_CHECKPOINT
+from transformers_uniref.core.families import DEFAULT_CHECKPOINT
 
 Loaded = tuple[Any, Any]
 

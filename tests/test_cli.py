@@ -22,7 +22,7 @@ from transformers_uniref.cli import main as front_door
 from transformers_uniref.cli.errors import UserError, describe, is_failure, is_users_mistake
 from transformers_uniref.hub.errors import HubFailureError, PushError
 from transformers_uniref.media.palette import label_image
-from transformers_uniref.optional import MissingExtraError
+from transformers_uniref.core.optional import MissingExtraError
 from transformers_uniref.training.faults import NonFiniteError
 
 Run = Callable[[argparse.Namespace], int]

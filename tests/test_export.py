@@ -31,7 +31,7 @@ from transformers_uniref.export.probes import VARIANTS, probe_inputs
 from transformers_uniref.export.tracing import exportable
 from transformers_uniref.export.verification import compare
 from transformers_uniref.modeling.deformable_attention import DeformableSampling
-from transformers_uniref.optional import MissingExtraError
+from transformers_uniref.core.optional import MissingExtraError
 
 EXAMPLE_SCRIPT = Path(__file__).parent.parent / "examples" / "onnx_image.py"
 

@@ -14,7 +14,7 @@ from transformers_uniref import interchange
 from transformers_uniref.data.converters.remarks import Remarks
 from transformers_uniref.data.mask_codes import encode_rle
 from transformers_uniref.interchange import AnnotatedClip, AnnotatedImage, AnnotatedObject
-from transformers_uniref.json_writing import to_json
+from transformers_uniref.core.json_writing import to_json
 
 SIZE = (40, 60)
 SQUARE = [10, 10, 20, 10, 20, 20, 10, 20]

@@ -315,7 +315,7 @@ def test_video_without_pyav_says_which_extra_brings_it(tmp_path: Path) -> None:
     program = (
         "import sys; sys.modules['av'] = None\n"
         "from transformers_uniref.media.video_io import read_frames\n"
-        "from transformers_uniref.optional import MissingExtraError\n"
+        "from transformers_uniref.core.optional import MissingExtraError\n"
         "try: next(read_frames(sys.argv[1]))\n"
         "except MissingExtraError as error: print(error)"
     )

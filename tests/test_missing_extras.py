@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from transformers_uniref.optional import MissingExtraError
+from transformers_uniref.core.optional import MissingExtraError
 
 ROOT = Path(__file__).parent.parent
 EXTRAS: dict[str, list[str]] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
@@ -144,7 +144,7 @@ def make_an_adapter(folder: Path) -> None:
 
 
 def share_an_evaluation(folder: Path) -> None:
-    from transformers_uniref.processes import launched_processes
+    from transformers_uniref.core.processes import launched_processes
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WORLD_SIZE", "2")

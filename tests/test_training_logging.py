@@ -14,7 +14,7 @@ from PIL import Image
 pytest.importorskip("accelerate")
 
 from training_support import very_tiny  # noqa: E402
-from transformers_uniref.optional import MissingExtraError  # noqa: E402
+from transformers_uniref.core.optional import MissingExtraError  # noqa: E402
 from transformers_uniref.training.loop import TrainingRun, train  # noqa: E402
 from transformers_uniref.training.metrics_log import MetricsLog, RunningMeans, forget_after  # noqa: E402
 from transformers_uniref.training.sample_pictures import chosen_entries  # noqa: E402

@@ -64,7 +64,7 @@ def make(page: Path, force: bool = False) -> int:
 
 
 def _digest(page: Path) -> str:
-    from transformers_uniref.registration import DEFAULT_CHECKPOINT
+    from transformers_uniref.core.families import DEFAULT_CHECKPOINT
 
     digest = hashlib.sha256(page.read_bytes())
     for file in (*sorted(TOOLS.glob("page_*.py")), *sorted(DEFAULT_CHECKPOINT.glob("*.safetensors"))):

@@ -9,8 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .conversion.auto_classes import resolve_names
-from .registration import register
+from .registration import register, resolve_names
 
 if TYPE_CHECKING:
     from .hub.push import push_to_hub

@@ -4,35 +4,25 @@ The registries of Transformers want classes, and importing a model class costs m
 therefore deferred twice: they are added when the module that holds the registry is imported (`import_hooks`), and each
 holds a function that imports the class when the entry is looked up. The second step also keeps import cycles out: a
 registry is often imported by the very module whose class would have to be registered in it.
+
+It also makes the names of this package's models known. Transformers has no place where a package could add a name, so
+`from_pretrained` of the `Auto` classes is wrapped: a name that `conversion.names` knows becomes the folder it stands
+for, everything else passes untouched. Only public classes and functions are involved, and each wrapper calls the
+original with whatever arguments it was given, so that a version of Transformers with other arguments changes nothing.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from importlib import import_module
 from operator import eq
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from .import_hooks import after_import
-
-DEFAULT_CHECKPOINT = Path(__file__).parent / "checkpoints" / "uniref-pp"
-"""The model that ships with the package; the default of every pipeline task."""
-
-PIPELINE_CLASSES = {
-    "referring-segmentation": "transformers_uniref.pipelines.referring_segmentation.ReferringSegmentationPipeline",
-    "few-shot-segmentation": "transformers_uniref.pipelines.few_shot_segmentation.FewShotSegmentationPipeline",
-    "referring-video-segmentation": (
-        "transformers_uniref.pipelines.referring_video_segmentation.ReferringVideoSegmentationPipeline"
-    ),
-    "video-object-segmentation": (
-        "transformers_uniref.pipelines.video_object_segmentation.VideoObjectSegmentationPipeline"
-    ),
-}
-"""Task name to pipeline class, as a dotted path: the form in which Transformers keeps its own tasks."""
+from .core.families import BACKBONES, DEFAULT_CHECKPOINT, MODEL_FAMILIES, PIPELINE_CLASSES, ModelFamily
+from .core.import_hooks import after_import
 
 
 @dataclass(frozen=True)
@@ -88,58 +78,6 @@ class DeferredEntries(MutableMapping[Any, Any]):
 
     def __len__(self) -> int:
         return len(self.present) + len(self.deferred)
-
-
-@dataclass(frozen=True)
-class ModelFamily:
-    """A model type: its configuration and model class, by module (relative to the package) and name."""
-
-    model_type: str
-    config_module: str
-    config_name: str
-    model_module: str
-    model_name: str
-
-    def config_class(self) -> type:
-        return getattr(import_module(self.config_module, __package__), self.config_name)
-
-    def model_class(self) -> type:
-        return getattr(import_module(self.model_module, __package__), self.model_name)
-
-    def is_config_class(self, key: Any) -> bool:
-        """Whether `key` is the configuration class, told without importing it."""
-        module = f"{__package__}{self.config_module}"
-        return getattr(key, "__module__", None) == module and getattr(key, "__name__", None) == self.config_name
-
-
-MODEL_FAMILIES = (
-    ModelFamily("uniref", ".modeling.configuration_uniref", "UniRefConfig", ".modeling.modeling_uniref", "UniRefModel"),
-    ModelFamily(
-        "uniref_sam",
-        ".modeling.configuration_uniref_sam",
-        "UniRefSamConfig",
-        ".modeling.modeling_uniref_sam",
-        "UniRefSamModel",
-    ),
-)
-
-BACKBONES = (
-    ModelFamily(
-        "efficientnet_lite",
-        ".modeling.efficientnet_lite",
-        "EfficientNetLiteConfig",
-        ".modeling.efficientnet_lite",
-        "EfficientNetLiteBackbone",
-    ),
-    ModelFamily(
-        "uniref_twin_backbone",
-        ".modeling.twin_backbone",
-        "TwinBackboneConfig",
-        ".modeling.twin_backbone",
-        "TwinBackbone",
-    ),
-)
-"""Visual encoders of this package, for `AutoBackbone` and `UniRefConfig.backbone_config`."""
 
 
 def _processor_class_of(family: ModelFamily) -> type:
@@ -226,3 +164,50 @@ def register() -> None:
     after_import(f"{auto}.image_processing_auto", _defer("IMAGE_PROCESSOR_MAPPING", _image_processor_classes_of))
     after_import(f"{auto}.processing_auto", _defer("PROCESSOR_MAPPING", _processor_class_of))
     after_import("transformers.pipelines", _add_pipelines)
+
+
+AUTO_CLASSES = {
+    "transformers.models.auto.configuration_auto": "AutoConfig",
+    "transformers.models.auto.modeling_auto": "AutoModel",
+    "transformers.models.auto.processing_auto": "AutoProcessor",
+    "transformers.models.auto.image_processing_auto": "AutoImageProcessor",
+    "transformers.models.auto.tokenization_auto": "AutoTokenizer",
+}
+"""Module to class; each is wrapped when its module has been imported."""
+
+
+def resolve_names() -> None:
+    """Wraps the classes of `AUTO_CLASSES`, now or when they are imported."""
+    for module, name in AUTO_CLASSES.items():
+        after_import(module, functools.partial(_wrap_class, name))
+    after_import("transformers.pipelines", _wrap_adapter_search)
+
+
+def _wrap_class(name: str, module: ModuleType) -> None:
+    auto_class = getattr(module, name)
+    original: Callable[..., Any] = auto_class.from_pretrained.__func__
+
+    @functools.wraps(original)
+    def from_pretrained(cls: type, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
+        return original(cls, _resolved(pretrained_model_name_or_path), *args, **kwargs)
+
+    auto_class.from_pretrained = classmethod(from_pretrained)
+
+
+def _resolved(given: Any) -> Any:
+    from .conversion.names import resolved  # not before somebody loads a model
+
+    return resolved(given)
+
+
+def _wrap_adapter_search(module: ModuleType) -> None:
+    """Before `pipeline` asks an `Auto` class it looks for an adapter of that name, on the Hub if need be."""
+    original: Callable[..., Any] | None = getattr(module, "find_adapter_config_file", None)
+    if original is None:
+        return  # a version that does not look
+
+    @functools.wraps(original)
+    def find_adapter_config_file(model_id: Any, *args: Any, **kwargs: Any) -> Any:
+        return original(_resolved(model_id), *args, **kwargs)
+
+    module.find_adapter_config_file = find_adapter_config_file  # type: ignore[attr-defined]

@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from ..hub_reach import reach_options
-from ..optional import require
+from ..core.optional import require
 from .folders import AdapterError, base_of, check_fits, require_base, require_safetensors
 
 

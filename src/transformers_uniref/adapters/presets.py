@@ -11,8 +11,8 @@ from typing import Any
 from torch import nn
 
 from ..conversion.names import name_of
-from ..near_names import did_you_mean
-from ..optional import require
+from ..core.near_names import did_you_mean
+from ..core.optional import require
 from .folders import AdapterError
 
 TARGETS = {

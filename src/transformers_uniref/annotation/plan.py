@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..json_writing import to_json
+from ..core.json_writing import to_json
 from ..media.atomic import replacing
 from .columns import Columns
 from .settings import AnnotationSettings

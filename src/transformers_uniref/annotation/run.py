@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 from ..data.parquet_shards import read_summary, shard_name, write_rows
 from ..data.schema import Row
 from ..media.atomic import alone
-from ..processes import Processes
+from ..core.processes import Processes
 from .answering import Answering
 from .bad_samples import BadSamples
 from .card import write_card

@@ -16,7 +16,7 @@ from typing import Any
 
 from ..data.push import is_hub_id
 from ..data.schema import Row
-from ..optional import require
+from ..core.optional import require
 
 READ_ROWS = 32
 """Rows that are decoded at once from a Parquet file."""

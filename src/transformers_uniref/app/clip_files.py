@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..json_writing import to_json
+from ..core.json_writing import to_json
 from ..media.palette import load_label_map
 from ..media.pixel_aspect import square_pixels
 from ..media.video_io import VideoWriter

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from ..data.mask_codes import encode_rle
-from ..json_writing import to_json
+from ..core.json_writing import to_json
 from ..media.palette import save_label_map
 from ..score_gate import none_passed
 from .legend import LegendEntry, draw_results

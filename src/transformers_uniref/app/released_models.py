@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from ..cli.errors import UserError, describe
 from ..conversion.home import is_here
 from ..conversion.released import RELEASED
-from ..optional import MissingExtraError
+from ..core.optional import MissingExtraError
 
 _SECONDS_BETWEEN_LINES = 0.5
 

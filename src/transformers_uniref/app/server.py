@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..cli.errors import UserError
-from ..optional import require
+from ..core.optional import require
 from .limits import MAX_UPLOAD_BYTES
 from .settings import AppSettings
 

@@ -8,13 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..json_writing import to_json
+from ..core.json_writing import to_json
 from .loading import add_model_arguments, add_quiet_argument
 from .publishing import add_push_arguments, output_and_hub_id
 
 if TYPE_CHECKING:
     from ..annotation.settings import AnnotationSettings
-    from ..processes import Processes
+    from ..core.processes import Processes
 
 HELP = "predict masks, scores and boxes for every row of a dataset"
 EXAMPLES = (
@@ -100,7 +100,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Writes the shards; with `--json` what came of it goes to standard output, from the main process."""
-    from ..processes import launched_processes
+    from ..core.processes import launched_processes
 
     settings = _settings(arguments)
     output, hub_id = output_and_hub_id(arguments.output, arguments.push)
@@ -122,8 +122,8 @@ def _run(
     from ..annotation.columns import choose_columns
     from ..annotation.run import annotate
     from ..annotation.source import open_source
-    from ..optional import require
-    from ..registration import DEFAULT_CHECKPOINT
+    from ..core.optional import require
+    from ..core.families import DEFAULT_CHECKPOINT
     from ..score_gate import gate_of
     from .errors import UserError
     from .loading import introduce_model, load_model_and_processor

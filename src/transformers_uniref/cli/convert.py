@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from ..json_writing import to_json
+from ..core.json_writing import to_json
 
 HELP = "turn a released UniRef++ checkpoint, or a SAM model, into a UniRef folder"
 EXAMPLES = (

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..json_writing import to_json
+from ..core.json_writing import to_json
 from .publishing import add_push_arguments, output_and_hub_id
 
 HELP = "convert the downloads of benchmarks into datasets, and verify them"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..json_writing import to_json
+from ..core.json_writing import to_json
 from .loading import add_model_arguments, add_output_arguments
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import sys
 import textwrap
 from typing import Any
 
-from ..json_writing import to_json
+from ..core.json_writing import to_json
 from .loading import add_quiet_argument
 
 HELP = "fetch the authors' weights by name, check and convert them; then --model NAME finds them"

@@ -6,7 +6,7 @@ import errno
 import opcode
 from types import FrameType, TracebackType
 
-from ..optional import MissingExtraError
+from ..core.optional import MissingExtraError
 
 FAILED = 1
 """Exit code: something went wrong, and it was not the command line; or a part was left out."""

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from ..evaluation.benchmarks import BENCHMARKS, PRESETS
-from ..json_writing import to_json
+from ..core.json_writing import to_json
 
 
 def add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,8 +45,8 @@ def run_dataset(arguments: argparse.Namespace) -> int:
     from ..evaluation.dataset_evaluation import evaluate_dataset
     from ..evaluation.dataset_report import result_table
     from ..hub.provenance import weights_fingerprint
-    from ..processes import launched_processes
-    from ..registration import DEFAULT_CHECKPOINT
+    from ..core.processes import launched_processes
+    from ..core.families import DEFAULT_CHECKPOINT
     from .errors import UserError
     from .loading import introduce_model, load_model_and_processor, model_folder
     from .main import FAILED

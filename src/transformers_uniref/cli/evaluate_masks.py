@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from ..evaluation.definitions import PROTOCOL_NAMES
-from ..json_writing import to_json
+from ..core.json_writing import to_json
 
 
 def add_mask_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..json_writing import to_json
+from ..core.json_writing import to_json
 
 HELP = (
     "copy a bundled model into a folder, merge an adapter with its base into one, or write ONNX or torch.export files"

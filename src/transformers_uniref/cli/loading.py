@@ -10,8 +10,8 @@ from typing import Any
 
 from ..conversion.names import NotDownloadedError, introduction, known_names, model_location
 from ..hub_reach import reach_options, why_not_here
-from ..near_names import did_you_mean
-from ..registration import DEFAULT_CHECKPOINT, MODEL_FAMILIES
+from ..core.near_names import did_you_mean
+from ..core.families import DEFAULT_CHECKPOINT, MODEL_FAMILIES
 from .errors import UserError, describe
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
@@ -146,7 +146,7 @@ def load_model_and_processor(
 
     from ..adapters.folders import AdapterError, base_of, require_base
     from ..modeling.precision import chosen_dtype, warn_if_slow
-    from ..optional import require
+    from ..core.optional import require
 
     place = choose_device(device)
     if compiled:

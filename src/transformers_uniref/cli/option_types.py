@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 
-from ..near_names import did_you_mean
+from ..core.near_names import did_you_mean
 
 
 def at_least_one(text: str) -> int:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from ..json_writing import to_json
+from ..core.json_writing import to_json
 
 HELP = "upload a model folder, an adapter or a processor to the Hub, with a model card made from it"
 EXAMPLES = ("uniref push runs/world/final me/my-model --license apache-2.0 --dry-run",)

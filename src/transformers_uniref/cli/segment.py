@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..json_writing import to_json
+from ..core.json_writing import to_json
 from .errors import FAILED
 from .loading import add_model_arguments, add_output_arguments
 from .option_types import at_least_one, some_of

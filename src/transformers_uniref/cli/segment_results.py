@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..json_writing import to_json
+from ..core.json_writing import to_json
 
 if TYPE_CHECKING:
     import numpy as np

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from ..near_names import TYPOGRAPHIC_DASHES, did_you_mean
+from ..core.near_names import TYPOGRAPHIC_DASHES, did_you_mean
 
 
 class SuggestingParser(argparse.ArgumentParser):

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..json_writing import to_json
+from ..core.json_writing import to_json
 from .ending import interruption_between_steps
 from .errors import FAILED, UserError, describe, is_users_mistake
 from .loading import add_model_arguments, add_output_arguments
@@ -176,7 +176,7 @@ def add_drawing_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Follows objects through each clip; with `--json` a line for each clip goes to standard output."""
-    from ..optional import require
+    from ..core.optional import require
     from .loading import introduce_model, load_model_and_processor
 
     check_arguments(arguments)

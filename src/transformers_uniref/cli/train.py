@@ -6,7 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
-from ..json_writing import to_json
+from ..core.json_writing import to_json
 
 HELP = "train a model from a configuration"
 EXAMPLES = (

@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from ..json_writing import to_json
+from ..core.json_writing import to_json
 from .loading import DTYPES, add_quiet_argument
 
 HELP = "load a model, answer pictures and a clip, compare with the released code; speed and memory"

@@ -16,8 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..near_names import did_you_mean
-from ..optional import require
+from ..core.near_names import did_you_mean
+from ..core.optional import require
 from .home import (
     Checksum,
     home,

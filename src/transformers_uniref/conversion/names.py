@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ..registration import DEFAULT_CHECKPOINT
+from ..core.families import DEFAULT_CHECKPOINT
 from .home import is_here, model_folder
 from .released import RELEASED_BY_NAME, ReleasedWeights
 

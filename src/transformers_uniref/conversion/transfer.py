@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..optional import require
+from ..core.optional import require
 
 Progress = Callable[[int, int | None], None]
 """Called now and then with the bytes that are there, and with all of them where that is known."""

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ..json_writing import to_json
+from ..core.json_writing import to_json
 from ..media.atomic import replacing
-from ..optional import require
+from ..core.optional import require
 from .schema import Row
 
 GROUP_BYTES = 32 << 20

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from ..optional import require
+from ..core.optional import require
 from .world import World
 
 if TYPE_CHECKING:

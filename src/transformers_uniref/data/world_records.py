@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..optional import require
+from ..core.optional import require
 from .schema import Row, features, make_instance, make_row
 from .world import NAMED_SHAPES, NOVEL_SHAPES, World
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..near_names import did_you_mean
+from ..core.near_names import did_you_mean
 
 if TYPE_CHECKING:
     from ..metrics.video_protocols import VideoProtocol

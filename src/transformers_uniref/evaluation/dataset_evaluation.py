@@ -14,7 +14,7 @@ from typing import Any
 
 from .. import __version__
 from ..media.atomic import alone
-from ..processes import Processes, launched_processes
+from ..core.processes import Processes, launched_processes
 from .answers import ModelAnswers
 from .benchmarks import Benchmark, find_benchmark
 from .clip_answers import ClipAnswers

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..json_writing import to_json
+from ..core.json_writing import to_json
 from ..media.atomic import replacing
 from ..metrics.video_scores import VideoScores
-from ..optional import require
+from ..core.optional import require
 from .benchmarks import Benchmark
 from .case_pictures import draw_cases
 from .dataset_report import markdown_report, model_index

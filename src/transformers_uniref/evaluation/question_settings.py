@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..near_names import did_you_mean
+from ..core.near_names import did_you_mean
 from ..score_gate import check_threshold, gate_of
 from .benchmarks import BENCHMARKS, PRESETS, RELEASED_SIZES, Benchmark
 

@@ -100,7 +100,7 @@ def program_runner(program: torch.export.ExportedProgram) -> Runner:
 
 def onnx_runner(file: str) -> Runner:
     """Runs an ONNX file with onnxruntime on the CPU."""
-    from ..optional import require
+    from ..core.optional import require
 
     runtime = require("onnxruntime", "onnx", "running an ONNX file")
     session = runtime.InferenceSession(file, providers=["CPUExecutionProvider"])

@@ -8,7 +8,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from ..conversion.released import AUTHORS, CODE_LICENSE, RELEASED_BY_NAME
-from ..registration import PIPELINE_CLASSES
+from ..core.families import PIPELINE_CLASSES
 from .architecture import describe_architecture
 from .card_code import code_blocks
 from .folder import ModelFolder

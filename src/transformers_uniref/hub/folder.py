@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..hub_reach import reach_options, why_not_here
-from ..registration import MODEL_FAMILIES
+from ..core.families import MODEL_FAMILIES
 from . import provenance, results
 from .errors import PushError
 from .shim import CONFIG_FILE, PROCESSOR_FILE

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from .. import __version__
-from ..json_writing import to_json
+from ..core.json_writing import to_json
 
 if TYPE_CHECKING:
     from ..training.config import TrainingConfig

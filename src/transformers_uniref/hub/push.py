@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..json_writing import to_json
+from ..core.json_writing import to_json
 from .cards import complete_card, is_own_work, render_card
 from .errors import HubFailureError, PushError, is_refusal
 from .folder import ADAPTER_CONFIG, CARD_FILE, ModelFolder, read_folder

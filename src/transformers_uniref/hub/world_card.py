@@ -6,7 +6,7 @@ from typing import Any
 
 from huggingface_hub import ModelCard
 
-from ..registration import PIPELINE_CLASSES
+from ..core.families import PIPELINE_CLASSES
 from .card_code import WORLD_CODE
 from .cards import card_metadata, read_template
 

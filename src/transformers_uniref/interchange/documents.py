@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ..json_writing import to_json
+from ..core.json_writing import to_json
 from ..media.atomic import replacing
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from scipy import ndimage
 
 from ..data.mask_codes import decode_rle
-from ..optional import require
+from ..core.optional import require
 
 
 def mask_to_polygons(mask: np.ndarray) -> list[list[float]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..optional import require
+from ..core.optional import require
 from .coco import numbered
 from .objects import DEFAULT_LABEL, AnnotatedImage, AnnotatedObject
 

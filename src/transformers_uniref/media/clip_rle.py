@@ -14,7 +14,7 @@ from typing import IO, Any
 import numpy as np
 
 from ..data.mask_codes import encode_rle
-from ..json_writing import to_json
+from ..core.json_writing import to_json
 from .atomic import replacing
 
 _COLUMNS = ("segmentations", "bboxes", "areas", "scores")

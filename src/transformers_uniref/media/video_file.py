@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from ..optional import require
+from ..core.optional import require
 from ..processors.inputs import rgb_array
 from .clip_kinds import ACCEPTED
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ..near_names import did_you_mean
+from ..core.near_names import did_you_mean
 
 VOID = 255
 """The id of pixels that nobody decided about."""

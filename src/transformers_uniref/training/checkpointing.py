@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, cast
 import torch
 from torch import Tensor
 
-from ..json_writing import to_json
+from ..core.json_writing import to_json
 from ..media.atomic import replacing
 
 STATE_FILE = "training_state.pt"

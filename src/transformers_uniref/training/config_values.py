@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 
 import yaml
 
-from ..near_names import did_you_mean
+from ..core.near_names import did_you_mean
 
 Section = TypeVar("Section")
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..data.schema import Record, Row, check_columns
-from ..optional import require
+from ..core.optional import require
 from ..processors.text import normalise_sentence
 from .config_data import WORLD_SOURCES, DatasetConfig
 from .episodes import CategoryIndex

@@ -14,7 +14,7 @@ from ..adapters.folders import base_of
 from ..adapters.presets import attach_adapter, config_for
 from ..conversion.names import model_location
 from ..hub_reach import reach_options, why_not_here
-from ..registration import MODEL_FAMILIES
+from ..core.families import MODEL_FAMILIES
 from .config import TrainingConfig
 
 MAY_DIFFER = (

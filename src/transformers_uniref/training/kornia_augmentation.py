@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..optional import require
+from ..core.optional import require
 from .config_data import PseudoVideoConfig
 from .geometry import Picture, cut
 

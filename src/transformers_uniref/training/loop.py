@@ -11,7 +11,7 @@ from typing import Any
 import torch
 import yaml
 
-from ..optional import missing_extra
+from ..core.optional import missing_extra
 
 try:
     from accelerate import Accelerator

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 import torch
 
-from ..json_writing import to_json
+from ..core.json_writing import to_json
 from ..media.atomic import replacing
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from ..optional import require
+from ..core.optional import require
 from .config import TrainingConfig
 from .config_loop import flattened
 from .sharding_request import hidden_from_accelerate, refuse_sharding

@@ -94,7 +94,7 @@ def _clip_trial(model: Any, processor: Any, say: Callable[[str], None]) -> list[
     from itertools import islice
 
     from ..media.video_io import read_frames
-    from ..optional import MissingExtraError
+    from ..core.optional import MissingExtraError
 
     try:
         frames = list(islice(read_frames(PICTURES / "blackswan.mp4"), FRAMES))

@@ -11,7 +11,7 @@ import numpy as np
 from scipy import ndimage
 
 from ..media.palette import colour_blind_safe
-from ..optional import require
+from ..core.optional import require
 
 HEAT_COLOURS = "magma"
 """Rises evenly in lightness, so that it reads in grey and with a colour vision deficiency."""

@@ -19,7 +19,7 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from ... import __version__
-from ...json_writing import to_json
+from ...core.json_writing import to_json
 from ...media.atomic import alone
 from ..parquet_shards import read_summary, shard_name
 from .base import Converter, Item, Plan, RowReader, check_unique

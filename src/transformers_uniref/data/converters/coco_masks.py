@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ...optional import require
+from ...core.optional import require
 from ..mask_codes import decode_rle, encode_rle
 from .pictures import fit_labels
 from .remarks import Remarks

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from ...json_writing import to_json
+from ...core.json_writing import to_json
 from ...media.atomic import replacing
 
 HELD_OUT_FILE = "held_out_images.json"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ...media.atomic import replacing
-from ...optional import require
+from ...core.optional import require
 from .source_tree import SourceTree
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from ...near_names import did_you_mean
+from ...core.near_names import did_you_mean
 from .base import Converter
 from .coco import plan_coco, plan_objects365
 from .davis import plan_davis, plan_ref_davis

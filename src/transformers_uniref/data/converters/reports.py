@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...json_writing import to_json
+from ...core.json_writing import to_json
 from ...media.atomic import replacing
 from .base import Converter
 from .published import Comparison, compare

@@ -1,0 +1,1 @@
+"""The ground floor: what every room needs, and what knows none of them."""
