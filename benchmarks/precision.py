@@ -65,9 +65,9 @@ def main() -> None:
         print(json.dumps({"left_out": {"bfloat16": reason}}) if arguments.json else f"bfloat16 is left out: {reason}")
         return
 
+    from transformers_uniref.core.families import DEFAULT_CHECKPOINT
     from transformers_uniref.data.world import World
     from transformers_uniref.modeling import fusion
-    from transformers_uniref.core.families import DEFAULT_CHECKPOINT
 
     if arguments.fold:
         fusion.can_fold = lambda head_dim, projections: True

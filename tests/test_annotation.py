@@ -28,9 +28,9 @@ from transformers_uniref.annotation.plan import make_plan, read_manifest  # noqa
 from transformers_uniref.annotation.run import annotate  # noqa: E402
 from transformers_uniref.annotation.settings import AnnotationSettings  # noqa: E402
 from transformers_uniref.annotation.source import from_rows, open_source  # noqa: E402
-from transformers_uniref.data.mask_codes import decode_rle  # noqa: E402
-from transformers_uniref.data.schema import Record  # noqa: E402
+from transformers_uniref.core.mask_codes import decode_rle  # noqa: E402
 from transformers_uniref.core.processes import Processes  # noqa: E402
+from transformers_uniref.data.schema import Record  # noqa: E402
 
 SETTINGS = AnnotationSettings(text_column="caption", shard_size=4, batch_size=3)
 IDS = [f"id-{number}" for number in range(10)]

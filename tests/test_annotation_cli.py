@@ -19,7 +19,7 @@ pytest.importorskip("datasets")
 from annotation_support import output_rows, picture_folder  # noqa: E402
 from noise import SCORE, SCORES, assert_same, assert_same_mask, assert_same_probabilities  # noqa: E402
 from transformers_uniref.cli.main import main  # noqa: E402
-from transformers_uniref.data.mask_codes import decode_rle  # noqa: E402
+from transformers_uniref.core.mask_codes import decode_rle  # noqa: E402
 from transformers_uniref.data.world import World  # noqa: E402
 from transformers_uniref.metrics.region import iou  # noqa: E402
 

@@ -41,11 +41,11 @@ from transformers_uniref.app.uploads import fitted, read_picture
 from transformers_uniref.app.video_handlers import add_objects, follow, remove_object, start_over
 from transformers_uniref.cli.errors import UserError
 from transformers_uniref.cli.main import main
-from transformers_uniref.data.mask_codes import decode_rle
-from transformers_uniref.data.world import World
-from transformers_uniref.media.palette import save_label_map
-from transformers_uniref.media.video_io import read_frames, save_animation
 from transformers_uniref.core.families import DEFAULT_CHECKPOINT
+from transformers_uniref.core.mask_codes import decode_rle
+from transformers_uniref.core.palette import save_label_map
+from transformers_uniref.data.world import World
+from transformers_uniref.media.video_io import read_frames, save_animation
 
 Loaded = tuple[Any, Any]
 

@@ -21,7 +21,7 @@ import pytest
 from PIL import Image
 
 from browser_support import CHROMIUM, Application, User, started_browser
-from transformers_uniref.data.mask_codes import decode_rle
+from transformers_uniref.core.mask_codes import decode_rle
 from transformers_uniref.data.world import World
 from transformers_uniref.media.video_io import VideoWriter
 

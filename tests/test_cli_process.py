@@ -21,7 +21,7 @@ from types import ModuleType
 from pathlib import Path
 from typing import IO
 from transformers_uniref.cli import main as front_door
-from transformers_uniref.media.atomic import filling, replacing
+from transformers_uniref.core.atomic import filling, replacing
 
 # Tests that a shell started in the background inherit that Ctrl-C is ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)

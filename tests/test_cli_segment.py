@@ -20,7 +20,8 @@ from transformers_uniref.cli import loading
 from transformers_uniref.cli.main import main
 from transformers_uniref.cli.segment_results import label_map
 from transformers_uniref.conversion import names as bundled_models
-from transformers_uniref.media.palette import load_label_map, save_label_map
+from transformers_uniref.core.mask_reading import load_label_map
+from transformers_uniref.core.palette import save_label_map
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,9 @@ from processor_support import disc, picture
 from transformers_uniref.cli.errors import UserError
 from transformers_uniref.cli.main import main
 from transformers_uniref.cli.picture_inputs import find_pictures
-from transformers_uniref.data.mask_codes import decode_rle
-from transformers_uniref.media.palette import load_label_map, save_label_map
+from transformers_uniref.core.mask_codes import decode_rle
+from transformers_uniref.core.mask_reading import load_label_map
+from transformers_uniref.core.palette import save_label_map
 
 DOG = ["--text", "the dog"]
 

@@ -23,7 +23,7 @@ from transformers_uniref.cli import track
 from transformers_uniref.cli.main import main
 from transformers_uniref.cli.track_outputs import RleFile
 from transformers_uniref.cli.track_progress import STATE, UNFINISHED
-from transformers_uniref.media.palette import save_label_map
+from transformers_uniref.core.palette import save_label_map
 from transformers_uniref.media.video_io import save_animation
 
 PROMPTS = ["--mask", "mask.png", "--mask-at", "3=late.png", "--text", "5=the dog", "--threshold", "0"]

@@ -31,7 +31,7 @@ from converter_support import (  # noqa: E402
     reference,
     square,
 )
-from transformers_uniref.data.mask_codes import encode_rle  # noqa: E402
+from transformers_uniref.core.mask_codes import encode_rle  # noqa: E402
 
 SHARED = Path(os.environ.get("UNIREF_SHARED_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 SIZE = (HEIGHT, WIDTH)

@@ -27,7 +27,8 @@ from converter_support import records, square  # noqa: E402
 from noise import PROBABILITIES, assert_same_mask  # noqa: E402
 from transformers_uniref import UniRefModel, UniRefProcessor  # noqa: E402
 from transformers_uniref.cli.main import main  # noqa: E402
-from transformers_uniref.data.mask_codes import decode_rle  # noqa: E402
+from transformers_uniref.core.mask_codes import decode_rle  # noqa: E402
+from transformers_uniref.core.palette import load_label_map  # noqa: E402
 from transformers_uniref.data.schema import make_instance, make_row  # noqa: E402
 from transformers_uniref.evaluation import evaluate_dataset  # noqa: E402
 from transformers_uniref.evaluation.answers import ModelAnswers  # noqa: E402
@@ -39,7 +40,6 @@ from transformers_uniref.evaluation.question_settings import processor_with, set
 from transformers_uniref.evaluation.result_blocks import ResultBlocks  # noqa: E402
 from transformers_uniref.hub.provenance import weights_fingerprint  # noqa: E402
 from transformers_uniref.hub.results import eval_results, read_results, results_table  # noqa: E402
-from transformers_uniref.media.palette import load_label_map  # noqa: E402
 from transformers_uniref.metrics import GeneralizedReferringScores, ReferringScores, frame_scores  # noqa: E402
 
 

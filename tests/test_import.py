@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 import transformers_uniref
-from transformers_uniref.core.import_hooks import after_import
 from transformers_uniref.core.families import DEFAULT_CHECKPOINT
+from transformers_uniref.core.import_hooks import after_import
 from transformers_uniref.registration import DeferredEntries, DeferredEntry
 
 HEAVY = ("torchvision", "av", "skimage", "datasets", "accelerate", "matplotlib", "peft", "scipy", "pandas")

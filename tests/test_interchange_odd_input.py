@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from transformers_uniref import interchange
-from transformers_uniref.data.converters.remarks import Remarks
-from transformers_uniref.data.mask_codes import encode_rle
-from transformers_uniref.interchange import AnnotatedClip, AnnotatedImage, AnnotatedObject
 from transformers_uniref.core.json_writing import to_json
+from transformers_uniref.core.mask_codes import encode_rle
+from transformers_uniref.data.converters.remarks import Remarks
+from transformers_uniref.interchange import AnnotatedClip, AnnotatedImage, AnnotatedObject
 
 SIZE = (40, 60)
 SQUARE = [10, 10, 20, 10, 20, 20, 10, 20]

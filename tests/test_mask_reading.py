@@ -12,9 +12,9 @@ import pytest
 import torch
 from PIL import Image, ImageFilter
 
-from transformers_uniref.media.palette import label_image, load_label_map
+from transformers_uniref.core.mask_reading import load_label_map, read_mask
+from transformers_uniref.core.palette import label_image
 from transformers_uniref.pipelines.mask_prompts import read_mask_prompts
-from transformers_uniref.processors.mask_reading import read_mask
 from transformers_uniref.processors.masks import binary_mask, object_masks
 
 HEIGHT, WIDTH = 60, 80

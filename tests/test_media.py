@@ -13,15 +13,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from transformers_uniref.data.mask_codes import decode_rle
-from transformers_uniref.media.atomic import filling, replacing
+from transformers_uniref.core.atomic import filling, replacing
+from transformers_uniref.core.mask_codes import decode_rle
+from transformers_uniref.core.mask_reading import load_label_map
+from transformers_uniref.core.palette import davis_palette, label_image, save_label_map
 from transformers_uniref.media.clip_rendering import ClipSheet, clip_contact_sheet, render_overlay_clip
 from transformers_uniref.media.clip_rle import ClipRleWriter
 from transformers_uniref.media.cut_off import missing_bytes
 from transformers_uniref.media.cutouts import cut_out
 from transformers_uniref.media.legends import legend_strip, letter_size, tag_objects, with_legend
 from transformers_uniref.media.overlays import contact_sheet, object_colour, overlay_labels, overlay_masks
-from transformers_uniref.media.palette import davis_palette, label_image, load_label_map, save_label_map
 from transformers_uniref.media.video_io import (
     GifWriter,
     VideoWriter,

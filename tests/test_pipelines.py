@@ -19,9 +19,9 @@ from transformers.pipelines import PIPELINE_REGISTRY
 from noise import PROBABILITIES, SCORES, assert_same_mask
 from processor_support import small_tokenizer
 from transformers_uniref import UniRefProcessor
-from transformers_uniref.media.palette import save_label_map
-from transformers_uniref.pipelines.mask_prompts import read_mask_prompts
 from transformers_uniref.core.families import PIPELINE_CLASSES
+from transformers_uniref.core.palette import save_label_map
+from transformers_uniref.pipelines.mask_prompts import read_mask_prompts
 from video_support import HEIGHT, WIDTH, clip, disc, image_processor, tiny_model
 
 SENTENCE = "the dog on the left"

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from .core.picture_input import rgb_array
 from .modeling.precision import half_precision
-from .processors.inputs import rgb_array
 from .processors.masks import binary_mask, nearest_resize
 
 

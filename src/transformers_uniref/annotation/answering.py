@@ -43,7 +43,7 @@ class ModelAnswering:
     """
 
     def __init__(self, model: Any, processor: Any, settings: AnnotationSettings) -> None:
-        from ..processors.inputs import rgb_array
+        from ..core.picture_input import rgb_array
         from ..processors.masks import binary_mask
 
         self.model = model

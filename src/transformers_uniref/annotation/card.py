@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from .. import __version__
+from ..core.atomic import replacing
 from ..hub.provenance import hub_id
-from ..media.atomic import replacing
 from .plan import Plan
 from .settings import AnnotationSettings
 from .source import Source

@@ -13,6 +13,10 @@ ID_COLUMNS = ("sample_id", "id")
 """Taken for the id of a row, the first that is there, unless another column is named."""
 
 
+PREDICTIONS = "predictions"
+"""The column that `data/schema.py` does not have: one entry for each sentence, or one for the examples."""
+
+
 class BadSampleError(ValueError):
     """A row that cannot be annotated.
 
@@ -177,7 +181,6 @@ def choose_columns(features: Mapping[str, Any], settings: AnnotationSettings) ->
 
 def _check_free(names: Sequence[str]) -> None:
     from ..data.schema import COLUMNS
-    from .rows import PREDICTIONS
 
     taken = (*COLUMNS, PREDICTIONS)
     for name in names:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..processors.inputs import rgb_array
+from ..core.picture_input import rgb_array
 from .columns import BadSampleError, Sample
 
 _ORIENTATION = 0x0112

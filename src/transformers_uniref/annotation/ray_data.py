@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from ..conversion.names import model_location
-from ..hub_reach import reach_options
-from ..core.optional import require
 from ..core.families import DEFAULT_CHECKPOINT
+from ..core.optional import require
+from ..hub_reach import reach_options
 from .answering import Answering, ModelAnswering
 from .bad_samples import BadSamples
 from .columns import BadSampleError, choose_columns

@@ -9,11 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..data.schema import Row, features, make_instance, make_row
-from .columns import Columns, Sample
+from .columns import PREDICTIONS, Columns, Sample
 from .pictures import Picture
-
-PREDICTIONS = "predictions"
-"""The column that `data/schema.py` does not have: one entry for each sentence, or one for the examples."""
 
 
 @dataclass(frozen=True)

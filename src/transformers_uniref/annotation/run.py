@@ -12,10 +12,10 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
+from ..core.atomic import alone
+from ..core.processes import Processes
 from ..data.parquet_shards import read_summary, shard_name, write_rows
 from ..data.schema import Row
-from ..media.atomic import alone
-from ..core.processes import Processes
 from .answering import Answering
 from .bad_samples import BadSamples
 from .card import write_card

@@ -14,9 +14,9 @@ from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any
 
+from ..core.optional import require
 from ..data.push import is_hub_id
 from ..data.schema import Row
-from ..core.optional import require
 
 READ_ROWS = 32
 """Rows that are decoded at once from a Parquet file."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..core.json_writing import to_json
-from ..media.palette import load_label_map
+from ..core.mask_reading import load_label_map
 from ..media.pixel_aspect import square_pixels
 from ..media.video_io import VideoWriter
 from .clip_job import ClipJob, FrameResult

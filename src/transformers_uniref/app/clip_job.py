@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from ..cli.errors import UserError
-from ..data.mask_codes import encode_rle
-from ..media.palette import save_label_map
+from ..core.mask_codes import encode_rle
+from ..core.palette import save_label_map
 from ..score_gate import none_passed
 from .clips import Clip
 from .legend import LegendEntry

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ..core.palette import save_label_map
 from ..data.world import World
-from ..media.palette import save_label_map
 from ..media.video_io import VideoWriter, read_frames
 
 PHOTOGRAPHS = Path(__file__).with_name("examples")

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..data.mask_codes import encode_rle
 from ..core.json_writing import to_json
-from ..media.palette import save_label_map
+from ..core.mask_codes import encode_rle
+from ..core.palette import save_label_map
 from ..score_gate import none_passed
 from .legend import LegendEntry, draw_results
 

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from ..cli.errors import UserError
-from ..processors.inputs import rgb_array
+from ..core.picture_input import rgb_array
 from .limits import MAX_PICTURE_PIXELS, MAX_UPLOAD_BYTES
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")

@@ -122,8 +122,8 @@ def _run(
     from ..annotation.columns import choose_columns
     from ..annotation.run import annotate
     from ..annotation.source import open_source
-    from ..core.optional import require
     from ..core.families import DEFAULT_CHECKPOINT
+    from ..core.optional import require
     from ..score_gate import gate_of
     from .errors import UserError
     from .loading import introduce_model, load_model_and_processor
@@ -179,8 +179,8 @@ def _run(
 
 def _settings(arguments: argparse.Namespace) -> AnnotationSettings:
     from ..annotation.settings import AnnotationSettings
-    from ..processors.inputs import rgb_array
-    from ..processors.mask_reading import read_mask
+    from ..core.mask_reading import read_mask
+    from ..core.picture_input import rgb_array
 
     return AnnotationSettings(
         text_column=arguments.text_column,

@@ -67,8 +67,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Writes the pictures; the table goes to standard output, or with `--json` the numbers."""
+    from ..core.atomic import filling
     from ..data.world import World
-    from ..media.atomic import filling
     from .loading import introduce_model, load_model_and_processor, output_folder
 
     started = time.perf_counter()
@@ -108,8 +108,8 @@ def demonstrate(
     from PIL import Image
     from transformers import pipeline
 
+    from ..cli import demo_tasks
     from ..media.video_io import save_animation
-    from . import demo_tasks
     from .demo_pictures import clip_animation, clip_sheet, picture_sheet
 
     build: Any = pipeline  # its annotations list the tasks of Transformers alone

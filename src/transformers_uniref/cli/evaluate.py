@@ -6,10 +6,10 @@ import argparse
 import sys
 import time
 
+from ..core.families import DEFAULT_CHECKPOINT
+from ..core.json_writing import to_json
 from ..evaluation.benchmarks import BENCHMARKS
 from ..evaluation.definitions import CLIP_FRAMES, TEST_SEED, describe_measures
-from ..core.json_writing import to_json
-from ..core.families import DEFAULT_CHECKPOINT
 from .evaluate_dataset import add_dataset_arguments, run_dataset
 from .evaluate_masks import add_mask_arguments, run_check, run_scoring
 from .loading import add_model_arguments, add_quiet_argument

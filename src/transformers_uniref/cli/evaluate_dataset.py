@@ -7,8 +7,8 @@ import sys
 import time
 from pathlib import Path
 
-from ..evaluation.benchmarks import BENCHMARKS, PRESETS
 from ..core.json_writing import to_json
+from ..evaluation.benchmarks import BENCHMARKS, PRESETS
 
 
 def add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,12 +41,12 @@ def run_dataset(arguments: argparse.Namespace) -> int:
 
     The exit code is 1 if the check of a submission finds a problem.
     """
+    from ..core.families import DEFAULT_CHECKPOINT
+    from ..core.processes import launched_processes
     from ..evaluation.clip_metadata import read_names
     from ..evaluation.dataset_evaluation import evaluate_dataset
     from ..evaluation.dataset_report import result_table
     from ..hub.provenance import weights_fingerprint
-    from ..core.processes import launched_processes
-    from ..core.families import DEFAULT_CHECKPOINT
     from .errors import UserError
     from .loading import introduce_model, load_model_and_processor, model_folder
     from .main import FAILED

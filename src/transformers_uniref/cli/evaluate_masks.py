@@ -7,8 +7,8 @@ import os
 import sys
 from pathlib import Path
 
-from ..evaluation.definitions import PROTOCOL_NAMES
 from ..core.json_writing import to_json
+from ..evaluation.definitions import PROTOCOL_NAMES
 
 
 def add_mask_arguments(parser: argparse.ArgumentParser) -> None:

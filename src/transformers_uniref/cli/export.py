@@ -61,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Copies the files, all or none."""
     from ..conversion.names import bundled_checkpoints
-    from ..media.atomic import filling
+    from ..core.atomic import filling
     from .errors import UserError
 
     if arguments.onnx or arguments.torch:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ..conversion.names import NotDownloadedError, introduction, known_names, model_location
-from ..hub_reach import reach_options, why_not_here
-from ..core.near_names import did_you_mean
 from ..core.families import DEFAULT_CHECKPOINT, MODEL_FAMILIES
+from ..core.near_names import did_you_mean
+from ..hub_reach import reach_options, why_not_here
 from .errors import UserError, describe
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
@@ -145,8 +145,8 @@ def load_model_and_processor(
     from transformers.utils import logging
 
     from ..adapters.folders import AdapterError, base_of, require_base
-    from ..modeling.precision import chosen_dtype, warn_if_slow
     from ..core.optional import require
+    from ..modeling.precision import chosen_dtype, warn_if_slow
 
     place = choose_device(device)
     if compiled:

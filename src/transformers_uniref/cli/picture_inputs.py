@@ -42,7 +42,7 @@ class PictureInput:
         Raises:
             FileNotFoundError, ValueError, UserError: it is gone, damaged, or no picture.
         """
-        from ..processors.inputs import rgb_array
+        from ..core.picture_input import rgb_array
 
         return rgb_array(self.path, "IMAGE") if self.path is not None else _from_stdin()
 
@@ -127,7 +127,7 @@ def _local_path(given: str) -> Path:
 def _from_stdin() -> np.ndarray:
     from PIL import Image
 
-    from ..processors.inputs import UNREADABLE, rgb_array
+    from ..core.picture_input import UNREADABLE, rgb_array
 
     if sys.stdin is None or sys.stdin.isatty():
         raise UserError("IMAGE is -, so a picture's bytes are read from standard input, which is a terminal")

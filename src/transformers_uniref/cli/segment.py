@@ -202,7 +202,7 @@ class Segmentation:
 
     def write(self, picture: PictureInput, image: np.ndarray, found: Sequence[Prediction]) -> None:
         """Writes the results of a picture, all or none, and says so."""
-        from ..media.atomic import filling
+        from ..core.atomic import filling
 
         formats = self.arguments.formats
         folder = self.folder(picture)
@@ -251,7 +251,7 @@ def _checked_settings(arguments: argparse.Namespace) -> Any:
         ValueError: an empty sentence, a damaged example, a threshold out of range.
     """
     from ..annotation.settings import AnnotationSettings
-    from ..processors.inputs import rgb_array
+    from ..core.picture_input import rgb_array
     from ..processors.masks import binary_mask
     from ..processors.text import check_sentence
     from .errors import UserError

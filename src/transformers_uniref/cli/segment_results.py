@@ -51,10 +51,10 @@ def write_results(
     """
     from PIL import Image
 
+    from ..core.palette import save_label_map
     from ..media.cutouts import cut_out
     from ..media.legends import with_legend
     from ..media.overlays import overlay_masks
-    from ..media.palette import save_label_map
 
     if "overlay" in formats:
         masks = {number: item.mask for number, item in enumerate(found, start=1)}
@@ -111,7 +111,7 @@ def coco_masks(label: str, image: np.ndarray, found: Sequence[Prediction]) -> di
 
     `bbox` is x, y, width, height around the mask in pixels, zeros where it is empty; `area` its pixels.
     """
-    from ..data.mask_codes import encode_rle
+    from ..core.mask_codes import encode_rle
 
     return {
         "image": label,

@@ -81,7 +81,7 @@ class Progress:
         self._stack = ExitStack()
 
     def __enter__(self) -> Progress:
-        from ..media.atomic import alone, refuse_clashes
+        from ..core.atomic import alone, refuse_clashes
 
         refuse_clashes(self.target, self.names, self._overwrite)
         if has_unfinished(self.target) and not self._resume and not self._overwrite:
@@ -105,7 +105,7 @@ class Progress:
         Raises:
             UserError: the earlier run was another one, or what it left is damaged.
         """
-        from ..media.atomic import replacing
+        from ..core.atomic import replacing
 
         self._session, self.total = session, total
         run = json.loads(json.dumps(run, default=str))
@@ -146,7 +146,7 @@ class Progress:
 
     def add(self, result: FrameResult) -> None:
         """Keeps what was found in the next frame."""
-        from ..media.palette import save_label_map
+        from ..core.palette import save_label_map
 
         row = {"name": result.name, "scores": result.scores}
         self._latest = (result, row)
@@ -168,7 +168,7 @@ class Progress:
         """Saves what is needed to go on after the latest frame."""
         import torch
 
-        from ..media.atomic import replacing
+        from ..core.atomic import replacing
         from ..modeling.video_state import session_state
 
         assert self._latest is not None and self._frames is not None
@@ -187,7 +187,7 @@ class Progress:
 
     def finish(self) -> None:
         """Moves the results to their place."""
-        from ..media.atomic import move_content
+        from ..core.atomic import move_content
 
         self._clear(keep=tuple(self.names))
         self._stack.close()
@@ -243,7 +243,7 @@ class Progress:
                     f"--resume needs the command of the run that it goes on with: {name} was {was}, got {got}; "
                     f"--overwrite begins anew: {self.target}"
                 )
-        from ..media.palette import save_label_map
+        from ..core.palette import save_label_map
 
         save_label_map(self.folder / MASKS / f"{self._rows[-1]['name']}.png", state["labels"].numpy())
         restore_session(self._session, state["session"])

@@ -61,7 +61,7 @@ class MaskFile:
 
     def masks(self) -> dict[int, np.ndarray]:
         """Reads bool (H, W) by the number of the object."""
-        from ..processors.mask_reading import read_mask
+        from ..core.mask_reading import read_mask
 
         with warnings.catch_warnings():  # they were shown when the file was looked at
             warnings.simplefilter("ignore")
@@ -184,7 +184,7 @@ def add_masks(session: Any, processor: Any, files: Sequence[MaskFile], frame_idx
 
 # ---------------------------------------------------------------------------------------------------------------- masks
 def _mask_file(path: Path, option: str = "--mask") -> MaskFile:
-    from ..processors.mask_reading import read_mask
+    from ..core.mask_reading import read_mask
 
     given = read_mask(path, option)
     height, width = given.values.shape

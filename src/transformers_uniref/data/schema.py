@@ -45,8 +45,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ..core.mask_codes import decode_png, decode_rle, encode_png, encode_rle
 from ..core.optional import require
-from .mask_codes import decode_png, decode_rle, encode_png, encode_rle
 
 Row = dict[str, Any]
 

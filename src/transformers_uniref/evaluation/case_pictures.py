@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..data.mask_codes import decode_rle
+from ..core.atomic import replacing
+from ..core.mask_codes import decode_rle
 from ..data.schema import Record
-from ..media.atomic import replacing
 from ..media.label_files import read_label_png
 from ..media.overlays import contact_sheet, overlay_masks
 from .benchmarks import Benchmark

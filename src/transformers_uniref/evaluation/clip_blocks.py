@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ..core.palette import label_image
 from ..data.schema import Record
-from ..media.palette import label_image
 from ..metrics.video_protocols import VOID, VideoProtocol, judged_frames
 from ..metrics.video_scores import VideoScores
 from .asked_sentences import check_asked

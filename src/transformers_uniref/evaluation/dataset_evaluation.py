@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..media.atomic import alone
+from ..core.atomic import alone
 from ..core.processes import Processes, launched_processes
 from .answers import ModelAnswers
 from .benchmarks import Benchmark, find_benchmark

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
+from ..core.atomic import replacing
 from ..core.json_writing import to_json
-from ..media.atomic import replacing
-from ..metrics.video_scores import VideoScores
 from ..core.optional import require
+from ..metrics.video_scores import VideoScores
 from .benchmarks import Benchmark
 from .case_pictures import draw_cases
 from .dataset_report import markdown_report, model_index

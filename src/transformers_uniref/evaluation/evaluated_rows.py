@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..data.schema import Row, check_columns
 from ..core.optional import require
+from ..data.schema import Row, check_columns
 from .benchmarks import BENCHMARKS, Benchmark
 from .photo_rows import PhotoPairRows, PhotoRows
 from .sequence_folders import SequenceRows

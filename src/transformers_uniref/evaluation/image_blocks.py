@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data.mask_codes import encode_rle
+from ..core.mask_codes import encode_rle
 from ..data.schema import Record, Sentence
 from ..metrics import FewShotScores, GeneralizedReferringScores, PhotographScores, ReferringScores
 from ..metrics.accumulator import Accumulator

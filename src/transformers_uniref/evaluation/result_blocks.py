@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..core.atomic import replacing
 from ..core.json_writing import to_json
-from ..media.atomic import replacing
 
 RUN_FILE = "run.json"
 BLOCKS = "blocks"

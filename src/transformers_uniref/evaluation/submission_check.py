@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from ..core.palette import davis_palette
 from ..media.label_files import read_label_png
-from ..media.palette import davis_palette
 from ..metrics.assignment import frame_order
 from .mask_sources import open_zip
 from .submission_servers import ANNOTATIONS, SERVERS, Requirements, Server, read_requirements, server_named

@@ -11,10 +11,10 @@ from typing import Any
 
 from PIL import Image
 
+from ..core.near_names import did_you_mean
 from ..media.label_files import read_label_png
 from ..media.picture_files import JPEG_SUFFIXES, PNG_SUFFIXES, picture_files
 from ..metrics.assignment import frame_order
-from ..core.near_names import did_you_mean
 
 ANNOTATIONS = "Annotations"
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..media.atomic import replacing
+from ..core.atomic import replacing
 from .submission_check import SubmissionReport, check_submission
 from .submission_servers import ANNOTATIONS, Requirements, server_named
 

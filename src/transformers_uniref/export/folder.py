@@ -15,10 +15,10 @@ from typing import Any
 import torch
 
 from .. import __version__
+from ..core.atomic import filling
 from ..core.json_writing import to_json
-from ..media.atomic import filling
-from ..modeling.modeling_uniref import UniRefModel
 from ..core.optional import require
+from ..modeling.modeling_uniref import UniRefModel
 from .description import DESCRIPTION, describe_export
 from .paths import OUTPUTS, PATHS
 from .tracing import available_paths, exportable, trace

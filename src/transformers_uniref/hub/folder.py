@@ -9,8 +9,8 @@ from math import prod
 from pathlib import Path
 from typing import Any, Literal
 
-from ..hub_reach import reach_options, why_not_here
 from ..core.families import MODEL_FAMILIES
+from ..hub_reach import reach_options, why_not_here
 from . import provenance, results
 from .errors import PushError
 from .shim import CONFIG_FILE, PROCESSOR_FILE

@@ -14,8 +14,8 @@ from safetensors import SafetensorError
 from transformers import PreTrainedModel
 
 from ..conversion.names import model_location
+from ..core.atomic import saving_into
 from ..hub_reach import reach_options
-from ..media.atomic import saving_into
 
 _WEIGHTS = re.compile(r"(model|adapter_model)(\.[\w-]+)?(-\d{5}-of-\d{5})?\.safetensors(\.index\.json)?")
 _COMMIT_OPTIONS = ("commit_message", "commit_description", "private", "revision", "create_pr", "license", "base_model")

@@ -14,8 +14,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from ..core.json_writing import to_json
 from ..core.families import MODEL_FAMILIES
+from ..core.json_writing import to_json
 
 SHIM_FILE = "modeling_uniref_shim.py"
 CONFIG_FILE = "config.json"

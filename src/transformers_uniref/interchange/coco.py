@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from ..core.mask_codes import decode_rle, encode_rle
 from ..data.converters.coco_masks import LEAST_COORDINATES, polygon_lists
-from ..data.mask_codes import decode_rle, encode_rle
 from .objects import DEFAULT_LABEL, AnnotatedImage, AnnotatedObject, category_numbers
 from .polygons import mask_to_polygons, polygons_to_mask
 

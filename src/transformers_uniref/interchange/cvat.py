@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from ..data.mask_codes import flat_runs, runs_to_flat
+from ..core.mask_codes import flat_runs, runs_to_flat
 from .objects import AnnotatedClip, AnnotatedImage, AnnotatedObject
 from .polygons import polygons_to_mask
 

@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from ..core.atomic import replacing
 from ..core.json_writing import to_json
-from ..media.atomic import replacing
 
 
 def save_document(path: str | os.PathLike[str], document: Any) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data.mask_codes import flat_runs
+from ..core.mask_codes import flat_runs
 from .objects import DEFAULT_LABEL, AnnotatedImage, AnnotatedObject
 
 _WORD_BITS = 8

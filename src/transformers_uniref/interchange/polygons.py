@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from ..data.mask_codes import decode_rle
+from ..core.mask_codes import decode_rle
 from ..core.optional import require
 
 

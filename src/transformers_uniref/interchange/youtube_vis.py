@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ..data.mask_codes import encode_rle
+from ..core.mask_codes import encode_rle
 from .coco import coco_categories, corner_to_size, image_ids, numbered, read_segmentation
 from .objects import DEFAULT_LABEL, AnnotatedClip, AnnotatedImage, AnnotatedObject
 

@@ -17,7 +17,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from PIL import Image
 
-from ..processors.inputs import rgb_array
+from ..core.picture_input import rgb_array
 from .clip_kinds import ACCEPTED, FRAME_SUFFIXES, UNREADABLE, is_picture
 from .cut_off import missing_bytes
 from .video_file import SQUARE, Damaged, VideoFile, damage, pyav, warn_of_failures

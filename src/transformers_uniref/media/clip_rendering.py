@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .atomic import replacing
+from ..core.atomic import replacing
 from .clip_reading import DEFAULT_FRAMES_PER_SECOND
 from .clip_writing import clip_writer
 from .legends import legend_strip, tag_objects

@@ -13,9 +13,9 @@ from typing import IO, Any
 
 import numpy as np
 
-from ..data.mask_codes import encode_rle
+from ..core.atomic import replacing
 from ..core.json_writing import to_json
-from .atomic import replacing
+from ..core.mask_codes import encode_rle
 
 _COLUMNS = ("segmentations", "bboxes", "areas", "scores")
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from .atomic import replacing
+from ..core.atomic import replacing
 from .clip_reading import DEFAULT_FRAMES_PER_SECOND
 from .frame_check import checked_frame
 from .gif_writing import GifWriter

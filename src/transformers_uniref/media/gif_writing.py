@@ -13,7 +13,7 @@ from typing import IO
 import numpy as np
 from PIL import Image
 
-from .atomic import replacing
+from ..core.atomic import replacing
 from .frame_check import checked_frame
 
 DEFAULT_LONGEST_SIDE = 480

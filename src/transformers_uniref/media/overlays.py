@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
+from ..core.palette import davis_palette
 from .lettering import default_font, wrapped
-from .palette import davis_palette
 
 
 def object_colour(object_id: int) -> tuple[int, int, int]:

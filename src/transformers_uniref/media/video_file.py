@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from ..core.optional import require
-from ..processors.inputs import rgb_array
+from ..core.picture_input import rgb_array
 from .clip_kinds import ACCEPTED
 
 Damaged: TypeAlias = 'Literal["refuse", "keep"]'

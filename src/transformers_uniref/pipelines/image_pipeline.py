@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from PIL import Image
 
+from ..core.picture_input import rgb_array
 from ..modeling.outputs import UniRefModelOutput
 from ..modeling.precision import half_precision
-from ..processors.inputs import rgb_array
 from .base import UniRefPipeline
 from .batching import group_inputs, merge_inputs, split_outputs
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..processors.mask_reading import alone, is_mask, read_mask
+from ..core.mask_reading import alone, is_mask, read_mask
 from ..processors.masks import binary_mask, object_ids
 
 MaskPrompts = dict[int, dict[int, np.ndarray]]

@@ -10,9 +10,9 @@ from transformers.image_processing_backends import PilBackend
 from transformers.image_processing_base import BatchFeature
 from transformers.image_utils import PILImageResampling, SizeDict
 
+from ..core.picture_input import rgb_array
 from .image_processing_common import UniRefImageProcessorBase
 from .image_sizes import limited_size
-from .inputs import rgb_array
 
 
 class UniRefImageProcessorPil(UniRefImageProcessorBase, PilBackend):

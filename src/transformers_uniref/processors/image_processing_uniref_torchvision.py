@@ -15,9 +15,9 @@ from transformers.image_processing_base import BatchFeature
 from transformers.image_transforms import group_images_by_shape, reorder_images
 from transformers.image_utils import PILImageResampling, SizeDict, pil_torch_interpolation_mapping
 
+from ..core.picture_input import rgb_array
 from .image_processing_common import UniRefImageProcessorBase
 from .image_sizes import limited_size
-from .inputs import rgb_array
 
 
 def _is_ready(image: Any, input_data_format: Any) -> bool:

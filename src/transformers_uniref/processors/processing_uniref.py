@@ -13,11 +13,12 @@ import torch
 from transformers.image_processing_base import BatchFeature
 from transformers.processing_utils import ProcessorMixin
 
+from ..core import picture_input as inputs
+from ..core.mask_reading import is_mask
 from ..hub.sharing import SharedProcessor
 from ..score_gate import gate_of, passes
-from . import inputs, post_processing
+from . import post_processing
 from .drawn_references import drawn_masks
-from .mask_reading import is_mask
 from .masks import binary_mask, nearest_resize
 from .targets import instance_masks, make_label
 from .text import check_sentence, tokenise

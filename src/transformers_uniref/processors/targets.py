@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from .mask_reading import alone, is_mask, read_mask
+from ..core.mask_reading import alone, is_mask, read_mask
 from .masks import binary_mask, nearest_resize
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, overload
 import numpy as np
 import torch
 
-from .inputs import rgb_array
+from ..core.picture_input import rgb_array
 
 
 class VideoFrames(Sequence[np.ndarray]):

@@ -15,8 +15,8 @@ from typing import Any, BinaryIO, cast
 import torch
 from torch import Tensor
 
+from ..core.atomic import replacing
 from ..core.json_writing import to_json
-from ..media.atomic import replacing
 
 STATE_FILE = "training_state.pt"
 BEST_FILE = "best.json"

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..data.schema import Record, Row, check_columns
 from ..core.optional import require
+from ..data.schema import Record, Row, check_columns
 from ..processors.text import normalise_sentence
 from .config_data import WORLD_SOURCES, DatasetConfig
 from .episodes import CategoryIndex

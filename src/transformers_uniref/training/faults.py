@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..core.atomic import replacing
 from ..core.json_writing import to_json
-from ..media.atomic import replacing
 from .collation import Batch
 
 NAMED_IDS = 8

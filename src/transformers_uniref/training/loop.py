@@ -19,7 +19,7 @@ try:
 except ImportError as error:
     raise missing_extra("accelerate", "train", "training", error) from error
 
-from ..media.atomic import replacing
+from ..core.atomic import replacing
 from ..modeling.losses.matching import NonFinitePredictionsError
 from .checkpointing import (
     checkpoint_path,

@@ -12,8 +12,8 @@ from typing import Any, TextIO
 
 import torch
 
+from ..core.atomic import replacing
 from ..core.json_writing import to_json
-from ..media.atomic import replacing
 
 
 class RunningMeans:

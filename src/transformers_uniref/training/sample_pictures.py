@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..media.atomic import replacing
+from ..core.atomic import replacing
 from ..media.overlays import contact_sheet, overlay_masks
 from .collation import MEAN, STD, Batch
 

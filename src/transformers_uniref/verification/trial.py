@@ -93,8 +93,8 @@ def _clip_trial(model: Any, processor: Any, say: Callable[[str], None]) -> list[
     """The swan, given roughly in the first frame; nothing where video files cannot be read."""
     from itertools import islice
 
-    from ..media.video_io import read_frames
     from ..core.optional import MissingExtraError
+    from ..media.video_io import read_frames
 
     try:
         frames = list(islice(read_frames(PICTURES / "blackswan.mp4"), FRAMES))

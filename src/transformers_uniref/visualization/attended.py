@@ -10,9 +10,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from ..core.mask_reading import is_mask
+from ..core.picture_input import as_tree, is_image, rgb_array
 from ..modeling.precision import half_precision
-from ..processors.inputs import as_tree, is_image, rgb_array
-from ..processors.mask_reading import is_mask
 from ..processors.masks import binary_mask
 from ..processors.text import check_sentence
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..media.palette import colour_blind_safe
+from ..core.palette import colour_blind_safe
 from .attended import AttentionMaps
 from .drawing import draw_heat, draw_mask, draw_outline, draw_picture, panels, write_title
 

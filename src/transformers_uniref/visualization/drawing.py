@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from ..media.palette import colour_blind_safe
 from ..core.optional import require
+from ..core.palette import colour_blind_safe
 
 HEAT_COLOURS = "magma"
 """Rises evenly in lightness, so that it reads in grey and with a colour vision deficiency."""

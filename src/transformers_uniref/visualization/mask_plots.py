@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from ..core.palette import colour_blind_safe
+from ..core.picture_input import rgb_array
 from ..interchange import AnnotatedImage, image_of
-from ..media.palette import colour_blind_safe
-from ..processors.inputs import rgb_array
 from .drawing import (
     TITLE_HEIGHT,
     LegendEntry,

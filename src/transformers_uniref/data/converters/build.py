@@ -19,8 +19,8 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from ... import __version__
+from ...core.atomic import alone
 from ...core.json_writing import to_json
-from ...media.atomic import alone
 from ..parquet_shards import read_summary, shard_name
 from .base import Converter, Item, Plan, RowReader, check_unique
 from .held_out import write_held_out

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from ...core.mask_codes import decode_rle, encode_rle
 from ...core.optional import require
-from ..mask_codes import decode_rle, encode_rle
 from .pictures import fit_labels
 from .remarks import Remarks
 

@@ -11,8 +11,8 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from ...core.atomic import replacing
 from ...core.json_writing import to_json
-from ...media.atomic import replacing
 
 HELD_OUT_FILE = "held_out_images.json"
 REFERRING_SETS = ("refcoco", "refcoco+", "refcocog")

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ...media.atomic import replacing
+from ...core.atomic import replacing
 from ...core.optional import require
 from .source_tree import SourceTree
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ...core.atomic import replacing
 from ...core.json_writing import to_json
-from ...media.atomic import replacing
 from .base import Converter
 from .published import Comparison, compare
 from .remarks import describe

@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image
 
-from ..mask_codes import decode_png, decode_rle
+from ...core.mask_codes import decode_png, decode_rle
 from ..parquet_shards import read_rows, read_summary
 from ..schema import check_row
 from .build import file_digest

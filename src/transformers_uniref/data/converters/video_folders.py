@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..mask_codes import encode_png
+from ...core.mask_codes import encode_png
 from ..schema import Row, make_encoded_instance, make_row, tight_box
 from .base import Item
 from .pictures import decode_labels, fit_labels, picture_size

@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
+from ...core.mask_codes import decode_rle
 from ..converters.coco_masks import to_rle
-from ..mask_codes import decode_rle
 
 _KEPT_PICTURES = 256
 _LEAST_COMPONENT = 0.002

@@ -86,23 +86,3 @@ def save_label_map(path: str | os.PathLike[str], labels: np.ndarray) -> None:
     image = label_image(labels)
     with replacing(path) as partial:
         image.save(partial, format="PNG")
-
-
-def load_label_map(path: str | os.PathLike[str], name: str = "mask") -> np.ndarray:
-    """Reads a label map or a binary mask from an image file; `processors.mask_reading` says what files may hold.
-
-    Args:
-        path: the file.
-        name: the argument's name, for messages.
-
-    Returns:
-        uint8 (H, W), or uint16 and more where a file has 16 bits and ids above 255; 0 = background, 1.. = object ids.
-        A black and white mask is one object, id 1; 255 beside other ids stays 255.
-
-    Raises:
-        FileNotFoundError, ValueError: see `read_mask`.
-    """
-    from ..processors.mask_reading import read_mask
-
-    values = read_mask(path, name).values
-    return values.astype(np.min_scalar_type(int(values.max())))
