@@ -28,7 +28,7 @@ from noise import PROBABILITIES, assert_same_mask  # noqa: E402
 from transformers_uniref import UniRefModel, UniRefProcessor  # noqa: E402
 from transformers_uniref.cli.main import main  # noqa: E402
 from transformers_uniref.core.mask_codes import decode_rle  # noqa: E402
-from transformers_uniref.core.palette import load_label_map  # noqa: E402
+from transformers_uniref.core.mask_reading import load_label_map  # noqa: E402
 from transformers_uniref.data.schema import make_instance, make_row  # noqa: E402
 from transformers_uniref.evaluation import evaluate_dataset  # noqa: E402
 from transformers_uniref.evaluation.answers import ModelAnswers  # noqa: E402
