@@ -14,8 +14,8 @@ _LABEL_MODES = {"P", "L", "1"}
 def read_label_png(file: str | Path | IO[bytes], described: str) -> tuple[np.ndarray, Image.Image]:
     """Reads the stored values of a PNG whose pixels are ids.
 
-    Unlike `mask_reading.load_label_map` it interprets nothing: 255 stays 255, and colours are refused even where they are
-    those of the DAVIS palette, since the benchmarks' code reads them as three numbers.
+    Unlike `mask_reading.load_label_map` it interprets nothing: 255 stays 255, and colours are refused even where they
+    are those of the DAVIS palette, since the benchmarks' code reads them as three numbers.
 
     Args:
         file: path or open file.
