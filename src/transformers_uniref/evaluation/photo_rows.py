@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -81,16 +82,20 @@ class PhotoPairRows:
         return [name for _, name in self._questions]
 
 
-class _Picture:
+class _Picture(ABC):
     """One photograph, read when it is asked for."""
 
-    def __init__(self, path: Path, sentences: list[tuple[str, list[int]]]) -> None:
-        self.path, self.sentences = path, sentences
+    def __init__(self, path: Path) -> None:
+        self.path = path
         self.name = path.stem
 
+    @abstractmethod
     def objects(self) -> list[tuple[int, str, np.ndarray]]:
         """(id from 1, class, bool (H, W)) of each."""
-        raise NotImplementedError
+
+    @abstractmethod
+    def sentences(self) -> list[tuple[str, list[int]]]:
+        """Each with the ids of the objects that it means."""
 
     def classes(self, share: float) -> list[str]:
         """Those that take at least this share of the picture, all their objects together."""
@@ -112,7 +117,7 @@ class _Picture:
             sample_id or self.name,
             [{"bytes": self.path.read_bytes(), "path": self.path.name}],
             instances,
-            self.sentences if only is None else (),
+            self.sentences() if only is None else (),
             source="photos",
             split="all",
             image_id=f"photos:{self.name}",
@@ -122,8 +127,11 @@ class _Picture:
 
 class _CocoPicture(_Picture):
     def __init__(self, path: Path, sentences: list[tuple[str, list[int]]], annotations: list[tuple[str, Any]]) -> None:
-        super().__init__(path, sentences)
-        self.annotations = annotations
+        super().__init__(path)
+        self._sentences, self.annotations = sentences, annotations
+
+    def sentences(self) -> list[tuple[str, list[int]]]:
+        return self._sentences
 
     def objects(self) -> list[tuple[int, str, np.ndarray]]:
         with Image.open(self.path) as file:
@@ -136,18 +144,17 @@ class _CocoPicture(_Picture):
 
 class _AdePicture(_Picture):
     def __init__(self, path: Path, folder: AdeFolder, number: int) -> None:
+        super().__init__(path)
         self.folder, self.number = folder, number
-        # "flower, flora" has two names for one thing; the first is asked for.
-        super().__init__(path, [])
 
     def objects(self) -> list[tuple[int, str, np.ndarray]]:
         shot = self.folder.read(self.number)
         return [(index, name, mask) for index, (name, mask) in enumerate(zip(shot.names, shot.masks, strict=True), 1)]
 
-    def row(self, sample_id: str = "", only: str | None = None) -> Row:
+    def sentences(self) -> list[tuple[str, list[int]]]:
         names = self.folder.read(self.number).names
-        self.sentences = [(f"the {name.split(',')[0]}", [index]) for index, name in enumerate(names, start=1)]
-        return super().row(sample_id, only)
+        # Some classes have several names, as "bed, bunk"; the first is asked for.
+        return [(f"the {name.split(',')[0]}", [index]) for index, name in enumerate(names, start=1)]
 
 
 def read_pictures(folder: Path, with_sentences: bool = True) -> list[_Picture]:
