@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -107,20 +106,6 @@ def from_hub(repo_id: str, patterns: list[str]) -> Path:
     except (HfHubHTTPError, OSError, ValueError) as error:
         reason = why_not_here(repo_id) or _one_line(error)
         raise TransferError(f"{repo_id} cannot be had from the Hub: {reason}") from error
-
-
-def throttled(progress: Progress, seconds: float = 0.2) -> Progress:
-    """`progress`, but not more often than every so many seconds, and at the end."""
-    last = 0.0
-
-    def report(done: int, total: int | None) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last >= seconds or done == total:
-            last = now
-            progress(done, total)
-
-    return report
 
 
 def _remove_parts(target: Path) -> int:
