@@ -52,11 +52,12 @@ class WorldSource:
         """The words of the world's sentences, and of those about the photographs."""
         from ..data.world import vocabulary
 
-        return (
-            sorted({*vocabulary(), *self.world(64, photographed=True).vocabulary()})
-            if self.photo_share
-            else vocabulary()
-        )
+        words = set(vocabulary())
+        if self.photo_share:
+            words.update(self.world(64, photographed=True).vocabulary())
+        if self.sampling.photographs:
+            words.update(self.photographs(64).vocabulary())
+        return sorted(words)
 
     def world(self, size: int, photographed: bool = False) -> Any:
         """The world at `size` pixels: the drawn one, or that of the photographs."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -57,6 +58,10 @@ class PhotographFolder(Protocol):
 
     def contents(self, number: int) -> frozenset[str]:
         """The classes that it shows."""
+        ...
+
+    def captioned(self) -> Iterator[tuple[str, str]]:
+        """Each caption with each class that its photograph shows."""
         ...
 
 
@@ -130,6 +135,11 @@ class CocoFolder:
     def contents(self, number: int) -> frozenset[str]:
         return frozenset(self._names[one["category_id"]] for one in self._annotations[number])
 
+    def captioned(self) -> Iterator[tuple[str, str]]:
+        for number, image in enumerate(self._images):
+            for caption in self._captions.get(str(image["id"]), ()):
+                yield from ((caption, name) for name in sorted(self.contents(number)))
+
     def read(self, number: int) -> Shot:
         data, codes, names, crowd, captions = self._kept.get(number, lambda: self._load(number))
         height, width = data.shape[:2]
@@ -183,6 +193,9 @@ class AdeFolder:
     @functools.cache  # noqa: B019 - a folder lives as long as its process
     def contents(self, number: int) -> frozenset[str]:
         return frozenset(self._names[v] for v in np.unique(self._label(number)) if v in self._names)
+
+    def captioned(self) -> Iterator[tuple[str, str]]:
+        return iter(())
 
     def _label(self, number: int) -> np.ndarray:
         path = self.files[number]

@@ -353,7 +353,7 @@ def absent_sentence(draws: Draws, name: str, others: Sequence[str]) -> str:
     ]
     if others:
         mark = noun_for(draws, draws.choice(list(others)))
-        forms.append((0.8, lambda: f"the {noun} {draws.choice(['next to', 'behind', 'left of', 'near'])} the {mark}"))
+        forms.append((0.8, lambda: f"the {noun} {draws.choice(['next to', 'above', 'left of', 'near'])} the {mark}"))
     return draws.weighted([make for _, make in forms], [weight for weight, _ in forms])()
 
 

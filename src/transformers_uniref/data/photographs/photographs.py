@@ -16,6 +16,7 @@ from .folders import AdeFolder, PhotographFolder, Split, open_folder, parts_of
 from .grammar import Describer, Reference, Thing, absent_sentence, noun_for
 from .nouns import confusable, plural
 from .views import View, draw_view, paste
+from .vocabulary import photograph_vocabulary
 
 _ATTEMPTS = 8
 _LEAST_EXAMPLE = 0.01
@@ -87,6 +88,11 @@ class Photographs:
     def resized(self, size: int) -> Photographs:
         """The same photographs at another size; they share what is decoded."""
         return Photographs((), self.split, size, self.seed, self.shares, self.folders)
+
+    def vocabulary(self) -> list[str]:
+        """The words of the sentences, sorted."""
+        captions = (pair for folder in self.folders for pair in folder.captioned())
+        return photograph_vocabulary(self.folders, captions)
 
     def _draws(self, task: int, index: int) -> Draws:
         return Draws(self.seed, SPLITS.index(self.split), 10 + task, index)
