@@ -19,8 +19,8 @@ from pathlib import Path
 
 import torch
 
-from transformers_uniref.conversion.released import RELEASED_BY_NAME
 from transformers_uniref.conversion.tensor_list import tensor_list
+from transformers_uniref.core.released_models import RELEASED_BY_NAME
 
 CHILD = """
 import resource, sys

@@ -95,7 +95,7 @@ def read_in_order(path: Path) -> None:
 
 
 def read_by_number(path: Path) -> None:
-    from transformers_uniref.processors.video_frames import VideoFrames
+    from transformers_uniref.media.video_frames import VideoFrames
 
     for _ in VideoFrames(path):
         pass
@@ -103,7 +103,7 @@ def read_by_number(path: Path) -> None:
 
 def measure(path: Path, arguments: argparse.Namespace) -> dict[str, float]:
     """Medians of seconds, and their ratios."""
-    from transformers_uniref.processors.video_frames import VideoFrames
+    from transformers_uniref.media.video_frames import VideoFrames
 
     video = VideoFrames(path)
 

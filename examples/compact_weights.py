@@ -22,7 +22,7 @@ from torch import Tensor
 from transformers import AutoModel, AutoProcessor
 
 from finetuning import fail
-from transformers_uniref.conversion.names import model_location
+from transformers_uniref.core.model_names import model_location
 
 BYTE = torch.float8_e4m3fn
 TABLES = ("word_embeddings", "position_embeddings", "token_type_embeddings")

@@ -14,7 +14,7 @@ from datasets import Dataset
 from PIL import Image
 from transformers import AutoConfig, AutoModel, AutoProcessor
 
-from transformers_uniref.conversion.names import model_location
+from transformers_uniref.core.model_names import model_location
 from transformers_uniref.data.schema import features
 from transformers_uniref.training.config import config_from_dict, load_config
 from transformers_uniref.training.loop import train

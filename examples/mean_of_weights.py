@@ -18,7 +18,7 @@ from torch import Tensor
 from transformers import AutoModel, AutoProcessor
 
 from finetuning import fail
-from transformers_uniref.conversion.names import model_location
+from transformers_uniref.core.model_names import model_location
 from transformers_uniref.training.checkpointing import STATE_FILE, load_checkpoint
 
 

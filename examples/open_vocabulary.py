@@ -17,7 +17,7 @@ import torch
 from transformers import AutoModel, AutoProcessor, AutoTokenizer
 
 from finetuning import fail
-from transformers_uniref.conversion.names import model_location
+from transformers_uniref.core.model_names import model_location
 from transformers_uniref.data import World
 from transformers_uniref.modeling.efficientnet_lite import load_public_backbone
 from transformers_uniref.modeling.twin_backbone import add_second_backbone, replace_second_backbone

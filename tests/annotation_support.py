@@ -13,11 +13,11 @@ import numpy as np
 from PIL import Image
 
 from transformers_uniref.annotation.answering import Question
-from transformers_uniref.annotation.rows import Prediction
 from transformers_uniref.annotation.run import annotate
 from transformers_uniref.annotation.settings import AnnotationSettings
 from transformers_uniref.annotation.source import from_rows, open_source
 from transformers_uniref.data.parquet_shards import read_rows
+from transformers_uniref.inference.results import SegmentedObject
 
 
 class BrightPixels:
@@ -30,16 +30,16 @@ class BrightPixels:
     def identity(self) -> str:
         return "bright pixels"
 
-    def __call__(self, questions: Sequence[Question]) -> list[list[Prediction]]:
+    def __call__(self, questions: Sequence[Question]) -> list[list[SegmentedObject]]:
         self.asked.append(len(questions))
         time.sleep(self.seconds)
         return [[_find(pixels, text) for text in sentences or (None,)] for pixels, sentences in questions]
 
 
-def _find(pixels: np.ndarray, text: str | None) -> Prediction:
+def _find(pixels: np.ndarray, text: str | None) -> SegmentedObject:
     level = int(text) if text and text.isdigit() else 255
     mask = pixels[..., 0] > level
-    return Prediction(text, float(mask.mean()), (0.5, 1.0, 7.5, 9.0), mask)
+    return SegmentedObject(mask, float(mask.mean()), (0.5, 1.0, 7.5, 9.0), text)
 
 
 def picture_folder(folder: Path, rows: int, **extra: Sequence[Any]) -> Path:

@@ -572,7 +572,7 @@ def test_the_mixin_of_transformers_adds_saves_and_loads_adapters(tmp_path: Path)
 
 def test_an_adapter_of_a_model_with_a_name_names_it_so_and_finds_it_elsewhere(tmp_path):
     from transformers_uniref.adapters.presets import attach_adapter
-    from transformers_uniref.conversion.names import model_location
+    from transformers_uniref.core.model_names import model_location
 
     model = AutoModel.from_pretrained("uniref-pp")
     config = peft.LoraConfig(r=2, target_modules=r"transformer\.encoder\.layers\.0\.linear1")

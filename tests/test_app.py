@@ -27,7 +27,6 @@ from transformers_uniref.app.marking import CLICK, FILE, Marking
 from transformers_uniref.app.model_shelf import BUNDLED, FOLDER, HUB, RELEASED, ModelChoice, ModelShelf
 from transformers_uniref.app.page import Page, own_gate
 from transformers_uniref.app.picture_tasks import (
-    Found,
     find_by_example,
     find_by_sentences,
     picture_notes,
@@ -39,12 +38,13 @@ from transformers_uniref.app.sentences import split_sentences
 from transformers_uniref.app.settings import AppSettings
 from transformers_uniref.app.uploads import fitted, read_picture
 from transformers_uniref.app.video_handlers import add_objects, follow, remove_object, start_over
-from transformers_uniref.cli.errors import UserError
 from transformers_uniref.cli.main import main
 from transformers_uniref.core.families import DEFAULT_CHECKPOINT
 from transformers_uniref.core.mask_codes import decode_rle
 from transformers_uniref.core.palette import save_label_map
 from transformers_uniref.data.world import World
+from transformers_uniref.frontends.errors import UserError
+from transformers_uniref.inference.results import SegmentedObject
 from transformers_uniref.media.video_io import read_frames, save_animation
 
 Loaded = tuple[Any, Any]
@@ -166,7 +166,7 @@ def test_sentences_find_what_they_name_in_a_drawn_scene(loaded: Loaded, tmp_path
     assert [file.name for file in files] == ["overlay.png", "masks.png", "masks.json"]
     told = json.loads(files[2].read_text())
     for item, stored in zip(found, told["objects"], strict=True):
-        assert np.array_equal(decode_rle(stored["segmentation"]), item.mask) and stored["text"] == item.text
+        assert np.array_equal(decode_rle(stored["segmentation"]), item.mask) and stored["text"] == item.label
     labels = np.asarray(Image.open(files[1]))
     assert labels.shape == (128, 128) and set(np.unique(labels)) <= set(range(len(found) + 1))
     assert np.array_equal(np.asarray(Image.open(files[0])), overlay)
@@ -182,7 +182,7 @@ def test_the_page_says_what_is_unknown_and_what_fell_below_the_models_gate(loade
     _, unknown, below = picture_notes(found)
     assert unknown == "unknown to this model: b, submarine"
     assert below.startswith(f"no answer passed {gate:g}".replace("0.", "."))
-    passed = Found("the star", 0.8, (0, 0, 1, 1), np.ones((2, 2), bool), True, gate)
+    passed = SegmentedObject(np.ones((2, 2), bool), 0.8, (0, 0, 1, 1), "the star", True, gate)
     assert picture_notes([passed]) == ["Found: the star (0.80)."]
 
 
@@ -200,7 +200,7 @@ def test_where_masks_overlap_the_better_score_owns_the_pixel(tmp_path: Path) -> 
     box = (0.0, 0.0, 8.0, 8.0)
     full, half = np.ones((8, 8), dtype=bool), np.zeros((8, 8), dtype=bool)
     half[:, :4] = True
-    found = [Found("half", 0.9, box, half), Found("full", 0.5, box, full)]
+    found = [SegmentedObject(half, 0.9, box, "half"), SegmentedObject(full, 0.5, box, "full")]
     save_picture_results(tmp_path, picture_overlay(np.zeros((8, 8, 3), np.uint8), found), found)
     labels = np.asarray(Image.open(tmp_path / "masks.png"))
     assert (labels[:, :4] == 1).all() and (labels[:, 4:] == 2).all()

@@ -16,8 +16,8 @@ from transformers_uniref.app.limits import EDITOR_SIDE
 from transformers_uniref.app.marking import BOX, CLICK, FILE, PAINT, Marking
 from transformers_uniref.app.marking_area import objects_of_mask, pixel_of
 from transformers_uniref.app.mask_files import read_mask_file
-from transformers_uniref.cli.errors import UserError
 from transformers_uniref.core.palette import save_label_map
+from transformers_uniref.frontends.errors import UserError
 from transformers_uniref.processors.drawn_references import box_mask, point_mask
 
 SIZE = (48, 64)

@@ -19,10 +19,10 @@ import torch
 from cli_support import uniref_arguments
 from transformers_uniref import __version__
 from transformers_uniref.cli import main as front_door
-from transformers_uniref.cli.errors import UserError, describe, is_failure, is_users_mistake
 from transformers_uniref.core.optional import MissingExtraError
 from transformers_uniref.core.palette import label_image
-from transformers_uniref.hub.errors import HubFailureError, PushError
+from transformers_uniref.core.push_errors import HubFailureError, PushError
+from transformers_uniref.frontends.errors import UserError, describe, is_failure, is_users_mistake
 from transformers_uniref.training.faults import NonFiniteError
 
 Run = Callable[[argparse.Namespace], int]

@@ -15,13 +15,12 @@ from PIL import Image
 
 from cli_support import save_tiny_checkpoint
 from processor_support import disc, picture
-from transformers_uniref.annotation.rows import Prediction
-from transformers_uniref.cli import loading
 from transformers_uniref.cli.main import main
-from transformers_uniref.cli.segment_results import label_map
-from transformers_uniref.conversion import names as bundled_models
+from transformers_uniref.core import model_names as bundled_models
 from transformers_uniref.core.mask_reading import load_label_map
 from transformers_uniref.core.palette import save_label_map
+from transformers_uniref.frontends import loading
+from transformers_uniref.inference.results import SegmentedObject, label_map
 
 
 @pytest.fixture(scope="module")
@@ -136,8 +135,8 @@ def test_a_named_folder_is_only_overwritten_when_asked(
 
 
 def test_the_better_score_wins_where_masks_overlap() -> None:
-    def found(score: float, *mask: bool) -> Prediction:
-        return Prediction("thing", score, (0, 0, 1, 1), np.array([mask]))
+    def found(score: float, *mask: bool) -> SegmentedObject:
+        return SegmentedObject(np.array([mask]), score, (0, 0, 1, 1), "thing")
 
     assert label_map([found(0.9, True, False), found(0.5, True, True)]).tolist() == [[1, 2]]
     assert label_map([found(0.9, True, False), found(0.95, True, True)]).tolist() == [[2, 2]]

@@ -12,8 +12,8 @@ from PIL import Image
 
 from transformers_uniref.data.photoworld_scene import Actor, rasterise
 from transformers_uniref.data.world_scene import Pose, draw_look, make_sprite
+from transformers_uniref.media.video_frames import VideoFrames
 from transformers_uniref.media.video_io import VideoWriter, probe_clip, read_clip, read_frames
-from transformers_uniref.processors.video_frames import VideoFrames
 from video_support import image_processor
 
 ONE = 1 << 16

@@ -17,14 +17,14 @@ import transformers_uniref  # noqa: F401
 from oracle_support.folder import find_oracle
 from transformers_uniref import UniRefConfig, UniRefModel
 from transformers_uniref.cli.main import main
-from transformers_uniref.hub.conversion import (
+from transformers_uniref.conversion.converter import (
     CheckpointError,
     convert_checkpoint,
     convert_state_dict,
     load_original_checkpoint,
     variant_config,
 )
-from transformers_uniref.hub.variants import infer_config, parse_overrides
+from transformers_uniref.conversion.variants import infer_config, parse_overrides
 
 ORACLE = find_oracle()
 FULL = [name for name in ORACLE.manifest_names() if name.startswith("full_")]

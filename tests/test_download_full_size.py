@@ -13,7 +13,7 @@ import torch
 from drive_server import DriveFile, DriveServer
 from oracle_support.folder import SUBSET
 from transformers_uniref.cli.main import main
-from transformers_uniref.conversion.released import RELEASED_BY_NAME
+from transformers_uniref.core.released_models import RELEASED_BY_NAME
 from transformers_uniref.verification.drawn_weights import original_state_dict
 
 pytestmark = pytest.mark.slow

@@ -29,6 +29,7 @@ from transformers_uniref import UniRefModel, UniRefProcessor  # noqa: E402
 from transformers_uniref.cli.main import main  # noqa: E402
 from transformers_uniref.core.mask_codes import decode_rle  # noqa: E402
 from transformers_uniref.core.mask_reading import load_label_map  # noqa: E402
+from transformers_uniref.core.provenance import weights_fingerprint  # noqa: E402
 from transformers_uniref.data.schema import make_instance, make_row  # noqa: E402
 from transformers_uniref.evaluation import evaluate_dataset  # noqa: E402
 from transformers_uniref.evaluation.answers import ModelAnswers  # noqa: E402
@@ -38,8 +39,7 @@ from transformers_uniref.evaluation.image_blocks import PictureQuestions  # noqa
 from transformers_uniref.evaluation.mask_scoring import score_masks  # noqa: E402
 from transformers_uniref.evaluation.question_settings import processor_with, settings_for  # noqa: E402
 from transformers_uniref.evaluation.result_blocks import ResultBlocks  # noqa: E402
-from transformers_uniref.hub.provenance import weights_fingerprint  # noqa: E402
-from transformers_uniref.hub.results import eval_results, read_results, results_table  # noqa: E402
+from transformers_uniref.evaluation.results_file import eval_results, read_results, results_table  # noqa: E402
 from transformers_uniref.metrics import GeneralizedReferringScores, ReferringScores, frame_scores  # noqa: E402
 
 

@@ -20,9 +20,9 @@ from hub_server import HubServer
 from hub_support import TOKEN, hub_for_this_process, run_python
 from sam_support import save_sam_checkpoint
 from transformers_uniref.cli.main import main
-from transformers_uniref.hub.conversion import convert_checkpoint
+from transformers_uniref.conversion.converter import convert_checkpoint
+from transformers_uniref.conversion.variants import parse_overrides
 from transformers_uniref.hub.push import PushError, push_to_hub
-from transformers_uniref.hub.variants import parse_overrides
 
 MODEL_FILES = {
     ".gitattributes",

@@ -15,10 +15,11 @@ import pytest
 from huggingface_hub import constants
 
 from cli_support import save_tiny_checkpoint
-from transformers_uniref import UniRefConfig, UniRefModel, UniRefProcessor, hub_reach
+from transformers_uniref import UniRefConfig, UniRefModel, UniRefProcessor
 from transformers_uniref.adapters.folders import AdapterError, base_of, require_base
-from transformers_uniref.cli.errors import UserError
-from transformers_uniref.cli.loading import load_model_and_processor
+from transformers_uniref.core import hub_reach
+from transformers_uniref.frontends.errors import UserError
+from transformers_uniref.frontends.loading import load_model_and_processor
 
 NOWHERE = "http://127.0.0.1:9"
 """The port of `discard`, at which nobody listens."""

@@ -13,9 +13,9 @@ import torch
 from PIL import Image, ImageFilter
 
 from transformers_uniref.core.mask_reading import load_label_map, read_mask
+from transformers_uniref.core.masks import binary_mask, object_masks
 from transformers_uniref.core.palette import label_image
 from transformers_uniref.pipelines.mask_prompts import read_mask_prompts
-from transformers_uniref.processors.masks import binary_mask, object_masks
 
 HEIGHT, WIDTH = 60, 80
 

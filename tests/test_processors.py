@@ -27,11 +27,11 @@ from processor_support import (
     small_tokenizer,
 )
 from transformers_uniref import UniRefImageProcessor, UniRefImageProcessorPil, UniRefProcessor
+from transformers_uniref.core.masks import nearest_resize
+from transformers_uniref.media.video_frames import VideoFrames
 from transformers_uniref.processors.image_sizes import padded_size, resized_size
-from transformers_uniref.processors.masks import nearest_resize
 from transformers_uniref.processors.post_processing import class_wise_nms, pairwise_iou, soft_aggregation
 from transformers_uniref.processors.text import normalise_sentence
-from transformers_uniref.processors.video_frames import VideoFrames
 from transformers_uniref.processors.vocabulary import NothingUnderstoodWarning
 
 MEAN = np.array([123.675, 116.28, 103.53], dtype=np.float32)

@@ -142,7 +142,7 @@ def test_classes_that_were_trusted_do_not_copy_their_modules(saved: Path, tmp_pa
 
 def test_the_bundled_model_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from transformers_uniref import UniRefConfig, UniRefModel, UniRefProcessor
-    from transformers_uniref.conversion.names import bundled_checkpoints
+    from transformers_uniref.core.model_names import bundled_checkpoints
 
     monkeypatch.chdir(tmp_path)  # where no folder has that name
     config = UniRefConfig.from_pretrained("uniref-pp")

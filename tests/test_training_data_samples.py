@@ -16,12 +16,12 @@ from data_support import batches, collator, dataset, open_world, run_config, sam
 pytest.importorskip("datasets")
 pytest.importorskip("kornia")
 
+from transformers_uniref.data.mirrored_sentences import mirrored_sentence  # noqa: E402
 from transformers_uniref.data.schema import Record, features, make_instance, make_row  # noqa: E402
 from transformers_uniref.training import mixture_feed  # noqa: E402
 from transformers_uniref.training.bad_samples import BadSampleError  # noqa: E402
 from transformers_uniref.training.config_data import CropConfig, DatasetConfig, PseudoVideoConfig  # noqa: E402
 from transformers_uniref.training.episodes import CategoryIndex  # noqa: E402
-from transformers_uniref.training.geometry import mirrored_sentence  # noqa: E402
 from transformers_uniref.training.kornia_augmentation import change_colours  # noqa: E402
 from transformers_uniref.training.mixture_feed import MixtureFeed  # noqa: E402
 from transformers_uniref.training.sample_makers import BatchKind, Material, make_sample  # noqa: E402

@@ -27,8 +27,8 @@ from sam_support import (
 )
 from transformers_uniref import UniRefProcessor, UniRefSamConfig, UniRefSamModel
 from transformers_uniref.cli.main import main
-from transformers_uniref.hub.conversion import CheckpointError
-from transformers_uniref.hub.sam_plug_in import build_around_sam
+from transformers_uniref.conversion.converter import CheckpointError
+from transformers_uniref.conversion.sam_plug_in import build_around_sam
 from transformers_uniref.processors.post_processing import mask_bounds
 
 SENTENCE = "the dog on the left"

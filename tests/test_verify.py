@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from transformers_uniref.cli.main import main
-from transformers_uniref.conversion.released import RELEASED_BY_NAME
+from transformers_uniref.core.released_models import RELEASED_BY_NAME
 from transformers_uniref.verification import released_numbers
 from transformers_uniref.verification.published_table import measure_published
 

@@ -14,11 +14,11 @@ pytest.importorskip("matplotlib")
 
 from noise import OPERATION, assert_same
 from transformers_uniref import UniRefModel, UniRefProcessor
-from transformers_uniref.conversion.names import model_location
+from transformers_uniref.core.model_names import model_location
 from transformers_uniref.core.palette import COLOUR_BLIND_SAFE, colour_blind_safe
 from transformers_uniref.data import World
+from transformers_uniref.inference.refinement import refine_masks
 from transformers_uniref.interchange import AnnotatedClip, AnnotatedImage, AnnotatedObject
-from transformers_uniref.refinement import refine_masks
 from transformers_uniref.visualization import attention_maps, plot_attention, plot_masks, plot_video
 from transformers_uniref.visualization.attended import AttentionMaps, _example_maps, _Frame, _words
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from transformers_uniref.conversion.names import model_location
+from transformers_uniref.core.model_names import model_location
 from transformers_uniref.core.palette import save_label_map
 from transformers_uniref.data import World
 from transformers_uniref.media.overlays import contact_sheet, overlay_masks

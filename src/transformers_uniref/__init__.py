@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .registration import register, resolve_names
 
 if TYPE_CHECKING:
+    from .core.version import __version__
     from .hub.push import push_to_hub
     from .modeling.configuration_uniref import UniRefConfig
     from .modeling.configuration_uniref_sam import UniRefSamConfig
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from .processors.image_processing_uniref import UniRefImageProcessorPil
     from .processors.image_processing_uniref_torchvision import UniRefImageProcessor
     from .processors.processing_uniref import UniRefProcessor
-
-__version__ = "0.1.0"
 
 __all__ = [
     "FewShotSegmentationPipeline",
@@ -50,6 +49,7 @@ __all__ = [
 ]
 
 _MODULE_OF = {
+    "__version__": ".core.version",
     "FewShotSegmentationPipeline": ".pipelines.few_shot_segmentation",
     "ReferringSegmentationPipeline": ".pipelines.referring_segmentation",
     "ReferringVideoSegmentationPipeline": ".pipelines.referring_video_segmentation",

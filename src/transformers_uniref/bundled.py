@@ -1,5 +1,5 @@
 """The former place of `conversion.names`, for code that imports it from here."""
 
-from .conversion.names import bundled_checkpoints, introduction, model_location
+from .core.model_names import bundled_checkpoints, introduction, model_location
 
 __all__ = ["bundled_checkpoints", "introduction", "model_location"]

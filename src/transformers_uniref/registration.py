@@ -6,7 +6,7 @@ holds a function that imports the class when the entry is looked up. The second 
 registry is often imported by the very module whose class would have to be registered in it.
 
 It also makes the names of this package's models known. Transformers has no place where a package could add a name, so
-`from_pretrained` of the `Auto` classes is wrapped: a name that `conversion.names` knows becomes the folder it stands
+`from_pretrained` of the `Auto` classes is wrapped: a name that `core.model_names` knows becomes the folder it stands
 for, everything else passes untouched. Only public classes and functions are involved, and each wrapper calls the
 original with whatever arguments it was given, so that a version of Transformers with other arguments changes nothing.
 """
@@ -164,6 +164,13 @@ def register() -> None:
     after_import(f"{auto}.image_processing_auto", _defer("IMAGE_PROCESSOR_MAPPING", _image_processor_classes_of))
     after_import(f"{auto}.processing_auto", _defer("PROCESSOR_MAPPING", _processor_class_of))
     after_import("transformers.pipelines", _add_pipelines)
+    after_import(f"{__package__}.core.sharing", lambda sharing: sharing.push_by(_push))
+
+
+def _push(shared: Any, repo_id: str, **options: Any) -> Any:
+    from .hub.push import push_to_hub
+
+    return push_to_hub(shared, repo_id, **options)
 
 
 AUTO_CLASSES = {
@@ -195,7 +202,7 @@ def _wrap_class(name: str, module: ModuleType) -> None:
 
 
 def _resolved(given: Any) -> Any:
-    from .conversion.names import resolved  # not before somebody loads a model
+    from .core.model_names import resolved  # not before somebody loads a model
 
     return resolved(given)
 

@@ -20,8 +20,8 @@ def write_checkpoint(oracle: Oracle, family: str, path: Path) -> None:
 
 def convert_family(oracle: Oracle, family: str, folder: Path) -> Path:
     """The family as a Transformers folder without a tokenizer; the oracle feeds token ids."""
-    from transformers_uniref.hub.conversion import convert_checkpoint
-    from transformers_uniref.hub.variants import parse_overrides
+    from transformers_uniref.conversion.converter import convert_checkpoint
+    from transformers_uniref.conversion.variants import parse_overrides
 
     original, converted = folder / f"{family}.pth", folder / family
     write_checkpoint(oracle, family, original)

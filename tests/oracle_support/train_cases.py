@@ -169,7 +169,7 @@ def compare_gradients(parameters: dict[str, Tensor], expected: dict[str, Any], r
 
 def targets_of(name: str) -> tuple[str, ...]:
     """The parameters that an original one became; none for one that is not needed."""
-    from transformers_uniref.hub.key_mapping import Duplicate, Move, place
+    from transformers_uniref.conversion.key_mapping import Duplicate, Move, place
 
     placement = place(name)
     if isinstance(placement, Duplicate):

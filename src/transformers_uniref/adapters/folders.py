@@ -10,8 +10,8 @@ from typing import Any
 
 from torch import nn
 
-from ..conversion.names import NotDownloadedError
-from ..hub_reach import reach_options, why_not_here
+from ..core.hub_reach import reach_options, why_not_here
+from ..core.model_names import NotDownloadedError
 
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"

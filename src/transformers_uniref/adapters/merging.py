@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from ..core.hub_reach import reach_options
 from ..core.optional import require
-from ..hub_reach import reach_options
 from .folders import AdapterError, base_of, check_fits, require_base, require_safetensors
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from ..conversion.names import name_of
+from ..core.model_names import name_of
 from ..core.near_names import did_you_mean
 from ..core.optional import require
 from .folders import AdapterError

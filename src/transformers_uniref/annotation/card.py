@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from .. import __version__
 from ..core.atomic import replacing
-from ..hub.provenance import hub_id
+from ..core.provenance import hub_id
+from ..core.version import __version__
 from .plan import Plan
 from .settings import AnnotationSettings
 from .source import Source

@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from .. import __version__
 from ..core.atomic import replacing
 from ..core.json_writing import to_json
+from ..core.version import __version__
 from .columns import Columns
 from .settings import AnnotationSettings
 from .source import Source

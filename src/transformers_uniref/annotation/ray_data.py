@@ -20,10 +20,10 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from ..conversion.names import model_location
 from ..core.families import DEFAULT_CHECKPOINT
+from ..core.hub_reach import reach_options
+from ..core.model_names import model_location
 from ..core.optional import require
-from ..hub_reach import reach_options
 from .answering import Answering, ModelAnswering
 from .bad_samples import BadSamples
 from .columns import BadSampleError, choose_columns

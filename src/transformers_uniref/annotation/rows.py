@@ -3,37 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from ..data.schema import Row, features, make_instance, make_row
+from ..inference.results import SegmentedObject
 from .columns import PREDICTIONS, Columns, Sample
 from .pictures import Picture
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What was found.
-
-    Attributes:
-        text: the sentence; None where examples alone were asked.
-        score: 0 to 1.
-        box: x0, y0, x1, y1 in pixels, as the model predicts it (not that of the mask).
-        mask: bool (H, W); empty where the answer did not pass, unless all are to be shown.
-        passed: whether the score is above the gate, and the sentence was understood.
-        threshold: the gate; None for none.
-        unknown_words: words of the sentence that mean nothing to the model.
-    """
-
-    text: str | None
-    score: float
-    box: tuple[float, float, float, float]
-    mask: np.ndarray
-    passed: bool = True
-    threshold: float | None = None
-    unknown_words: tuple[str, ...] = ()
 
 
 def annotated_features(columns: Columns, of_input: Any, copy_images: bool) -> Any:
@@ -60,7 +35,13 @@ def annotated_features(columns: Columns, of_input: Any, copy_images: bool) -> An
 
 
 def annotated_row(
-    sample: Sample, picture: Picture, predictions: Sequence[Prediction], *, source: str, split: str, copy_images: bool
+    sample: Sample,
+    picture: Picture,
+    predictions: Sequence[SegmentedObject],
+    *,
+    source: str,
+    split: str,
+    copy_images: bool,
 ) -> Row:
     """A row of the output.
 
@@ -69,14 +50,13 @@ def annotated_row(
     """
     instances, sentences, said = [], [], []
     for number, prediction in enumerate(predictions, start=1):
-        found = bool(prediction.mask.any())
-        if found:
+        if found := prediction.is_found:
             instances.append(make_instance(number, {0: prediction.mask}, code="rle"))
-        if prediction.text is not None:
-            sentences.append({"text": prediction.text, "object_ids": [number] if found else []})
+        if prediction.label is not None:
+            sentences.append({"text": prediction.label, "object_ids": [number] if found else []})
         said.append(
             {
-                "text": prediction.text,
+                "text": prediction.label,
                 "score": float(prediction.score),
                 "box": [float(side) for side in prediction.box],
                 "object_id": number if found else 0,

@@ -11,7 +11,7 @@ import re
 import numpy as np
 from PIL import Image, ImageDraw
 
-from ..cli.errors import UserError
+from ..frontends.errors import UserError
 from ..processors.drawn_references import box_mask, point_mask
 
 MOST_POINTS = 50

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from ..cli.errors import UserError
-from ..core.mask_codes import encode_rle
 from ..core.palette import save_label_map
-from ..score_gate import none_passed
+from ..core.score_gate import none_passed
+from ..frontends.errors import UserError
+from ..inference.clips import frame_label_map, next_frame
 from .clips import Clip
 from .legend import LegendEntry
 from .limits import MAX_OBJECTS
@@ -251,22 +251,17 @@ class ClipJob:
         index = self.position
         frame = self.clip.frames[index]
         with self._step:
-            output = self._model(inference_session=self._session, frame=frame)
-            found = self._processor.post_process_video_masks(output, self._session)
-            masks = {number: mask.cpu().numpy() for number, mask in found.items()}
-            passed = [number for number, did in zip(output.object_ids, output.objects_passed, strict=True) if did]
+            found = next_frame(self._model, self._processor, self._session, frame)
+            masks = {number: answer.mask for number, answer in found.items()}
             scores: dict[int, float | None] = {}
-            for number, score in zip(output.object_ids, output.object_scores.tolist(), strict=True):
+            for number, answer in found.items():
                 item = self.known[number]
-                scores[number] = None if item.mask is not None and item.frame == index else float(score)
-                if scores[number] is not None and number in passed:
+                scores[number] = None if item.mask is not None and item.frame == index else answer.score
+                if scores[number] is not None and answer.passed:
                     self._passed.add(number)
-            labels = np.zeros(self.clip.size, dtype=np.uint8)
-            for number, mask in masks.items():
-                labels[mask] = number
-            save_label_map(self.mask_file(index), labels)
+            save_label_map(self.mask_file(index), frame_label_map(found, self.clip.size))
             self.scores.append(scores)
-            self.codes.append({number: encode_rle(mask) for number, mask in masks.items()})
+            self.codes.append({number: answer.run_length_code() for number, answer in found.items()})
             self.position = index + 1
         return FrameResult(index, frame, masks, scores)
 

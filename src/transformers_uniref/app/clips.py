@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..cli.errors import UserError
+from ..frontends.errors import UserError
+from ..media.video_frames import VideoFrames
 from ..media.video_io import probe_clip
-from ..processors.video_frames import VideoFrames
 from .limits import MAX_FRAME_PIXELS, MAX_FRAMES, MAX_UPLOAD_BYTES
 
 ACCEPTED = "MP4, WebM, MOV, MKV, GIF and animated WebP can be read"

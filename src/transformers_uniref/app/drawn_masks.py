@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..cli.errors import UserError
+from ..frontends.errors import UserError
 
 OPAQUE = 128
 """Strokes with at least this opacity, 0..255, belong to the mask."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..cli.errors import UserError
+from ..frontends.errors import UserError
 from ..media.overlays import overlay_masks
 from .clicks import clicked_mask, draw_clicks
 from .drawn_masks import drawn_mask, is_drawn

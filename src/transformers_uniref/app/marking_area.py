@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..cli.errors import UserError
+from ..frontends.errors import UserError
 from .clicks import add_click, without_last_click
 from .limits import EDITOR_SIDE
 from .marking import BOX, CLICK, FILE, PAINT, WAYS, Marking

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..cli.errors import UserError
+from ..core.masks import fit_mask
+from ..frontends.errors import UserError
 from ..pipelines.mask_prompts import read_mask_prompts
-from ..processors.masks import fit_mask
 from .limits import MAX_OBJECTS
 from .uploads import open_picture
 

@@ -12,7 +12,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, TextIO
 
-from ..cli.errors import describe, is_users_mistake
+from ..frontends.errors import describe, is_users_mistake
 
 DEFECT = "Something went wrong inside the program. Its log says what; try other input meanwhile."
 SHOWN_SECONDS = 15

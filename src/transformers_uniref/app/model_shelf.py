@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..cli.errors import UserError, describe
-from ..cli.loading import load_model_and_processor
-from ..conversion.names import NotDownloadedError, model_location
-from ..conversion.released import RELEASED_BY_NAME
+from ..core.model_names import NotDownloadedError, model_location
+from ..core.released_models import RELEASED_BY_NAME
+from ..frontends.errors import UserError, describe
+from ..frontends.loading import load_model_and_processor
 from .limits import KEPT_MODELS, MAX_MODEL_BYTES
 from .settings import AppSettings
 

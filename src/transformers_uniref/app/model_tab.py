@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..cli.errors import UserError
+from ..frontends.errors import UserError
 from . import released_models
 from .messages import explained
 from .model_shelf import BUNDLED, FOLDER, HUB, RELEASED, ModelChoice

@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 
-from ..cli.errors import UserError, describe
-from ..conversion.home import is_here
-from ..conversion.released import RELEASED
+from ..core.model_home import is_here
 from ..core.optional import MissingExtraError
+from ..core.released_models import RELEASED
+from ..frontends.errors import UserError, describe
 
 _SECONDS_BETWEEN_LINES = 0.5
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from ..inference.results import SegmentedObject
 from .messages import as_text
 from .page import Page
-from .picture_tasks import Found, picture_notes, picture_overlay, picture_rows, save_picture_results
+from .picture_tasks import picture_notes, picture_overlay, picture_rows, save_picture_results
 
 TABLE_HEADERS = ["no.", "looked for", "score", "area %"]
 
@@ -72,7 +73,7 @@ def build_results_area(name: str) -> ResultsArea:
     return ResultsArea(notes, overlay, table, files)
 
 
-def shown_results(page: Page, image: np.ndarray, found: Sequence[Found]) -> tuple[str, Any, Any, Any]:
+def shown_results(page: Page, image: np.ndarray, found: Sequence[SegmentedObject]) -> tuple[str, Any, Any, Any]:
     """Writes the files, and gives what the components of a `ResultsArea` show.
 
     Args:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..cli.errors import UserError
+from ..frontends.errors import UserError
 from ..processors.text import says_nothing
 from .limits import MAX_OBJECTS, MAX_SENTENCE_LETTERS
 

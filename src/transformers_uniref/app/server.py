@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..cli.errors import UserError
 from ..core.optional import require
+from ..frontends.errors import UserError
 from .limits import MAX_UPLOAD_BYTES
 from .settings import AppSettings
 

@@ -6,7 +6,7 @@ import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..cli.errors import UserError
+from ..frontends.errors import UserError
 
 
 @dataclass(frozen=True)

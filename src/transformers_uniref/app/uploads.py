@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from ..cli.errors import UserError
 from ..core.picture_input import rgb_array
+from ..frontends.errors import UserError
 from .limits import MAX_PICTURE_PIXELS, MAX_UPLOAD_BYTES
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..cli.errors import UserError
+from ..frontends.errors import UserError
 from .clip_files import RENDERED, draw_frame, render_clip, save_masks
 from .clip_job import ClipJob
 from .clips import open_clip

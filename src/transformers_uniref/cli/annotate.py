@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..core.json_writing import to_json
-from .loading import add_model_arguments, add_quiet_argument
+from ..frontends.loading import add_model_arguments, add_quiet_argument
 from .publishing import add_push_arguments, output_and_hub_id
 
 if TYPE_CHECKING:
@@ -124,9 +124,9 @@ def _run(
     from ..annotation.source import open_source
     from ..core.families import DEFAULT_CHECKPOINT
     from ..core.optional import require
-    from ..score_gate import gate_of
-    from .errors import UserError
-    from .loading import introduce_model, load_model_and_processor
+    from ..core.score_gate import gate_of
+    from ..frontends.errors import UserError
+    from ..frontends.loading import introduce_model, load_model_and_processor
 
     if processes.count > 1 and arguments.device is not None:
         raise UserError(f"--device does not go with several processes, each has its own; got {arguments.device}")
@@ -199,6 +199,6 @@ def _settings(arguments: argparse.Namespace) -> AnnotationSettings:
 
 def _model_name(model: str) -> str:
     """A Hub id, or the last part of a folder's name: its path is nobody's business."""
-    from ..hub.provenance import hub_id
+    from ..core.provenance import hub_id
 
     return hub_id(model) or Path(model).resolve().name

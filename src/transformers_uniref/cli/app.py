@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .loading import add_model_arguments, add_quiet_argument, introduce_model
+from ..frontends.loading import add_model_arguments, add_quiet_argument, introduce_model
 
 HELP = "try sentences, examples and videos in a browser"
 EXAMPLES = ("uniref app", "uniref app --model models/merged --port 7870")

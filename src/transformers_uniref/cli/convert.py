@@ -50,9 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Convert; the account goes to standard error, with `--json` every tensor's fate to standard output."""
-    from ..hub.conversion import convert_checkpoint
-    from ..hub.sam_plug_in import build_around_sam
-    from ..hub.variants import parse_overrides
+    from ..conversion.converter import convert_checkpoint
+    from ..conversion.sam_plug_in import build_around_sam
+    from ..conversion.variants import parse_overrides
 
     convert = build_around_sam if arguments.sam else convert_checkpoint
     account = convert(

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.json_writing import to_json
-from .loading import add_model_arguments, add_output_arguments
+from ..frontends.loading import add_model_arguments, add_output_arguments
 
 if TYPE_CHECKING:
     from ..data.world import World
     from .demo_tasks import ClipAnswer, PictureAnswer
 
-HELP = "see all four tasks on freshly drawn scenes, with their masks measured against the truth"
+HELP = "see all four tasks on freshly drawn scenes, measured against the truth, and a few photographs"
 EXAMPLES = (
     "uniref demo",
     "uniref demo --seed 7 --output out/demo --json",
@@ -27,7 +27,9 @@ EXAMPLES = (
 REFERRING, FEW_SHOT = "referring-segmentation", "few-shot-segmentation"
 FOLLOWING, REFERRING_VIDEO = "video-object-segmentation", "referring-video-segmentation"
 BOTH = f"{REFERRING_VIDEO} + mask"
+PHOTOGRAPHS = "photographs"
 FILES = [
+    f"{PHOTOGRAPHS}.png",
     f"{REFERRING}.png",
     f"{FEW_SHOT}.png",
     f"{FOLLOWING}.png",
@@ -69,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Writes the pictures; the table goes to standard output, or with `--json` the numbers."""
     from ..core.atomic import filling
     from ..data.world import World
-    from .loading import introduce_model, load_model_and_processor, output_folder
+    from ..frontends.loading import introduce_model, load_model_and_processor, output_folder
 
     started = time.perf_counter()
     seed = secrets.randbelow(1_000_000) if arguments.seed is None else arguments.seed
@@ -108,8 +110,9 @@ def demonstrate(
     from PIL import Image
     from transformers import pipeline
 
-    from ..cli import demo_tasks
     from ..media.video_io import save_animation
+    from . import demo_tasks
+    from .demo_photographs import photograph_sheet
     from .demo_pictures import clip_animation, clip_sheet, picture_sheet
 
     build: Any = pipeline  # its annotations list the tasks of Transformers alone
@@ -136,6 +139,8 @@ def demonstrate(
     told = demo_tasks.follow_sentences(follow, world, CLIPS, with_masks=False)
     both = demo_tasks.follow_sentences(follow, world, CLIPS, with_masks=True)
     draw_clips(REFERRING_VIDEO, {"by sentence": told, "by both": both})
+    report(f"{PHOTOGRAPHS} ...")
+    Image.fromarray(photograph_sheet(model, processor)).save(folder / f"{PHOTOGRAPHS}.png")
     return {
         REFERRING: Tally([answer.iou for answer in named], "sentences"),
         FEW_SHOT: Tally([answer.iou for answer in similar], "pictures, one example each"),

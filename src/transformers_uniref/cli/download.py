@@ -8,7 +8,7 @@ import textwrap
 from typing import Any
 
 from ..core.json_writing import to_json
-from .loading import add_quiet_argument
+from ..frontends.loading import add_quiet_argument
 
 HELP = "fetch the authors' weights by name, check and convert them; then --model NAME finds them"
 EXAMPLES = (
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.list:
         return _list(arguments)
     if arguments.name is None:
-        from .errors import UserError
+        from ..frontends.errors import UserError
 
         raise UserError("NAME is missing: which weights? uniref download --list shows the names")
     told = None if arguments.quiet else lambda line: print(f"uniref: {line}", file=sys.stderr)
@@ -78,15 +78,15 @@ def run(arguments: argparse.Namespace) -> int:
 
 def fetch_if_wanted(arguments: argparse.Namespace) -> None:
     """With `--download`: fetches the model that `--model` names, where it is one of the authors' and not here."""
-    from ..conversion.home import is_here
-    from ..conversion.names import model_location
-    from ..conversion.released import RELEASED_BY_NAME
+    from ..core.model_home import is_here
+    from ..core.model_names import model_location
+    from ..core.released_models import RELEASED_BY_NAME
 
     name = arguments.model
     if not getattr(arguments, "download", False) or name not in RELEASED_BY_NAME or is_here(name):
         return
     from ..conversion.download import download
-    from ..conversion.names import NotDownloadedError
+    from ..core.model_names import NotDownloadedError
 
     try:
         model_location(name)  # a folder of that name goes before
@@ -98,8 +98,8 @@ def fetch_if_wanted(arguments: argparse.Namespace) -> None:
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    from ..conversion.home import is_here, is_partly_here, model_folder
-    from ..conversion.released import AUTHORS, CODE_LICENSE, RELEASED
+    from ..core.model_home import is_here, is_partly_here, model_folder
+    from ..core.released_models import AUTHORS, CODE_LICENSE, RELEASED
 
     states = {
         weights.name: "here" if is_here(weights.name) else "in part" if is_partly_here(weights.name) else "-"

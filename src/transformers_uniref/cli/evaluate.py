@@ -10,9 +10,9 @@ from ..core.families import DEFAULT_CHECKPOINT
 from ..core.json_writing import to_json
 from ..evaluation.benchmarks import BENCHMARKS
 from ..evaluation.definitions import CLIP_FRAMES, TEST_SEED, describe_measures
+from ..frontends.loading import add_model_arguments, add_quiet_argument
 from .evaluate_dataset import add_dataset_arguments, run_dataset
 from .evaluate_masks import add_mask_arguments, run_check, run_scoring
-from .loading import add_model_arguments, add_quiet_argument
 from .option_types import at_least_one
 
 HELP = "measure a model on drawn scenes or a data set, score masks of any method, or check a submission"
@@ -96,7 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _refuse(arguments: argparse.Namespace, option: str, others: set[str], needs: bool = False) -> None:
     """Raises UserError for an option that would be ignored."""
-    from .errors import UserError
+    from ..frontends.errors import UserError
 
     for other in sorted(others):
         if getattr(arguments, other):
@@ -105,11 +105,11 @@ def _refuse(arguments: argparse.Namespace, option: str, others: set[str], needs:
 
 
 def _run_world(arguments: argparse.Namespace) -> int:
+    from ..core.provenance import weights_fingerprint
     from ..evaluation.answers import ModelAnswers
     from ..evaluation.world import evaluate_world
-    from ..hub.provenance import weights_fingerprint
-    from .errors import UserError
-    from .loading import introduce_model, load_model_and_processor, model_folder
+    from ..frontends.errors import UserError
+    from ..frontends.loading import introduce_model, load_model_and_processor, model_folder
 
     split = arguments.split or _WORLD_SPLITS[0]
     if split not in _WORLD_SPLITS:

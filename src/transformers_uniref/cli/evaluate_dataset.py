@@ -43,12 +43,12 @@ def run_dataset(arguments: argparse.Namespace) -> int:
     """
     from ..core.families import DEFAULT_CHECKPOINT
     from ..core.processes import launched_processes
+    from ..core.provenance import weights_fingerprint
     from ..evaluation.clip_metadata import read_names
     from ..evaluation.dataset_evaluation import evaluate_dataset
     from ..evaluation.dataset_report import result_table
-    from ..hub.provenance import weights_fingerprint
-    from .errors import UserError
-    from .loading import introduce_model, load_model_and_processor, model_folder
+    from ..frontends.errors import UserError
+    from ..frontends.loading import introduce_model, load_model_and_processor, model_folder
     from .main import FAILED
 
     benchmark = BENCHMARKS[arguments.dataset]

@@ -55,7 +55,7 @@ def run_scoring(arguments: argparse.Namespace) -> int:
     from ..evaluation.clip_metadata import read_names
     from ..evaluation.mask_report import score_table
     from ..evaluation.mask_scoring import score_masks
-    from .errors import UserError
+    from ..frontends.errors import UserError
 
     for option in ("predictions", "annotations", "protocol"):
         if getattr(arguments, option) is None:
@@ -89,7 +89,7 @@ def run_scoring(arguments: argparse.Namespace) -> int:
 def run_check(arguments: argparse.Namespace) -> int:
     """Prints what was found to standard output, with `--json` as JSON. The exit code is 1 if there is a problem."""
     from ..evaluation.submission_check import check_submission
-    from .errors import FAILED
+    from ..frontends.errors import FAILED
 
     report = check_submission(arguments.check, arguments.server, arguments.reference, progress=True)
     print(to_json(report.to_dict()) if arguments.json else report.text())

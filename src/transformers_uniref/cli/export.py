@@ -22,7 +22,7 @@ EXAMPLES = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the verb's options."""
-    from ..conversion.names import bundled_checkpoints
+    from ..core.model_names import bundled_checkpoints
 
     names = ", ".join(bundled_checkpoints()) or "none in this installation"
     parser.add_argument(
@@ -60,9 +60,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Copies the files, all or none."""
-    from ..conversion.names import bundled_checkpoints
     from ..core.atomic import filling
-    from .errors import UserError
+    from ..core.model_names import bundled_checkpoints
+    from ..frontends.errors import UserError
 
     if arguments.onnx or arguments.torch:
         return _graphs(arguments)
@@ -93,8 +93,8 @@ def _graphs(arguments: argparse.Namespace) -> int:
     """Writes the image path as graphs, compared with the model."""
     from ..export import ExportDiffersError, export_onnx, export_program
     from ..export.folder import require_onnx
-    from .errors import UserError
-    from .loading import load_model_and_processor
+    from ..frontends.errors import UserError
+    from ..frontends.loading import load_model_and_processor
 
     kind = "onnx" if arguments.onnx else "torch"
     target = arguments.output or Path(f"{Path(arguments.name).name}-{kind}")
@@ -135,9 +135,9 @@ def _merge(arguments: argparse.Namespace) -> int:
     from ..adapters.folders import base_of
     from ..adapters.merging import merge_adapter
     from ..adapters.saving import replacing_folder
-    from ..hub_reach import reach_options
-    from .errors import UserError
-    from .loading import processor_location
+    from ..core.hub_reach import reach_options
+    from ..frontends.errors import UserError
+    from ..frontends.loading import processor_location
 
     target = arguments.output
     if target is None:

@@ -12,9 +12,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import TextIO
 
-from .. import __version__
+from ..core.version import __version__
+from ..frontends.errors import FAILED, INTERRUPTED, USERS_MISTAKE, describe, is_failure, is_users_mistake
 from .ending import interrupted_by_sigterm, stdout_is_lost
-from .errors import FAILED, INTERRUPTED, USERS_MISTAKE, describe, is_failure, is_users_mistake
 from .help_text import complete_help
 from .suggestions import SuggestingParser
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from .errors import UserError
+from ..frontends.errors import UserError
 
 
 def add_push_arguments(parser: argparse._ActionsContainer, condition: str) -> None:

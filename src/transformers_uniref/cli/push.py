@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Checks and renders everything, then sends it; a dry run prints the card to standard output."""
     from transformers.utils import logging
 
-    from ..conversion.names import model_location
+    from ..core.model_names import model_location
     from ..hub.push import plan_push, send
     from ..hub.secrets import find_token
 

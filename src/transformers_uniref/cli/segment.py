@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.json_writing import to_json
-from .errors import FAILED
-from .loading import add_model_arguments, add_output_arguments
+from ..frontends.errors import FAILED
+from ..frontends.loading import add_model_arguments, add_output_arguments
 from .option_types import at_least_one, some_of
 from .picture_inputs import PictureInput, find_pictures, names_one_file
 from .segment_results import FILES, MOST_OBJECTS, doubts, messages, summary, write_results
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ..annotation.answering import ModelAnswering
-    from ..annotation.rows import Prediction
+    from ..inference.results import SegmentedObject
 
 HELP = "segment what sentences, or example pictures with masks, refer to in pictures"
 EXAMPLES = (
@@ -146,14 +146,14 @@ class Segmentation:
 
     def folder(self, picture: PictureInput) -> Path:
         """Where a picture's results go."""
-        from .loading import output_folder
+        from ..frontends.loading import output_folder
 
         given: Path | None = self.arguments.output
         return given / picture.name if given is not None and self.many else output_folder(given, picture.name)
 
     def refuse_clashes(self) -> None:
         """Raises UserError where results would replace others, before anything is computed."""
-        from .errors import UserError
+        from ..frontends.errors import UserError
 
         if self.arguments.output is None:
             return
@@ -183,9 +183,9 @@ class Segmentation:
 
     def answer(
         self, images: Sequence[tuple[PictureInput, np.ndarray]], answering: ModelAnswering
-    ) -> Iterator[tuple[PictureInput, np.ndarray, list[Prediction]]]:
+    ) -> Iterator[tuple[PictureInput, np.ndarray, list[SegmentedObject]]]:
         """Those that can be segmented, with what was found; the others are reported."""
-        from .errors import is_users_mistake
+        from ..frontends.errors import is_users_mistake
 
         text = self.arguments.text or []
         try:
@@ -200,7 +200,7 @@ class Segmentation:
         for (picture, image), objects in zip(images, found, strict=True):
             yield picture, image, objects
 
-    def write(self, picture: PictureInput, image: np.ndarray, found: Sequence[Prediction]) -> None:
+    def write(self, picture: PictureInput, image: np.ndarray, found: Sequence[SegmentedObject]) -> None:
         """Writes the results of a picture, all or none, and says so."""
         from ..core.atomic import filling
 
@@ -227,7 +227,7 @@ class Segmentation:
 
     def _leave_out(self, picture: PictureInput, error: Exception) -> None:
         """Reports a picture at fault; anything else goes on its way."""
-        from .errors import describe, is_users_mistake
+        from ..frontends.errors import describe, is_users_mistake
 
         if not is_users_mistake(error):
             raise error
@@ -251,10 +251,10 @@ def _checked_settings(arguments: argparse.Namespace) -> Any:
         ValueError: an empty sentence, a damaged example, a threshold out of range.
     """
     from ..annotation.settings import AnnotationSettings
+    from ..core.masks import binary_mask
     from ..core.picture_input import rgb_array
-    from ..processors.masks import binary_mask
+    from ..frontends.errors import UserError
     from ..processors.text import check_sentence
-    from .errors import UserError
 
     text = arguments.text or []
     examples, masks = len(arguments.reference_image), len(arguments.reference_mask)
@@ -288,8 +288,8 @@ def _load(arguments: argparse.Namespace, settings: Any) -> ModelAnswering:
         UserError: see `load_model_and_processor`; a model that reads no sentences, or no examples.
     """
     from ..annotation.answering import ModelAnswering
-    from .errors import UserError
-    from .loading import introduce_model, load_model_and_processor, tell_unknown_words
+    from ..frontends.errors import UserError
+    from ..frontends.loading import introduce_model, load_model_and_processor, tell_unknown_words
 
     model, processor = load_model_and_processor(arguments.model, arguments.device, arguments.dtype, arguments.compile)
     if arguments.text and processor.tokenizer is None:

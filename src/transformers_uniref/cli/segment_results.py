@@ -11,7 +11,7 @@ from ..core.json_writing import to_json
 if TYPE_CHECKING:
     import numpy as np
 
-    from ..annotation.rows import Prediction
+    from ..inference.results import SegmentedObject
 
 FILES = {
     "overlay": "overlay.png",
@@ -31,7 +31,7 @@ def write_results(
     formats: Sequence[str],
     label: str,
     image: np.ndarray,
-    found: Sequence[Prediction],
+    found: Sequence[SegmentedObject],
     *,
     legend: bool = True,
     whole_cutouts: bool = False,
@@ -52,6 +52,7 @@ def write_results(
     from PIL import Image
 
     from ..core.palette import save_label_map
+    from ..inference.results import label_map
     from ..media.cutouts import cut_out
     from ..media.legends import with_legend
     from ..media.overlays import overlay_masks
@@ -70,7 +71,7 @@ def write_results(
     if "cutout" in formats:
         (folder / FILES["cutout"]).mkdir()
         for number, item in enumerate(found, start=1):
-            if item.mask.any():
+            if item.is_found:
                 alone = cut_out(image, item.mask, whole=whole_cutouts)
                 Image.fromarray(alone).save(folder / cutout_name(number))
     if "rle" in formats:
@@ -87,31 +88,21 @@ def cutout_name(number: int) -> str:
     return f"{FILES['cutout']}/{number}.png"
 
 
-def legend_of(found: Sequence[Prediction]) -> dict[int, str]:
+def legend_of(found: Sequence[SegmentedObject]) -> dict[int, str]:
     """What the legend says about each object; the score comes first, since long sentences are cut."""
     entries = {}
     for number, item in enumerate(found, start=1):
-        lost = "" if item.mask.any() else ", not found"
-        entries[number] = f"{number} ({item.score:.2f}{lost})" + (f": {item.text}" if item.text else "")
+        lost = "" if item.is_found else ", not found"
+        entries[number] = f"{number} ({item.score:.2f}{lost})" + (f": {item.label}" if item.label else "")
     return entries
 
 
-def label_map(found: Sequence[Prediction]) -> np.ndarray:
-    """uint8 (H, W), ids 1.. by the order of the objects; where masks overlap, the better score wins."""
-    import numpy as np
-
-    labels = np.zeros(found[0].mask.shape, dtype=np.uint8)
-    for number, item in sorted(enumerate(found, start=1), key=lambda numbered: numbered[1].score):
-        labels[item.mask] = number
-    return labels
-
-
-def coco_masks(label: str, image: np.ndarray, found: Sequence[Prediction]) -> dict[str, Any]:
+def coco_masks(label: str, image: np.ndarray, found: Sequence[SegmentedObject]) -> dict[str, Any]:
     """The masks as COCO's results have them: `segmentation` is what `pycocotools.mask.decode` reads.
 
     `bbox` is x, y, width, height around the mask in pixels, zeros where it is empty; `area` its pixels.
     """
-    from ..core.mask_codes import encode_rle
+    from ..core.mask_boxes import coco_box
 
     return {
         "image": label,
@@ -120,11 +111,11 @@ def coco_masks(label: str, image: np.ndarray, found: Sequence[Prediction]) -> di
         "objects": [
             {
                 "id": number,
-                "text": item.text,
+                "text": item.label,
                 "score": round(item.score, 6),
-                "bbox": _mask_box(item.mask),
+                "bbox": coco_box(item.mask),
                 "area": int(item.mask.sum()),
-                "segmentation": encode_rle(item.mask),
+                "segmentation": item.run_length_code(),
                 "passed": item.passed,
             }
             for number, item in enumerate(found, start=1)
@@ -133,13 +124,13 @@ def coco_masks(label: str, image: np.ndarray, found: Sequence[Prediction]) -> di
 
 
 def summary(
-    label: str, image: np.ndarray, found: Sequence[Prediction], folder: Path, formats: Sequence[str]
+    label: str, image: np.ndarray, found: Sequence[SegmentedObject], folder: Path, formats: Sequence[str]
 ) -> dict[str, Any]:
     """What `--json` prints about a picture."""
     objects = [
         {
             "id": number,
-            "text": item.text,
+            "text": item.label,
             "score": round(item.score, 6),
             "box": [round(side, 2) for side in item.box],
             "pixels": int(item.mask.sum()),
@@ -157,7 +148,7 @@ def summary(
         files["binary"] = [str(folder / binary_name(number)) for number in range(1, len(found) + 1)]
     if "cutout" in formats:
         files["cutout"] = [
-            str(folder / cutout_name(number)) if item.mask.any() else None for number, item in enumerate(found, start=1)
+            str(folder / cutout_name(number)) if item.is_found else None for number, item in enumerate(found, start=1)
         ]
     if "rle" in formats:
         files["rle"] = str(folder / FILES["rle"])
@@ -165,20 +156,20 @@ def summary(
     return {**about, "objects": objects, **files}
 
 
-def messages(found: Sequence[Prediction]) -> list[str]:
+def messages(found: Sequence[SegmentedObject]) -> list[str]:
     """A line for people about each object."""
     lines = []
     for number, item in enumerate(found, start=1):
-        named = f" ({item.text})" if item.text else ""
+        named = f" ({item.label})" if item.label else ""
         share = f"{100 * float(item.mask.mean()):.1f} % of the picture"
-        doubt = "" if item.passed else ", did not pass" if item.mask.any() else ", not found"
+        doubt = "" if item.passed else ", did not pass" if item.is_found else ", not found"
         lines.append(f"object {number}{named}: score {item.score:.3f}, {share}{doubt}")
     return lines
 
 
-def doubts(found: Sequence[Prediction], show_all: bool) -> list[str]:
+def doubts(found: Sequence[SegmentedObject], show_all: bool) -> list[str]:
     """Lines that say what is not to be believed: no answer passed the gate, or some that are shown did not."""
-    from ..score_gate import below_gate, none_passed, written_gate
+    from ..core.score_gate import below_gate, none_passed, written_gate
 
     gate = found[0].threshold
     failed = [item for item in found if not item.passed]
@@ -187,13 +178,3 @@ def doubts(found: Sequence[Prediction], show_all: bool) -> list[str]:
     if len(failed) < len(found):
         return [f"{len(failed)} of {len(found)} answers did not pass {written_gate(gate)}{below_gate(show_all)}"]
     return [none_passed(gate, max(item.score for item in failed)) + below_gate(show_all)]
-
-
-def _mask_box(mask: np.ndarray) -> list[int]:
-    import numpy as np
-
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    if not len(rows):
-        return [0, 0, 0, 0]
-    top, left = int(rows[0]), int(columns[0])
-    return [left, top, int(columns[-1]) - left + 1, int(rows[-1]) - top + 1]

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.json_writing import to_json
+from ..frontends.errors import FAILED, UserError, describe, is_users_mistake
+from ..frontends.loading import add_model_arguments, add_output_arguments
 from .ending import interruption_between_steps
-from .errors import FAILED, UserError, describe, is_users_mistake
-from .loading import add_model_arguments, add_output_arguments
 from .option_types import at_least_one, some_of
 from .track_clips import GivenClip, clip_identity, find_clips, folders_for
 from .track_outputs import (
@@ -177,7 +177,7 @@ def add_drawing_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Follows objects through each clip; with `--json` a line for each clip goes to standard output."""
     from ..core.optional import require
-    from .loading import introduce_model, load_model_and_processor
+    from ..frontends.loading import introduce_model, load_model_and_processor
 
     check_arguments(arguments)
     if set(WITH_PYAV) & set(arguments.formats):
@@ -235,8 +235,8 @@ def track_clip(
     arguments: argparse.Namespace, clip: GivenClip, masks: list[Path], folder: Path | None, load: Load
 ) -> None:
     """Follows the objects through one clip and writes its results, all or none; keeps what an interruption leaves."""
+    from ..frontends.loading import output_folder, tell_unknown_words
     from ..media.video_io import probe_clip
-    from .loading import output_folder, tell_unknown_words
 
     names = [FORMATS[name] for name in arguments.formats]
     target = folder or (newest_unfinished(clip.name) if arguments.resume else None) or output_folder(None, clip.name)
@@ -279,7 +279,7 @@ def track_clip(
 
 def _identity(arguments: argparse.Namespace, info: ClipInfo, prompts: Prompts, model: Any, processor: Any) -> Any:
     """All that masks depend on, by the name of the option: what a run that goes on with another one must share."""
-    from ..model_digest import model_digest
+    from ..core.model_digest import model_digest
 
     given = {
         f"--{name.replace('_', '-')}": value for name, value in vars(arguments).items() if name not in NOT_OF_MASKS
@@ -307,7 +307,7 @@ def start_session(arguments: argparse.Namespace, prompts: Prompts, model: Any, p
 
 def make_tallies(arguments: argparse.Namespace, prompts: Prompts, processor: Any) -> dict[int, Tally]:
     """What is counted about each object, with its gate and what the model knows of its sentence."""
-    from ..score_gate import gate_of
+    from ..core.score_gate import gate_of
 
     tallies = {}
     for number in prompts.objects():
@@ -386,10 +386,10 @@ def segment_frame(
     image: np.ndarray, session: Any, model: Any, processor: Any
 ) -> tuple[dict[int, np.ndarray], dict[int, float]]:
     """Disjoint masks, bool (H, W), and scores of the objects in the next frame, by their numbers."""
-    output = model(inference_session=session, frame=image)
-    masks = processor.post_process_video_masks(output, session)
-    scores = dict(zip(output.object_ids, output.object_scores.tolist(), strict=True))
-    return {number: mask.cpu().numpy() for number, mask in masks.items()}, scores
+    from ..inference.clips import next_frame
+
+    found = next_frame(model, processor, session, image)
+    return {number: item.mask for number, item in found.items()}, {n: item.score for n, item in found.items()}
 
 
 def _result(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from .errors import UserError
+from ..frontends.errors import UserError
 
 if TYPE_CHECKING:
     from ..media.video_io import ClipInfo

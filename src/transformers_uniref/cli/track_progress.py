@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from .errors import UserError, is_users_mistake
+from ..frontends.errors import UserError, is_users_mistake
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import UserError
+from ..frontends.errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -103,7 +103,7 @@ class Prompts:
         """
         import numpy as np
 
-        from ..processors.masks import fit_mask
+        from ..core.masks import fit_mask
 
         for file in (file for files in self.masks.values() for file in files):
             try:

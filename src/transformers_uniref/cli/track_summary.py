@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..score_gate import below_gate, none_passed, passes, written
+from ..core.score_gate import below_gate, none_passed, passes, written
 
 
 @dataclass

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.json_writing import to_json
-from .loading import DTYPES, add_quiet_argument
+from ..frontends.loading import DTYPES, add_quiet_argument
 
 HELP = "load a model, answer pictures and a clip, compare with the released code; speed and memory"
 EXAMPLES = (
@@ -45,11 +45,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Verifies; the exit code is 1 if this machine does not compute what the released code computed."""
     import torch
 
-    from ..conversion.released import RELEASED_BY_NAME
+    from ..core.released_models import RELEASED_BY_NAME
+    from ..frontends.errors import FAILED, UserError
+    from ..frontends.loading import choose_device, load_model_and_processor
     from ..verification.released_numbers import compare_with_released_code
     from ..verification.trial import overlap, peak_memory, try_model
-    from .errors import FAILED, UserError
-    from .loading import choose_device, load_model_and_processor
 
     weights = RELEASED_BY_NAME.get(arguments.name)
     if arguments.source is not None and (weights is None or not weights.figures):

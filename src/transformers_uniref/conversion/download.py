@@ -16,9 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..core.near_names import did_you_mean
-from ..core.optional import require
-from .home import (
+from ..core.model_home import (
     Checksum,
     home,
     is_here,
@@ -28,7 +26,9 @@ from .home import (
     original_file,
     remember_checksum,
 )
-from .released import RELEASED_BY_NAME, ReleasedWeights
+from ..core.near_names import did_you_mean
+from ..core.optional import require
+from ..core.released_models import RELEASED_BY_NAME, ReleasedWeights
 from .transfer import Progress, TransferError, from_file, from_hub, from_web, is_url
 
 MIRROR = "UNIREF_MIRROR"
@@ -180,10 +180,10 @@ def _install(
     say: Callable[[str], None],
 ) -> Download:
     """Check, convert, remember."""
-    from ..hub.conversion import convert_checkpoint, load_original_checkpoint
-    from ..hub.provenance import Provenance
-    from ..hub.variants import CheckpointError
+    from ..core.provenance import Provenance
+    from .converter import convert_checkpoint, load_original_checkpoint
     from .tensor_list import differences
+    from .variants import CheckpointError
 
     say("checking")
     try:
@@ -238,7 +238,7 @@ def _from_hub(
 
 
 def _from_mirror(weights: ReleasedWeights, repo_id: str, fetched: Path) -> Download:
-    from ..hub.provenance import read_provenance
+    from ..core.provenance import read_provenance
     from .model_check import model_differences
 
     try:
@@ -302,8 +302,8 @@ def _check_room(weights: ReleasedWeights, fetched: bool) -> None:
 
 def _check_tokenizer(weights: ReleasedWeights, text_encoder: str | os.PathLike[str] | None) -> None:
     """Before hundreds of megabytes are fetched for nothing."""
-    from ..hub.conversion import DEFAULT_TEXT_ENCODERS, NO_TEXT_ENCODER, fetch_tokenizer
-    from ..hub.variants import CheckpointError
+    from .converter import DEFAULT_TEXT_ENCODERS, NO_TEXT_ENCODER, fetch_tokenizer
+    from .variants import CheckpointError
 
     if not weights.tasks or str(text_encoder) == NO_TEXT_ENCODER:
         return
@@ -317,6 +317,6 @@ def _check_tokenizer(weights: ReleasedWeights, text_encoder: str | os.PathLike[s
 
 
 def _looks_like_hub_id(text: str) -> bool:
-    from ..hub.provenance import hub_id
+    from ..core.provenance import hub_id
 
     return bool(hub_id(text))

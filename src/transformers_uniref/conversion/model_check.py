@@ -48,7 +48,7 @@ def model_shapes(name: str) -> dict[str, tuple[int, ...]]:
     import torch
     from transformers import AutoModel
 
-    from ..hub.conversion import convert_state_dict, variant_config
+    from .converter import convert_state_dict, variant_config
 
     with torch.device("meta"):
         original = {key: torch.empty(entry.shape) for key, entry in tensor_list(name).items()}

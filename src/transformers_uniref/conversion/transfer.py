@@ -99,7 +99,7 @@ def from_hub(repo_id: str, patterns: list[str]) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
 
-    from ..hub_reach import reach_options, why_not_here
+    from ..core.hub_reach import reach_options, why_not_here
 
     try:
         return Path(snapshot_download(repo_id, allow_patterns=patterns, **reach_options(repo_id)))

@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 from scipy import ndimage
 
+from ..core.mask_boxes import box_of
 from .photoworld_names import DAVIS_NAMES, Names, Table, parse_names, read_names
 
 NAME_FILES = ("names.json", "names.yaml", "names.yml")
@@ -279,10 +280,10 @@ def cut_out(photo: Photo, box: tuple[int, int, int, int]) -> CutOut | None:
         return None
 
     # Crumbs made the box larger than what is left.
-    rows, columns = np.flatnonzero(kept.any(1)), np.flatnonzero(kept.any(0))
-    y0, y1, x0, x1 = rows[0] - 1, rows[-1] + 2, columns[0] - 1, columns[-1] + 2
+    x0, y0, x1, y1 = box_of(kept)
+    y0, y1, x0, x1 = y0 - 1, y1 + 1, x0 - 1, x1 + 1
     kept = kept[y0:y1, x0:x1]
-    left, top = box[0] - 3 + int(x0), box[1] - 3 + int(y0)
+    left, top = box[0] - 3 + x0, box[1] - 3 + y0
     crop = photo.image.crop((left, top, left + kept.shape[1], top + kept.shape[0]))
     solid = Image.fromarray(kept.view(np.uint8) * np.uint8(255))
     blurred = np.asarray(solid.filter(ImageFilter.GaussianBlur(0.6)), np.float32) * (1 / 255)

@@ -11,6 +11,7 @@ import math
 import numpy as np
 from PIL import Image
 
+from ..core.mask_boxes import box_around
 from .photoworld_folder import CutOut, PhotoFolder
 from .photoworld_images import Stage
 from .photoworld_scene import Actor, dress_actor
@@ -89,10 +90,9 @@ def _bent(draws: Draws, scrap: Image.Image, count: int) -> tuple[CutOut, ...]:
 def _cut(image: Image.Image) -> CutOut:
     """Without the empty border; what is cut off at the patch's border stays a straight edge."""
     array = np.asarray(image)[..., 3]
-    rows, columns = np.flatnonzero((array >= 8).any(1)), np.flatnonzero((array >= 8).any(0))
-    if not len(rows):
+    box = box_around(array >= 8)
+    if box is None:
         return CutOut(image, 0)
-    box = (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
     return CutOut(image.crop(box), int(np.count_nonzero(array >= 128)))
 
 

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ..hub.errors import is_refusal
+from ..core.push_errors import is_refusal
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 

@@ -45,6 +45,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ..core.mask_boxes import box_of
 from ..core.mask_codes import decode_png, decode_rle, encode_png, encode_rle
 from ..core.optional import require
 
@@ -321,8 +322,7 @@ def _given(value: Any, default: Any) -> Any:
 
 def tight_box(mask: np.ndarray) -> list[float]:
     """[x0, y0, x1, y1] in pixels of a non-empty mask, the maximum exclusive."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    return [float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)]
+    return [float(side) for side in box_of(mask)]
 
 
 def make_instance(

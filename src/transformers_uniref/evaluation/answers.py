@@ -9,7 +9,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..score_gate import passes
+from ..core.score_gate import passes
+from ..inference.clips import follow
 
 
 @dataclass(frozen=True)
@@ -113,10 +114,9 @@ class ModelAnswers:
         for number, time in first_frames.items():
             self.processor.add_mask_prompt(session, frame_idx=time, obj_ids=number, masks=[label_maps[time] == number])
         found = {number: np.zeros(label_maps.shape, dtype=bool) for number in first_frames}
-        for output in self.model.propagate_in_video_iterator(session):
-            merged = self.processor.post_process_video_masks(output, session)
-            for number, mask in merged.items():
-                found[number][output.frame_idx] = mask.cpu().numpy()
+        for time, objects in enumerate(follow(self.model, self.processor, session)):
+            for number, item in objects.items():
+                found[number][time] = item.mask
         return found
 
     def to_clip_sentences(
@@ -134,10 +134,9 @@ class ModelAnswers:
         self.processor.add_text_prompt(session, obj_ids=list(sentences), text=list(sentences.values()))
         for number, mask in first_masks.items():
             self.processor.add_mask_prompt(session, frame_idx=0, obj_ids=number, masks=[mask])
-        for output in self.model.propagate_in_video_iterator(session):
-            masks = (output.pred_masks > 0.5).cpu().numpy()
-            for number, mask in zip(output.object_ids, masks, strict=True):
-                found[number][output.frame_idx] = mask
+        for time, objects in enumerate(follow(self.model, self.processor, session, apart=True)):
+            for number, item in objects.items():
+                found[number][time] = item.mask
         return found
 
     def _session(self, frames: np.ndarray, **options: Any) -> Any:

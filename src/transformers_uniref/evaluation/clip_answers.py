@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..data.schema import Record, Sentence
+from ..inference.clips import follow, frame_label_map
 from .question_settings import QuestionSettings
 
 OBJECTS_AT_ONCE = 8
@@ -64,15 +65,12 @@ class ClipAnswers:
         session = self._session(record)
         numbers = list(range(1, len(sentences) + 1))
         self.processor.add_text_prompt(session, obj_ids=numbers, text=[sentence.text for sentence in sentences])
-        for output in self.model.propagate_in_video_iterator(session):
-            yield (output.pred_masks > 0.5).cpu().numpy()
+        for found in follow(self.model, self.processor, session, apart=True):
+            yield np.array([item.mask for item in found.values()], bool).reshape(-1, *session.video_size)
 
     def _merged(self, session: Any) -> Iterator[np.ndarray]:
-        for output in self.model.propagate_in_video_iterator(session):
-            labels = np.zeros(session.video_size, dtype=np.uint8)
-            for number, mask in self.processor.post_process_video_masks(output, session).items():
-                labels[mask.cpu().numpy()] = number
-            yield labels
+        for found in follow(self.model, self.processor, session):
+            yield frame_label_map(found, session.video_size)
 
     @staticmethod
     def _nothing(session: Any) -> Iterator[np.ndarray]:

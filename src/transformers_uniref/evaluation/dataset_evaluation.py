@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .. import __version__
 from ..core.atomic import alone
 from ..core.processes import Processes, launched_processes
+from ..core.version import __version__
 from .answers import ModelAnswers
 from .benchmarks import Benchmark, find_benchmark
 from .clip_answers import ClipAnswers

@@ -65,7 +65,7 @@ def model_index(summary: Mapping[str, Any]) -> str:
     """The metadata of a model's card that says these results, as YAML."""
     from huggingface_hub import ModelCardData
 
-    from ..hub.results import eval_results
+    from .results_file import eval_results
 
     name = str(summary["settings"]["model"] or "model").rstrip("/").rsplit("/", 1)[-1]
     return ModelCardData(model_name=name, eval_results=eval_results(dict(summary))).to_yaml() + "\n"

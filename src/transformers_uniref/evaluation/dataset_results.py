@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .. import __version__
 from ..core.atomic import replacing
 from ..core.json_writing import to_json
 from ..core.optional import require
+from ..core.version import __version__
 from ..metrics.video_scores import VideoScores
 from .benchmarks import Benchmark
 from .case_pictures import draw_cases

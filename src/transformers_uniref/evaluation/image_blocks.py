@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from ..core.mask_codes import encode_rle
+from ..core.score_gate import passes
 from ..data.schema import Record, Sentence
 from ..metrics import FewShotScores, GeneralizedReferringScores, PhotographScores, ReferringScores
 from ..metrics.accumulator import Accumulator
-from ..score_gate import passes
 from .answers import Answer, ModelAnswers
 from .asked_sentences import check_asked
 from .benchmarks import Benchmark

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..core.near_names import did_you_mean
-from ..score_gate import check_threshold, gate_of
+from ..core.score_gate import check_threshold, gate_of
 from .benchmarks import BENCHMARKS, PRESETS, RELEASED_SIZES, Benchmark
 
 

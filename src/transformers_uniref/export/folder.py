@@ -14,10 +14,10 @@ from typing import Any
 
 import torch
 
-from .. import __version__
 from ..core.atomic import filling
 from ..core.json_writing import to_json
 from ..core.optional import require
+from ..core.version import __version__
 from ..modeling.modeling_uniref import UniRefModel
 from .description import DESCRIPTION, describe_export
 from .paths import OUTPUTS, PATHS

@@ -7,13 +7,13 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from ..conversion.released import AUTHORS, CODE_LICENSE, RELEASED_BY_NAME
 from ..core.families import PIPELINE_CLASSES
+from ..core.provenance import Provenance
+from ..core.released_models import AUTHORS, CODE_LICENSE, RELEASED_BY_NAME
+from ..evaluation.results_file import eval_results, is_of_dataset, results_table
 from .architecture import describe_architecture
 from .card_code import code_blocks
 from .folder import ModelFolder
-from .provenance import Provenance
-from .results import eval_results, is_of_dataset, results_table
 
 MARK = "Rendered by transformers_uniref"
 """A card with these words in it was made here, and is made anew when its model is pushed again."""

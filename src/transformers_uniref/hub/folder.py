@@ -9,10 +9,11 @@ from math import prod
 from pathlib import Path
 from typing import Any, Literal
 
+from ..core import provenance
 from ..core.families import MODEL_FAMILIES
-from ..hub_reach import reach_options, why_not_here
-from . import provenance, results
-from .errors import PushError
+from ..core.hub_reach import reach_options, why_not_here
+from ..core.push_errors import PushError
+from ..evaluation import results_file
 from .shim import CONFIG_FILE, PROCESSOR_FILE
 
 CARD_FILE = "README.md"
@@ -30,7 +31,7 @@ _PROCESSOR_FILES = (
     "vocab.json",
     "merges.txt",
 )
-_COMMON_FILES = (*_PROCESSOR_FILES, provenance.FILE_NAME, results.FILE_NAME, "LICENSE", "LICENSE.*")
+_COMMON_FILES = (*_PROCESSOR_FILES, provenance.FILE_NAME, results_file.FILE_NAME, "LICENSE", "LICENSE.*")
 
 Kind = Literal["model", "adapter", "processor"]
 
@@ -114,7 +115,7 @@ def read_folder(folder: Path, base_model: str | None = None) -> ModelFolder:
     except ValueError as error:
         raise PushError(str(error)) from None
     if kind != "processor":
-        found.evaluation = results.read_results(folder)
+        found.evaluation = results_file.read_results(folder)
     if kind == "model":
         found.base_model = base_model or (found.provenance.started_from.get("model", "") if found.provenance else "")
         if not provenance.hub_id(found.base_model):

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ..core.json_writing import to_json
+from ..core.push_errors import HubFailureError, PushError, is_refusal
 from .cards import complete_card, is_own_work, render_card
-from .errors import HubFailureError, PushError, is_refusal
 from .folder import ADAPTER_CONFIG, CARD_FILE, ModelFolder, read_folder
 from .secrets import find_token, refuse_tokens, without_tokens
 from .shim import CONFIG_FILE, PROCESSOR_FILE, SHIM_FILE, shim_source, with_auto_map

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from .errors import PushError
+from ..core.push_errors import PushError
 
 _TOKEN = re.compile(r"hf_[A-Za-z0-9]{8,}|hf_oauth_[\w.-]{8,}|api_org_[A-Za-z0-9]{8,}")
 _HIDDEN = "***"

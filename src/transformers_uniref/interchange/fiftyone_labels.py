@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..processors.masks import nearest_resize
+from ..core.masks import nearest_resize
 from .objects import DEFAULT_LABEL, AnnotatedImage, AnnotatedObject
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..core.atomic import replacing
 from ..core.json_writing import to_json
+from ..core.mask_boxes import coco_box
 from ..core.mask_codes import encode_rle
 
 _COLUMNS = ("segmentations", "bboxes", "areas", "scores")
@@ -120,12 +121,7 @@ class ClipRleWriter(AbstractContextManager["ClipRleWriter"]):
 
 def _mask_columns(mask: np.ndarray) -> list[Any]:
     """Code, box [x, y, width, height] and area of a mask; None for an empty one."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    if not rows.size:
-        return [None, None, None]
-    left, top = int(columns[0]), int(rows[0])
-    box = [left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top]
-    return [encode_rle(mask), box, int(mask.sum())]
+    return [encode_rle(mask), coco_box(mask), int(mask.sum())] if mask.any() else [None, None, None]
 
 
 def _write_list(file: IO[str], values: Any) -> None:

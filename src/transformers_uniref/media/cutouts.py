@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
+from ..core.mask_boxes import window_of
+
 
 def cut_out(image: np.ndarray, mask: np.ndarray, *, whole: bool = False, softness: float | None = None) -> np.ndarray:
     """An object alone, with soft edges: colours, and how opaque each pixel is.
@@ -46,5 +48,4 @@ def cut_out(image: np.ndarray, mask: np.ndarray, *, whole: bool = False, softnes
     alone = np.concatenate([np.where(opacity[..., None] > 0, image, np.uint8(0)), opacity[..., None]], axis=-1)
     if whole:
         return alone
-    rows, columns = np.flatnonzero(opacity.any(1)), np.flatnonzero(opacity.any(0))
-    return np.ascontiguousarray(alone[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+    return np.ascontiguousarray(alone[window_of(opacity)])

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from ..core.atomic import replacing
+from ..core.mask_boxes import box_around
 from .frame_check import checked_frame
 
 DEFAULT_LONGEST_SIDE = 480
@@ -165,15 +166,14 @@ def _frame_blocks(frame: np.ndarray, changed: np.ndarray, colours: int, hundredt
 
     The frame is written as a GIF of that part alone, whose colour table becomes the frame's own.
     """
-    rows, columns = np.flatnonzero(changed.any(1)), np.flatnonzero(changed.any(0))
-    top, left = (int(rows[0]), int(columns[0])) if rows.size else (0, 0)
-    bottom, right = (int(rows[-1]) + 1, int(columns[-1]) + 1) if rows.size else (1, 1)
+    box = box_around(changed)
+    left, top, right, bottom = box or (0, 0, 1, 1)
     window = (slice(top, bottom), slice(left, right))
     inside = changed[window]
     opaque = bool(inside.all())
     places = np.zeros(inside.shape, dtype=np.uint8)
     table = np.zeros((1, 3), dtype=np.uint8)
-    if rows.size:
+    if box:
         own, indices = _reduced(frame[window][inside], colours - (not opaque))
         places[inside] = indices + (not opaque)
         table = own if opaque else np.concatenate([table, own])

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from PIL import Image, ImageDraw
 
+from ..core.mask_boxes import box_around
 from .lettering import default_font, shortened, wrapped
 from .overlays import object_colour
 
@@ -159,11 +160,11 @@ def tag_objects(image: np.ndarray, labels: np.ndarray, texts: Mapping[int, str])
     drawn = Image.fromarray(image)
     pen = ImageDraw.Draw(drawn)
     for number, given in texts.items():
-        mask = labels == number
-        if not mask.any():
+        box = box_around(labels == number)
+        if box is None:
             continue
+        left, top = box[:2]
         text = shortened(given, font, width - 6)
-        top, left = int(np.flatnonzero(mask.any(1))[0]), int(np.flatnonzero(mask.any(0))[0])
         plate_width, plate_height = round(font.getlength(text)) + 6, size + 6
         x = max(0, min(left, width - plate_width))
         y = max(0, min(top - plate_height, height - plate_height))

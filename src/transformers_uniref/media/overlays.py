@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
+from ..core.mask_boxes import window_of
 from ..core.palette import davis_palette
 from .lettering import default_font, wrapped
 
@@ -82,8 +83,7 @@ def overlay_labels(
 
 def _draw(image: np.ndarray, mask: np.ndarray, colour: np.ndarray, opacity: float, outline: int) -> None:
     """Draws one mask in place, touching only the rectangle that it fills."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    window = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+    window = window_of(mask)
     inside, pixels = mask[window], image[window]
     tinted = (1 - opacity) * pixels[inside] + opacity * colour
     pixels[inside] = np.rint(tinted).astype(np.uint8)

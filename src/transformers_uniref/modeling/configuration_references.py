@@ -5,7 +5,7 @@ from typing import Any
 from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig, PreTrainedConfig
 
-from ..hub.sharing import SavedWhole
+from ..core.sharing import SavedWhole
 
 
 @strict

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 from transformers import initialization as init
 
-from ..hub.shared_model import SharedModel
 from .configuration_references import ReferenceFusionConfig
 from .frame_fusion import SharedFrames
 from .fusion import UniFusion, fuse_levels
@@ -20,6 +19,7 @@ from .mask_reference import MaskReferenceEncoder
 from .normalization import FrozenBatchNorm2d
 from .outputs import UniRefModelOutput
 from .references import ProjectedReferences, References, VisualFeatures, merge_shots, pad_to
+from .shared_model import SharedModel
 from .video_propagation import VideoPropagationMixin
 from .video_session import UniRefVideoSession, VideoOutput
 from .visual_encoder import is_tracing

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..score_gate import passes
+from ..core.score_gate import passes
 from .frame_fusion import SharedFrames, share_frames
 from .fusion import UniFusion
 from .precision import warn_if_slow

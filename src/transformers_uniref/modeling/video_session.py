@@ -251,7 +251,7 @@ class UniRefVideoSession:
         if output_size is not None and (len(output_size) != 2 or min(output_size) < 1):
             raise ValueError(f"`output_size` must be (height, width), both 1 or more; got {output_size!r}.")
         if video is not None and not isinstance(getattr(video, "size", None), tuple):
-            from ..processors.video_frames import VideoFrames
+            from ..media.video_frames import VideoFrames
 
             video = VideoFrames(video)
         if video is not None and image_processor is None:
@@ -359,7 +359,7 @@ class UniRefVideoSession:
                 f"`frame_idx` {frame_idx} has passed: this stream keeps no frames, so a mask must be for frame "
                 f"{self.next_frame_idx} or a later one."
             )
-        from ..processors.masks import binary_mask
+        from ..core.masks import binary_mask
 
         mask = self._fit(torch.from_numpy(binary_mask(mask, None, "mask")))
         if not bool(mask.any()):
@@ -449,7 +449,7 @@ class UniRefVideoSession:
         size = size or self._video_size
         if size is None or tuple(mask.shape) == size:
             return mask
-        from ..processors.masks import fit_mask
+        from ..core.masks import fit_mask
 
         return torch.from_numpy(np.ascontiguousarray(fit_mask(mask.cpu().numpy(), size, "mask")))
 

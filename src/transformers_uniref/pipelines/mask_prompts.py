@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..core.mask_reading import alone, is_mask, read_mask
-from ..processors.masks import binary_mask, object_ids
+from ..core.masks import binary_mask, object_ids
 
 MaskPrompts = dict[int, dict[int, np.ndarray]]
 """bool (H, W) by object id, by frame index."""

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-
 from .video_pipeline import SESSION_OPTIONS, VideoPipeline
 
 
@@ -25,6 +23,7 @@ class ReferringVideoSegmentationPipeline(VideoPipeline):
     references = ("text", "masks")
     required = ("text",)
     session_options = (*SESSION_OPTIONS, "propagate_text")
+    masks_apart = True
 
     def __call__(
         self, video: Any, text: str | list[str] | dict[int, str] | None = None, masks: Any = None, **options: Any
@@ -58,6 +57,3 @@ class ReferringVideoSegmentationPipeline(VideoPipeline):
             TypeError, ValueError: naming the argument, what came, and what is accepted.
         """
         return super().__call__(video, text, masks, **options)
-
-    def _masks(self, output: Any, session: Any) -> dict[int, torch.Tensor]:
-        return dict(zip(output.object_ids, output.pred_masks > 0.5, strict=True))

@@ -9,10 +9,9 @@ import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import torch
-
-from ..processors.masks import object_ids
-from ..score_gate import written, written_gate
+from ..core.masks import object_ids
+from ..core.score_gate import written, written_gate
+from ..inference.clips import read_frame
 from .base import UniRefPipeline
 from .mask_prompts import MaskPrompts, read_mask_prompts
 
@@ -27,9 +26,11 @@ class VideoPipeline(UniRefPipeline):
 
     Attributes:
         session_options: the arguments that `UniRefVideoSession` explains.
+        masks_apart: whether two objects may share a pixel.
     """
 
     session_options: tuple[str, ...] = SESSION_OPTIONS
+    masks_apart: bool = False
 
     def _sanitize_parameters(self, **given: Any) -> tuple[dict[str, Any], ...]:
         prompts = (*self.references, "threshold", *self.session_options)
@@ -151,18 +152,13 @@ class VideoPipeline(UniRefPipeline):
 
     def postprocess(self, found: dict[str, Any]) -> dict[str, Any]:
         """One frame's result."""
-        output, labels = found["output"], found["labels"]
-        masks = self._masks(output, found["session"])
-        ids = output.object_ids
+        labels, unknown = found["labels"], found["unknown_words"]
+        objects = read_frame(self.processor, found["session"], found["output"], apart=self.masks_apart)
         return {
-            "frame": output.frame_idx,
-            "masks": {number: masks[number].cpu().numpy() for number in ids},
-            "scores": dict(zip(ids, output.object_scores.tolist(), strict=True)),
-            "passed": dict(zip(ids, output.objects_passed.tolist(), strict=True)),
-            **({"labels": {number: labels.get(number) for number in ids}} if labels else {}),
-            **({"unknown_words": {number: found["unknown_words"].get(number, []) for number in ids}} if labels else {}),
+            "frame": found["output"].frame_idx,
+            "masks": {number: item.mask for number, item in objects.items()},
+            "scores": {number: item.score for number, item in objects.items()},
+            "passed": {number: item.passed for number, item in objects.items()},
+            **({"labels": {number: labels.get(number) for number in objects}} if labels else {}),
+            **({"unknown_words": {number: unknown.get(number, []) for number in objects}} if labels else {}),
         }
-
-    def _masks(self, output: Any, session: Any) -> dict[int, torch.Tensor]:
-        """The bool masks of a frame's objects."""
-        return self.processor.post_process_video_masks(output, session)

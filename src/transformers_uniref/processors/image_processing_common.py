@@ -12,7 +12,7 @@ from transformers.processing_utils import ImagesKwargs
 from transformers.utils.type_validators import image_size_validator
 
 from ..core import picture_input as inputs
-from ..hub.sharing import SavedWhole
+from ..core.sharing import SavedWhole
 from .image_sizes import limited_size, padded_size, resized_size
 
 PIXEL_MEAN = [123.675, 116.28, 103.53]

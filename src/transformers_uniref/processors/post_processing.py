@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ..score_gate import check_threshold, passes
+from ..core.score_gate import check_threshold, passes
 
 NMS_THRESHOLD = 0.7
 MASK_STRIDE = 4

@@ -15,11 +15,11 @@ from transformers.processing_utils import ProcessorMixin
 
 from ..core import picture_input as inputs
 from ..core.mask_reading import is_mask
-from ..hub.sharing import SharedProcessor
-from ..score_gate import gate_of, passes
+from ..core.masks import binary_mask, nearest_resize
+from ..core.score_gate import gate_of, passes
+from ..core.sharing import SharedProcessor
 from . import post_processing
 from .drawn_references import drawn_masks
-from .masks import binary_mask, nearest_resize
 from .targets import instance_masks, make_label
 from .text import check_sentence, tokenise
 from .video_prompts import VideoPrompting

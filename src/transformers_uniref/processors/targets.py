@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..core.mask_boxes import box_of
 from ..core.mask_reading import alone, is_mask, read_mask
-from .masks import binary_mask, nearest_resize
+from ..core.masks import binary_mask, nearest_resize
 
 
 def instance_masks(given: Any, size: tuple[int, int], name: str) -> np.ndarray:
@@ -41,11 +42,7 @@ def instance_masks(given: Any, size: tuple[int, int], name: str) -> np.ndarray:
 
 def mask_boxes(masks: np.ndarray) -> np.ndarray:
     """Bounding boxes of non-empty masks: (t, H, W) -> float32 (t, 4), x0, y0, x1, y1 with exclusive maximum."""
-    boxes = np.zeros((len(masks), 4), dtype=np.float32)
-    for index, mask in enumerate(masks):
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        boxes[index] = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
-    return boxes
+    return np.array([box_of(mask) for mask in masks], dtype=np.float32).reshape(-1, 4)
 
 
 def make_label(masks: np.ndarray, valid_size: tuple[int, int], padded_size: tuple[int, int]) -> dict[str, torch.Tensor]:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ..score_gate import gate_of
-from . import masks as given_masks
+from ..core import masks as given_masks
+from ..core.score_gate import gate_of
+from ..media.video_frames import VideoFrames
 from .drawn_references import PAINTERS
-from .video_frames import VideoFrames
 from .vocabulary import Reading
 
 

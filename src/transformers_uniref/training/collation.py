@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..core.mask_boxes import box_of
 from ..processors.text import normalise_sentence
 from .samples import Entry, Sample
 
@@ -94,8 +95,7 @@ def _semantic(samples: Sequence[Sample], size: tuple[int, int]) -> tuple[Tensor,
 def mask_to_box(mask: np.ndarray) -> list[float]:
     """Box of a non-empty (h, w) mask: (cx, cy, w, h) as shares of its width and height (last index + 1)."""
     height, width = mask.shape
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    y0, y1, x0, x1 = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
+    x0, y0, x1, y1 = box_of(mask)
     return [(x0 + x1) / 2 / width, (y0 + y1) / 2 / height, (x1 - x0) / width, (y1 - y0) / height]
 
 

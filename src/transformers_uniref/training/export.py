@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from ..adapters.saving import replacing_folder
-from ..conversion.names import model_location
-from ..hub.provenance import trained, write_provenance
+from ..core.model_names import model_location
+from ..core.provenance import write_provenance
 from .checkpointing import sync_folder
 from .config import TrainingConfig
+from .run_provenance import trained
 
 
 def export_model(

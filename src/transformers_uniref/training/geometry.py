@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
+from ..core.masks import nearest_resize
 from ..processors.image_sizes import resized_size
-from ..processors.masks import nearest_resize
 from .config_data import DatasetConfig
-
-_SIDES = {"left": "right", "right": "left"}
-_SIDE_WORD = re.compile(r"(?<![a-z])(left|right)(?=(?:most|hand|side|ward|wards)?(?![a-z]))", re.IGNORECASE)
 
 
 @dataclass
@@ -124,23 +120,3 @@ def mirror(picture: Picture) -> Picture:
     x0, y0, x1, y1 = picture.boxes.T
     boxes = np.stack([width - x1, y0, width - x0, y1], axis=1)
     return Picture(picture.image[:, ::-1], picture.masks[:, :, ::-1], boxes)
-
-
-def mirrored_sentence(sentence: str) -> str:
-    """Exchange left and right in a sentence: the words themselves, "leftmost", "right-hand", "leftward" and the like.
-
-    ```python
-    >>> mirrored_sentence("The leftmost cup, right of the bright left-hand door")
-    'The rightmost cup, left of the bright right-hand door'
-
-    ```
-    """
-
-    def exchange(match: re.Match[str]) -> str:
-        word = match.group()
-        other = _SIDES[word.lower()]
-        if word.isupper():
-            return other.upper()
-        return other.capitalize() if word[0].isupper() else other
-
-    return _SIDE_WORD.sub(exchange, sentence)

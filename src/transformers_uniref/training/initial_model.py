@@ -12,9 +12,9 @@ from transformers import AutoConfig, AutoModel, PreTrainedConfig
 
 from ..adapters.folders import base_of
 from ..adapters.presets import attach_adapter, config_for
-from ..conversion.names import model_location
 from ..core.families import MODEL_FAMILIES
-from ..hub_reach import reach_options, why_not_here
+from ..core.hub_reach import reach_options, why_not_here
+from ..core.model_names import model_location
 from .config import TrainingConfig
 
 MAY_DIFFER = (

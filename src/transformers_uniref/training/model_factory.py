@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoTokenizer, BertConfig, ResNetConfig
 
-from ..conversion.names import model_location
-from ..hub_reach import reach_options
+from ..core.hub_reach import reach_options
+from ..core.model_names import model_location
 from .config import TrainingConfig
 from .freezing import freeze_model_, trained_share
 from .initial_model import initial_config, load_initial_model, put_adapter_in

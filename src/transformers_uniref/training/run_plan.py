@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from transformers import AutoConfig, PreTrainedConfig
 
-from ..conversion.names import model_location
+from ..core.model_names import model_location
 from .auxiliary_head import TrainingHeads, class_counts
 from .config import TrainingConfig
 from .data_feed import build_feed

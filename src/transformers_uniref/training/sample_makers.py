@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from ..data.mirrored_sentences import mirrored_sentence
 from ..data.schema import Instance, Record, tight_box
 from .config_data import DatasetConfig
 from .episodes import CategoryIndex
-from .geometry import Geometry, Picture, apply_geometry, draw_geometry, mirrored_sentence
+from .geometry import Geometry, Picture, apply_geometry, draw_geometry
 from .kornia_augmentation import change_colours, pseudo_video
 from .questions import (
     Group,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..conversion.released import PublishedFigure, ReleasedWeights
+from ..core.released_models import PublishedFigure, ReleasedWeights
 
 _MEASURES = {"fss-1000": "mIoU_image"}
 """Under another name than the figure's: the released code takes the mean over pictures."""

@@ -84,7 +84,7 @@ def _small_model() -> tuple[Any, Any]:
     import torch
     from transformers import AutoModel, AutoProcessor
 
-    from ..hub.conversion import convert_checkpoint
+    from ..conversion.converter import convert_checkpoint
 
     with gzip.open(FOLDER / "small_model.json.gz", "rt") as file:
         described = json.load(file)

@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 
 from ..core.mask_reading import is_mask
+from ..core.masks import binary_mask
 from ..core.picture_input import as_tree, is_image, rgb_array
 from ..modeling.precision import half_precision
-from ..processors.masks import binary_mask
 from ..processors.text import check_sentence
 
 

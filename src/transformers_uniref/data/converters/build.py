@@ -18,9 +18,9 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from ... import __version__
 from ...core.atomic import alone
 from ...core.json_writing import to_json
+from ...core.version import __version__
 from ..parquet_shards import read_summary, shard_name
 from .base import Converter, Item, Plan, RowReader, check_unique
 from .held_out import write_held_out

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from ...core.mask_boxes import window_of
+from ..mirrored_sentences import mirrored_sentence
 from ..world_draws import Draws
 from .folders import PhotographFolder, Shot
 
@@ -73,8 +75,6 @@ def draw_view(draws: Draws, shot: Shot, size: int, tint: float = 0.25, whole: fl
 
 
 def _cut(shot: Shot, window: tuple[int, int, int, int], size: int, mirrored: bool) -> View:
-    from ...training.geometry import mirrored_sentence
-
     top, left, rows, columns = window
     inside = (slice(top, top + rows), slice(left, left + columns))
     image = np.asarray(Image.fromarray(shot.image[inside]).resize((size, size), Image.Resampling.BILINEAR))
@@ -133,11 +133,10 @@ def paste(draws: Draws, view: View, folder: PhotographFolder, classes: list[str]
 
 def _pasted(draws: Draws, view: View, shot: Shot, number: int) -> View:
     mask = shot.masks[number]
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    box = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+    box = window_of(mask)
     size = view.image.shape[0]
     share = draws.uniform(0.15, 0.6)
-    height, width = len(range(*box[0].indices(10**6))), len(range(*box[1].indices(10**6)))
+    height, width = (side.stop - side.start for side in box)
     scale = share * size / max(height, width)
     high, wide = max(8, round(height * scale)), max(8, round(width * scale))
     picture = np.asarray(Image.fromarray(shot.image[box]).resize((wide, high), Image.Resampling.BILINEAR))

@@ -7,18 +7,33 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
 from transformers import PreTrainedModel
 
-from ..conversion.names import model_location
-from ..core.atomic import saving_into
-from ..hub_reach import reach_options
+from .atomic import saving_into
+from .hub_reach import reach_options
+from .model_names import model_location
 
 _WEIGHTS = re.compile(r"(model|adapter_model)(\.[\w-]+)?(-\d{5}-of-\d{5})?\.safetensors(\.index\.json)?")
 _COMMIT_OPTIONS = ("commit_message", "commit_description", "private", "revision", "create_pr", "license", "base_model")
+
+
+_pushes: list[Callable[..., Any]] = []
+
+
+def push_by(push: Callable[..., Any]) -> None:
+    """Says who pushes: the package does when this module is imported, for the Hub lies on a higher floor."""
+    _pushes[:] = [push]
+
+
+def pushed(shared: Any, repo_id: str, **options: Any) -> Any:
+    """Uploads a model or a processor; see `transformers_uniref.push_to_hub`."""
+    (push,) = _pushes
+    return push(shared, repo_id, **options)
 
 
 class SavedWhole:
@@ -89,9 +104,7 @@ class SharedProcessor(SavedWhole):
 
         Args and returns: as for a model, `transformers_uniref.push_to_hub`.
         """
-        from .push import push_to_hub
-
-        return push_to_hub(self, repo_id, **options)
+        return pushed(self, repo_id, **options)
 
 
 def push_options(save_directory: str | os.PathLike[str], kwargs: dict[str, Any]) -> dict[str, Any]:

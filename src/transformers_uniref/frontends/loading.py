@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..conversion.names import NotDownloadedError, introduction, known_names, model_location
 from ..core.families import DEFAULT_CHECKPOINT, MODEL_FAMILIES
+from ..core.hub_reach import reach_options, why_not_here
+from ..core.model_names import NotDownloadedError, introduction, known_names, model_location
 from ..core.near_names import did_you_mean
-from ..hub_reach import reach_options, why_not_here
 from .errors import UserError, describe
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")

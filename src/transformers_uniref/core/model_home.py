@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ..core.json_writing import to_json
+from .json_writing import to_json
 
 VARIABLE = "UNIREF_HOME"
 

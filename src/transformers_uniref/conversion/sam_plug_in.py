@@ -9,10 +9,11 @@ from typing import Any
 
 import torch
 
-from ..hub_reach import reach_options, why_not_here
+from ..core.hub_reach import reach_options, why_not_here
+from ..core.provenance import assembled
 from ..modeling.configuration_uniref_sam import UniRefSamConfig
 from ..modeling.modeling_uniref_sam import UniRefSamModel
-from .conversion import (
+from .converter import (
     DEFAULT_TEXT_ENCODERS,
     NO_TEXT_ENCODER,
     ConversionAccount,
@@ -21,7 +22,6 @@ from .conversion import (
     make_processor,
     save_folder,
 )
-from .provenance import assembled
 from .variants import CheckpointError, apply_overrides
 
 _PARTS = {

@@ -83,7 +83,7 @@ def _frame_source(video: Any, damaged: Literal["refuse", "keep"]) -> Sequence[An
 
 
 def _stored_frames(path: Path, damaged: Literal["refuse", "keep"]) -> Sequence[Any]:
-    from ..media.video_io import NumberedFrames, probe_clip, read_frames
+    from .video_io import NumberedFrames, probe_clip, read_frames
 
     info = probe_clip(path, damaged)
     if info.kind == "frames":

@@ -8,13 +8,10 @@ import os
 import re
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from .. import __version__
-from ..core.json_writing import to_json
-
-if TYPE_CHECKING:
-    from ..training.config import TrainingConfig
+from .json_writing import to_json
+from .version import __version__
 
 FILE_NAME = "provenance.json"
 
@@ -52,23 +49,6 @@ class Provenance:
 
     def __post_init__(self) -> None:
         self.package = self.package or f"transformers_uniref {__version__}"
-
-
-def trained(config: TrainingConfig, steps: int) -> Provenance:
-    """What a training knows of its model after `steps` steps."""
-    data = [{"name": part.name, "task": part.task, "source": hub_id(part.source)} for part in config.datasets]
-    if not config.datasets:
-        tasks = sorted({task for batch in config.micro_batches for task in batch.scenes})
-        data = [{"name": "procedural world", "task": ", ".join(tasks), "source": ""}]
-        if config.sampling.photo_share:
-            data.append({"name": "world of photographs", "task": ", ".join(tasks), "source": ""})
-    starts = {"model": config.initial_weights, "backbone": config.backbone_weights, "text encoder": config.text_weights}
-    started_from = {part: hub_id(name) for part, name in starts.items() if name}
-    if config.initial_weights and not started_from["model"]:
-        started_from["model"] = config.starts_from
-    return Provenance(
-        "trained", recipe=config.name, steps=steps, seed=config.seed, data=data, started_from=started_from
-    )
 
 
 def converted(path: str | os.PathLike[str]) -> Provenance:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..core.mask_reading import alone, is_mask, read_mask
+from .mask_reading import alone, is_mask, read_mask
 
 
 def binary_mask(mask: Any, size: tuple[int, int] | None, name: str, *, allow_empty: bool = False) -> np.ndarray:

@@ -9,7 +9,7 @@ import os
 import time
 from typing import Any
 
-from .conversion.names import is_name
+from .model_names import is_name
 
 _SECONDS_TO_ANSWER = 5.0
 _SECONDS_REMEMBERED = 60.0

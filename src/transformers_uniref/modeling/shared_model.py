@@ -7,7 +7,7 @@ from typing import Any
 
 from transformers import PreTrainedModel
 
-from .sharing import SavedWhole, push_options
+from ..core.sharing import SavedWhole, push_options, pushed
 
 
 class SharedModel(SavedWhole, PreTrainedModel):
@@ -55,6 +55,4 @@ class SharedModel(SavedWhole, PreTrainedModel):
         Returns:
             The `CommitInfo` of `huggingface_hub`.
         """
-        from .push import push_to_hub
-
-        return push_to_hub(self, repo_id, **options)
+        return pushed(self, repo_id, **options)

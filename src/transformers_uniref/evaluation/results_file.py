@@ -13,9 +13,9 @@ from typing import Any
 
 from huggingface_hub import EvalResult
 
-from ..evaluation.definitions import DEFINITIONS
-from .errors import PushError
-from .provenance import weights_fingerprint
+from ..core.provenance import weights_fingerprint
+from ..core.push_errors import PushError
+from .definitions import DEFINITIONS
 
 FILE_NAME = "evaluation.json"
 

@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ..core.families import DEFAULT_CHECKPOINT
-from .home import is_here, model_folder
-from .released import RELEASED_BY_NAME, ReleasedWeights
+from .families import DEFAULT_CHECKPOINT
+from .model_home import is_here, model_folder
+from .released_models import RELEASED_BY_NAME, ReleasedWeights
 
 
 class NotDownloadedError(OSError):

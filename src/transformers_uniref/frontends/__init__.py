@@ -1,0 +1,1 @@
+"""Ways for people to the library: commands and the page. They translate names and messages, and decide nothing."""

@@ -1,0 +1,71 @@
+"""Following a clip: what a session's next frame shows, whoever asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..core.mask_boxes import box_of
+from .results import SegmentedObject
+
+Objects = dict[int, SegmentedObject]
+"""What was found in a frame, by object id."""
+
+
+def follow(model: Any, processor: Any, session: Any, *, apart: bool = False) -> Iterator[Objects]:
+    """The objects of each frame of a session that has its clip, the next one when it is asked for.
+
+    Args:
+        model: in evaluation mode.
+        processor: its processor.
+        session: with its prompts.
+        apart: see `read_frame`.
+    """
+    for output in model.propagate_in_video_iterator(session):
+        yield read_frame(processor, session, output, apart=apart)
+
+
+def next_frame(model: Any, processor: Any, session: Any, frame: Any) -> Objects:
+    """The objects of the next frame of a stream.
+
+    Args:
+        model, processor, session: as for `follow`; the session is one without a clip.
+        frame: a picture.
+    """
+    return read_frame(processor, session, model(inference_session=session, frame=frame))
+
+
+def read_frame(processor: Any, session: Any, output: Any, *, apart: bool = False) -> Objects:
+    """What a model's output says about a frame.
+
+    Args:
+        processor: the model's.
+        session: that was asked.
+        output: of the model, for one frame.
+        apart: each object has the pixels that are likelier its own than not, and two may share one; by default the
+            objects share the pixels out (`UniRefProcessor.post_process_video_masks`).
+    """
+    ids = output.object_ids
+    masks = (
+        dict(zip(ids, output.pred_masks > 0.5, strict=True))
+        if apart
+        else processor.post_process_video_masks(output, session)
+    )
+    found = {}
+    for number, score, passed in zip(ids, output.object_scores.tolist(), output.objects_passed.tolist(), strict=True):
+        mask = masks[number].cpu().numpy()
+        x0, y0, x1, y1 = box_of(mask)
+        box = (float(x0), float(y0), float(x1), float(y1))
+        gate = session.gate_of(number)
+        found[number] = SegmentedObject(mask, score, box, passed=passed, threshold=gate, object_id=number)
+    return found
+
+
+def frame_label_map(objects: Mapping[int, SegmentedObject], size: tuple[int, int]) -> np.ndarray:
+    """uint8 (height, width) of object ids; 0 is the background."""
+    labels = np.zeros(size, dtype=np.uint8)
+    for number, item in objects.items():
+        labels[item.mask] = number
+    return labels

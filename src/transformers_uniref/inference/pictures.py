@@ -1,0 +1,158 @@
+"""Asking a model about pictures: one way for sentences, examples and both, for one picture and for many."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..modeling.outputs import UniRefModelOutput
+from ..modeling.precision import half_precision
+from .batching import group_inputs, merge_inputs, split_outputs
+from .results import SegmentedObject
+
+SENTENCES_AT_ONCE = 32
+"""A picture with more sentences than this is computed again for the rest of them, so that memory stays bounded."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A picture with what is asked about it, as the model takes it.
+
+    Attributes:
+        inputs: of the processor.
+        sizes: (height, width) of the picture, once for each answer.
+        labels: of the answers.
+        understood: for each answer whether the model knows any word of its sentence.
+        unknown_words: for each answer.
+    """
+
+    inputs: Mapping[str, Tensor]
+    sizes: Sequence[Sequence[int]]
+    labels: Sequence[str | None]
+    understood: Sequence[bool]
+    unknown_words: Sequence[Sequence[str]]
+
+
+def prepare(processor: Any, picture: Any, **references: Any) -> Question:
+    """Makes a question.
+
+    Args:
+        processor: a `UniRefProcessor`.
+        picture: anything that it takes for a picture.
+        **references: its arguments `text` (a sentence, or a list of them), `reference_images`, `reference_masks`.
+
+    Raises:
+        TypeError, ValueError: see the processor.
+    """
+    made = processor(images=picture, return_tensors="pt", return_original_sizes=True, **references)
+    sizes = made.pop("original_sizes").tolist()
+    text = references.get("text")
+    labels = [text] * len(sizes) if text is None or isinstance(text, str) else list(text)
+    # What a sentence says is not decisive where an example says it, too.
+    heard = made.understood if "reference_masks" not in made else [True] * len(sizes)
+    return Question(dict(made), sizes, labels, heard, made.unknown_words or [[] for _ in labels])
+
+
+def compute(model: Any, inputs: Sequence[Mapping[str, Tensor]]) -> list[dict[str, Tensor]]:
+    """The model's outputs for each of several `Question.inputs` on its device.
+
+    What can go together without any padding does: one answer does not depend on the others, but for rounding.
+    """
+    outputs: list[Any] = [None] * len(inputs)
+    with half_precision(model):
+        for positions in group_inputs(inputs):
+            together = [inputs[position] for position in positions]
+            found = split_outputs(model(**merge_inputs(together)), together)
+            for position, output in zip(positions, found, strict=True):
+                outputs[position] = output
+    return outputs
+
+
+def read(
+    processor: Any,
+    question: Question,
+    output: Mapping[str, Any],
+    *,
+    threshold: float | None = None,
+    mask_threshold: float = 0.5,
+    show_all: bool = False,
+) -> list[SegmentedObject]:
+    """The answers to a question.
+
+    Args:
+        processor: as for `prepare`.
+        question: that was asked.
+        output: of `compute`.
+        threshold, mask_threshold, show_all: see `UniRefProcessor.post_process_answers`.
+    """
+    results = processor.post_process_answers(
+        UniRefModelOutput(**output),
+        target_sizes=question.sizes,
+        threshold=threshold,
+        mask_threshold=mask_threshold,
+        understood=question.understood,
+        show_all=show_all,
+    )
+    return [
+        SegmentedObject(
+            result["segmentation"].cpu().numpy(),
+            float(result["score"]),
+            tuple(result["box"].tolist()),
+            label,
+            bool(result["passed"]),
+            result["threshold"],
+            tuple(words),
+        )
+        for label, words, result in zip(question.labels, question.unknown_words, results, strict=True)
+    ]
+
+
+def segment_pictures(
+    model: Any,
+    processor: Any,
+    pictures: Sequence[tuple[Any, Sequence[str]]],
+    *,
+    reference_images: Sequence[Any] = (),
+    reference_masks: Sequence[Any] = (),
+    threshold: float | None = None,
+    mask_threshold: float = 0.5,
+    show_all: bool = False,
+) -> list[list[SegmentedObject]]:
+    """Asks a model about pictures.
+
+    Args:
+        model: `UniRefModel` or `UniRefSamModel`, in evaluation mode.
+        processor: its processor.
+        pictures: each with its sentences; without any where examples say what to look for.
+        reference_images, reference_masks: examples for all of the pictures; each sentence is asked together with them.
+        threshold: the gate, 0..1, 0 for none. Default: the model's own.
+        mask_threshold: the probability above which a pixel belongs to the object.
+        show_all: whether answers that did not pass keep their masks.
+
+    Returns:
+        For each picture its answers: one a sentence, in their order, or one for the examples.
+
+    Raises:
+        TypeError, ValueError: see the processor.
+    """
+    # A group of examples is one reference, and a second sentence beside it would be another group.
+    step = 1 if reference_images else SENTENCES_AT_ONCE
+    examples = dict(reference_images=reference_images, reference_masks=reference_masks) if reference_images else {}
+    asked: list[tuple[int, Question]] = []
+    for position, (picture, sentences) in enumerate(pictures):
+        for part in [sentences[start : start + step] for start in range(0, len(sentences), step)] or [()]:
+            text = {"text": list(part)} if part else {}
+            asked.append((position, prepare(processor, picture, **text, **examples)))
+    on_device = [{name: value.to(model.device) for name, value in question.inputs.items()} for _, question in asked]
+    with torch.inference_mode():
+        outputs = compute(model, on_device)
+    answers: list[list[SegmentedObject]] = [[] for _ in pictures]
+    for (position, question), output in zip(asked, outputs, strict=True):
+        answers[position] += read(
+            processor, question, output, threshold=threshold, mask_threshold=mask_threshold, show_all=show_all
+        )
+    return answers

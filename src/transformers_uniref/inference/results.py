@@ -1,0 +1,77 @@
+"""What was found: one type for whoever asks, with the forms in which it is shown and stored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..core.mask_codes import encode_rle
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentedObject:
+    """An answer about a picture or a frame.
+
+    Attributes:
+        mask: bool (H, W); empty where the answer did not pass, unless all are to be shown.
+        score: 0 to 1.
+        box: x0, y0, x1, y1 in pixels, as the model predicts it (not that of the mask).
+        label: the sentence, or what else it is called; None where examples alone were asked.
+        passed: whether the score is above the gate, and the sentence was understood.
+        threshold: the gate; None for none.
+        unknown_words: words of the sentence that mean nothing to the model.
+        object_id: 1 or more, in a clip; None in a picture.
+    """
+
+    mask: np.ndarray
+    score: float
+    box: tuple[float, float, float, float]
+    label: str | None = None
+    passed: bool = True
+    threshold: float | None = None
+    unknown_words: tuple[str, ...] = ()
+    object_id: int | None = None
+
+    @property
+    def is_found(self) -> bool:
+        """Whether the mask has a pixel."""
+        return bool(self.mask.any())
+
+    def to_dict(self) -> dict[str, Any]:
+        """As the pipelines of Transformers say it: `mask` a picture of 0 and 255, `box` rounded and by name."""
+        from PIL import Image
+
+        sides = (round(side) for side in self.box)
+        return {
+            "score": self.score,
+            "label": self.label,
+            "mask": Image.fromarray(self.mask.astype(np.uint8) * 255),
+            "box": dict(zip(("xmin", "ymin", "xmax", "ymax"), sides, strict=True)),
+            "passed": self.passed,
+            "threshold": self.threshold,
+            "unknown_words": list(self.unknown_words),
+        }
+
+    def run_length_code(self) -> dict[str, Any]:
+        """The mask as `pycocotools.mask.decode` reads it."""
+        return encode_rle(self.mask)
+
+
+def label_map(found: Sequence[SegmentedObject]) -> np.ndarray:
+    """uint8 (H, W), ids 1.. by the order of the objects; where masks overlap, the better score wins.
+
+    Args:
+        found: at least one and at most 255, of one size.
+    """
+    labels = np.zeros(found[0].mask.shape, dtype=np.uint8)
+    for number, item in sorted(enumerate(found, start=1), key=lambda numbered: numbered[1].score):
+        labels[item.mask] = number
+    return labels
+
+
+def unknown_words(found: Sequence[SegmentedObject]) -> list[str]:
+    """The words that mean nothing to the model, each once."""
+    return list(dict.fromkeys(word for item in found for word in item.unknown_words))
