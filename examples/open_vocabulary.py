@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from transformers import AutoModel, AutoProcessor, AutoTokenizer
 
 from finetuning import fail
@@ -46,6 +47,11 @@ def main() -> int:
     parser.add_argument("--scenes", type=int, default=6000, help="drawn scenes whose sentences are repeated (6000)")
     parser.add_argument("--steps", type=int, default=3000, help="steps of that training (3000)")
     parser.add_argument("--text-length", type=int, default=64, help="tokens of a sentence that are read (64)")
+    parser.add_argument(
+        "--trained",
+        type=Path,
+        help="weights of an earlier run on photographs (.safetensors), put in at the end; then --steps is 0",
+    )
     arguments = parser.parse_args()
     if arguments.output_dir.exists() and any(arguments.output_dir.iterdir()):
         return fail(f"output_dir: {arguments.output_dir} is not empty")
@@ -55,7 +61,7 @@ def main() -> int:
     twin = model.config.backbone_config.model_type == "uniref_twin_backbone"
     model = (replace_second_backbone if twin else add_second_backbone)(model, second)
     tokenizer = AutoTokenizer.from_pretrained(arguments.text, model_max_length=arguments.text_length)
-    sentences = drawn_sentences(arguments.scenes, arguments.scenes // 10)
+    sentences = [] if arguments.trained else drawn_sentences(arguments.scenes, arguments.scenes // 10)
     print(f"{len(sentences)} sentences")
     model = exchange_text_encoder(
         model,
@@ -64,8 +70,14 @@ def main() -> int:
         tokenizer,
         sentences,
         text_length=arguments.text_length,
-        steps=arguments.steps,
+        steps=0 if arguments.trained else arguments.steps,
     )
+    if arguments.trained:
+        trained = load_file(arguments.trained)
+        strange = set(trained) - set(model.state_dict())
+        if strange:
+            return fail(f"--trained: {arguments.trained} has weights that this model has not, such as {min(strange)}")
+        model.load_state_dict(trained, strict=False)
     model.save_pretrained(arguments.output_dir)
     processor.tokenizer, processor.text_length = tokenizer, arguments.text_length
     processor.save_pretrained(arguments.output_dir)
