@@ -1,4 +1,4 @@
-"""The former place of `conversion.names`, for code that imports it from here."""
+"""The former place of `core.model_names`, for code that imports it from here."""
 
 from .core.model_names import bundled_checkpoints, introduction, model_location
 

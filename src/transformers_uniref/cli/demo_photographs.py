@@ -17,7 +17,7 @@ SENTENCES = (
     ("zebra.jpg", "the zebra on the left"),
     ("pizza.jpg", "the pizza"),
     ("cat_01.jpg", "the cat"),
-    ("cat_00.jpg", "a cat on a blanket"),
+    ("cat_00.jpg", "the cat lying on the ground"),
     ("zebra.jpg", "the bicycle"),
 )
 """Pictures and what is asked; the last one is not there."""
