@@ -24,7 +24,7 @@ from transformers_uniref.core.released_models import RELEASED_BY_NAME
 
 CHILD = """
 import resource, sys
-from transformers_uniref.cli.main import main
+from transformers_uniref.frontends.cli.main import main
 code = main(["download", *sys.argv[1:], "--text-encoder", "none", "--quiet"])
 print(code, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 """

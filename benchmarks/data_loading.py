@@ -48,7 +48,7 @@ def parse_arguments() -> argparse.Namespace:
 
 def run_config(arguments: argparse.Namespace, workers: int) -> Any:
     """The configuration with a dataset a task."""
-    from transformers_uniref.training.config import load_config
+    from transformers_uniref.training.config.training.training import load_config
 
     sizes = [arguments.size - 32, arguments.size] if arguments.size >= 96 else [arguments.size]
     datasets = [
@@ -112,8 +112,8 @@ def main() -> None:
     arguments = parse_arguments()
     import datasets
 
-    from transformers_uniref.training.collation import Collator
-    from transformers_uniref.training.mixture_feed import MixtureFeed
+    from transformers_uniref.training.data.collation import Collator
+    from transformers_uniref.training.data.mixture_feed import MixtureFeed
     from transformers_uniref.training.model_factory import build_model
     from transformers_uniref.training.tokenizer import build_tokenizer
 

@@ -24,10 +24,10 @@ from scipy import ndimage
 
 from transformers_uniref import UniRefModel, UniRefProcessor
 from transformers_uniref.core.model_names import model_location
-from transformers_uniref.data import World
-from transformers_uniref.data.schema import tight_box
+from transformers_uniref.datasets.schema import tight_box
 from transformers_uniref.inference.refinement import find_by_example, refine_masks
 from transformers_uniref.processors.drawn_references import box_mask, point_mask, scribble_mask
+from transformers_uniref.worlds import World
 
 FRAMES = 5
 WORLD = World("test")

@@ -66,8 +66,8 @@ def main() -> None:
         return
 
     from transformers_uniref.core.families import DEFAULT_CHECKPOINT
-    from transformers_uniref.data.world import World
     from transformers_uniref.modeling import fusion
+    from transformers_uniref.worlds.drawn.world import World
 
     if arguments.fold:
         fusion.can_fold = lambda head_dim, projections: True

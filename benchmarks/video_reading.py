@@ -88,14 +88,14 @@ def one_group(path: Path, length: int) -> None:
 
 
 def read_in_order(path: Path) -> None:
-    from transformers_uniref.media.video_io import read_frames
+    from transformers_uniref.media.video.io import read_frames
 
     for _ in read_frames(path):
         pass
 
 
 def read_by_number(path: Path) -> None:
-    from transformers_uniref.media.video_frames import VideoFrames
+    from transformers_uniref.media.video.frames import VideoFrames
 
     for _ in VideoFrames(path):
         pass
@@ -103,7 +103,7 @@ def read_by_number(path: Path) -> None:
 
 def measure(path: Path, arguments: argparse.Namespace) -> dict[str, float]:
     """Medians of seconds, and their ratios."""
-    from transformers_uniref.media.video_frames import VideoFrames
+    from transformers_uniref.media.video.frames import VideoFrames
 
     video = VideoFrames(path)
 

@@ -26,7 +26,7 @@ import numpy as np
 import torch
 
 from finetuning import Scores, add_run_options, fail, read_labels, read_picture, reduced, run_example, save_rows
-from transformers_uniref.data.schema import make_instance, make_row
+from transformers_uniref.datasets.schema import make_instance, make_row
 from transformers_uniref.metrics.region import iou
 
 Frames = dict[str, np.ndarray]

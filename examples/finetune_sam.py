@@ -26,8 +26,8 @@ from torch.nn import functional as F
 
 from finetuning import Scores, add_run_options, fail, run_example
 from tiny_sam import SIDE, put_references_around, tiny_sam
-from transformers_uniref.data import World
 from transformers_uniref.metrics.region import iou
+from transformers_uniref.worlds import World
 
 IMAGE_MEAN, IMAGE_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 """Of SAM, for pixels of 0 to 255."""

@@ -13,10 +13,10 @@ import numpy as np
 from datasets import Dataset
 from PIL import Image
 from transformers import AutoConfig, AutoModel, AutoProcessor
+from transformers_uniref.training.config.training.training import config_from_dict, load_config
 
 from transformers_uniref.core.model_names import model_location
-from transformers_uniref.data.schema import features
-from transformers_uniref.training.config import config_from_dict, load_config
+from transformers_uniref.datasets.schema import features
 from transformers_uniref.training.loop import train
 
 Scores = dict[str, float]
@@ -66,7 +66,7 @@ def reduced(picture: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def save_rows(rows: Sequence[dict[str, Any]], folder: Path) -> Path:
-    """Rows of `data/schema.py` as a folder that a recipe's `source` names."""
+    """Rows of `datasets/schema.py` as a folder that a recipe's `source` names."""
     Dataset.from_list(list(rows), features=features()).save_to_disk(str(folder))
     return folder
 

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from transformers import SamConfig, SamMaskDecoderConfig, SamModel, SamPromptEncoderConfig, SamVisionConfig
 
-from transformers_uniref.cli.main import main as uniref
+from transformers_uniref.frontends.cli.main import main as uniref
 
 SIDE, CHANNELS = 128, 64
 

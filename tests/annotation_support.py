@@ -16,7 +16,7 @@ from transformers_uniref.annotation.answering import Question
 from transformers_uniref.annotation.run import annotate
 from transformers_uniref.annotation.settings import AnnotationSettings
 from transformers_uniref.annotation.source import from_rows, open_source
-from transformers_uniref.data.parquet_shards import read_rows
+from transformers_uniref.datasets.parquet_shards import read_rows
 from transformers_uniref.inference.results import SegmentedObject
 
 

@@ -13,10 +13,10 @@ from PIL import Image
 
 from transformers_uniref.core.mask_codes import encode_rle
 from transformers_uniref.core.palette import davis_palette
-from transformers_uniref.data.converters.build import BuildResult, build
-from transformers_uniref.data.converters.registry import find_converter
-from transformers_uniref.data.parquet_shards import read_rows
-from transformers_uniref.data.schema import Record
+from transformers_uniref.datasets.converters.build import BuildResult, build
+from transformers_uniref.datasets.converters.registry import find_converter
+from transformers_uniref.datasets.parquet_shards import read_rows
+from transformers_uniref.datasets.schema import Record
 
 HEIGHT, WIDTH = 12, 16
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from transformers_uniref.training.config.training.training import TrainingConfig, load_config
 
-from transformers_uniref.data.world import vocabulary
-from transformers_uniref.data.world_records import world_dataset
-from transformers_uniref.training.collation import Batch, Collator
-from transformers_uniref.training.config import TrainingConfig, load_config
-from transformers_uniref.training.mixture_feed import MixtureFeed
+from transformers_uniref.training.data.collation import Batch, Collator
+from transformers_uniref.training.data.mixture_feed import MixtureFeed
 from transformers_uniref.training.tokenizer import build_tokenizer
+from transformers_uniref.worlds.drawn.records import world_dataset
+from transformers_uniref.worlds.drawn.world import vocabulary
 
 STILLS, CLIPS = 12, 6
 PLAIN = {"short_sides": [64], "flip": 0.0}

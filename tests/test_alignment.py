@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from transformers_uniref.training.alignment import (
+from transformers_uniref.training.step.alignment import (
     FusionRecord,
     alignment_loss,
     example_alignment_loss,

@@ -30,7 +30,7 @@ from transformers_uniref.annotation.settings import AnnotationSettings  # noqa: 
 from transformers_uniref.annotation.source import from_rows, open_source  # noqa: E402
 from transformers_uniref.core.mask_codes import decode_rle  # noqa: E402
 from transformers_uniref.core.processes import Processes  # noqa: E402
-from transformers_uniref.data.schema import Record  # noqa: E402
+from transformers_uniref.datasets.schema import Record  # noqa: E402
 
 SETTINGS = AnnotationSettings(text_column="caption", shard_size=4, batch_size=3)
 IDS = [f"id-{number}" for number in range(10)]

@@ -18,10 +18,10 @@ pytest.importorskip("datasets")
 
 from annotation_support import output_rows, picture_folder  # noqa: E402
 from noise import SCORE, SCORES, assert_same, assert_same_mask, assert_same_probabilities  # noqa: E402
-from transformers_uniref.cli.main import main  # noqa: E402
 from transformers_uniref.core.mask_codes import decode_rle  # noqa: E402
-from transformers_uniref.data.world import World  # noqa: E402
+from transformers_uniref.frontends.cli.main import main  # noqa: E402
 from transformers_uniref.metrics.region import iou  # noqa: E402
+from transformers_uniref.worlds.drawn.world import World  # noqa: E402
 
 CPUS = Path(str(resources.files("transformers_uniref"))) / "training" / "accelerate" / "cpu.yaml"
 ROWS = 6
@@ -107,7 +107,7 @@ def test_the_output_is_uploaded_with_its_card(tmp_path, monkeypatch, capsys):
         sent.append((sorted(path.name for path in folder.iterdir()), hub_id, options["private"]))
         return f"https://huggingface.co/datasets/{hub_id}"
 
-    monkeypatch.setattr("transformers_uniref.data.push.push", push)
+    monkeypatch.setattr("transformers_uniref.datasets.push.push", push)
     folder = picture_folder(tmp_path / "pictures", 2, caption=["the red ball", "the ring"])
     command = ["annotate", str(folder), "--text-column", "caption", "--output", str(tmp_path / "out"), "--json"]
     assert main([*command, "--push", "me/masks"]) == 0

@@ -17,16 +17,19 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from transformers_uniref import UniRefModel, UniRefProcessor
-from transformers_uniref.app import clips, limits, uploads
-from transformers_uniref.app.clip_files import draw_frame, render_clip, save_masks
-from transformers_uniref.app.clip_job import ClipJob
-from transformers_uniref.app.clips import open_clip
-from transformers_uniref.app.drawn_masks import drawn_mask
-from transformers_uniref.app.legend import LegendEntry, draw_results
-from transformers_uniref.app.marking import CLICK, FILE, Marking
-from transformers_uniref.app.model_shelf import BUNDLED, FOLDER, HUB, RELEASED, ModelChoice, ModelShelf
-from transformers_uniref.app.page import Page, own_gate
-from transformers_uniref.app.picture_tasks import (
+from transformers_uniref.core.families import DEFAULT_CHECKPOINT
+from transformers_uniref.core.mask_codes import decode_rle
+from transformers_uniref.core.palette import save_label_map
+from transformers_uniref.frontends.app import clips, limits, uploads
+from transformers_uniref.frontends.app.clip_files import draw_frame, render_clip, save_masks
+from transformers_uniref.frontends.app.clip_job import ClipJob
+from transformers_uniref.frontends.app.clips import open_clip
+from transformers_uniref.frontends.app.drawn_masks import drawn_mask
+from transformers_uniref.frontends.app.legend import LegendEntry, draw_results
+from transformers_uniref.frontends.app.marking import CLICK, FILE, Marking
+from transformers_uniref.frontends.app.model_shelf import BUNDLED, FOLDER, HUB, RELEASED, ModelChoice, ModelShelf
+from transformers_uniref.frontends.app.page import Page, own_gate
+from transformers_uniref.frontends.app.picture_tasks import (
     find_by_example,
     find_by_sentences,
     picture_notes,
@@ -34,18 +37,15 @@ from transformers_uniref.app.picture_tasks import (
     picture_rows,
     save_picture_results,
 )
-from transformers_uniref.app.sentences import split_sentences
-from transformers_uniref.app.settings import AppSettings
-from transformers_uniref.app.uploads import fitted, read_picture
-from transformers_uniref.app.video_handlers import add_objects, follow, remove_object, start_over
-from transformers_uniref.cli.main import main
-from transformers_uniref.core.families import DEFAULT_CHECKPOINT
-from transformers_uniref.core.mask_codes import decode_rle
-from transformers_uniref.core.palette import save_label_map
-from transformers_uniref.data.world import World
+from transformers_uniref.frontends.app.sentences import split_sentences
+from transformers_uniref.frontends.app.settings import AppSettings
+from transformers_uniref.frontends.app.uploads import fitted, read_picture
+from transformers_uniref.frontends.app.video_handlers import add_objects, follow, remove_object, start_over
+from transformers_uniref.frontends.cli.main import main
 from transformers_uniref.frontends.errors import UserError
 from transformers_uniref.inference.results import SegmentedObject
-from transformers_uniref.media.video_io import read_frames, save_animation
+from transformers_uniref.media.video.io import read_frames, save_animation
+from transformers_uniref.worlds.drawn.world import World
 
 Loaded = tuple[Any, Any]
 

@@ -22,8 +22,8 @@ from PIL import Image
 
 from browser_support import CHROMIUM, Application, User, started_browser
 from transformers_uniref.core.mask_codes import decode_rle
-from transformers_uniref.data.world import World
-from transformers_uniref.media.video_io import VideoWriter
+from transformers_uniref.media.video.io import VideoWriter
+from transformers_uniref.worlds.drawn.world import World
 
 pytest.importorskip("gradio")
 pytest.importorskip("av")

@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from transformers_uniref.app.clicks import add_click, click_lines, clicked_mask, without_last_click
-from transformers_uniref.app.limits import EDITOR_SIDE
-from transformers_uniref.app.marking import BOX, CLICK, FILE, PAINT, Marking
-from transformers_uniref.app.marking_area import objects_of_mask, pixel_of
-from transformers_uniref.app.mask_files import read_mask_file
 from transformers_uniref.core.palette import save_label_map
+from transformers_uniref.frontends.app.clicks import add_click, click_lines, clicked_mask, without_last_click
+from transformers_uniref.frontends.app.limits import EDITOR_SIDE
+from transformers_uniref.frontends.app.marking import BOX, CLICK, FILE, PAINT, Marking
+from transformers_uniref.frontends.app.marking_area import objects_of_mask, pixel_of
+from transformers_uniref.frontends.app.mask_files import read_mask_file
 from transformers_uniref.frontends.errors import UserError
 from transformers_uniref.processors.drawn_references import box_mask, point_mask
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from processor_support import RecordingSession, disc, picture, small_processor
 from transformers_uniref.core.masks import nearest_resize
-from transformers_uniref.media.video_frames import VideoFrames
+from transformers_uniref.media.video.frames import VideoFrames
 
 
 def examples(**changes):

@@ -10,15 +10,15 @@ import pytest
 from PIL import Image
 
 from converter_support import clip, convert, grey_png, jpeg, palette_png, put, records, square
-from transformers_uniref.cli.picture_inputs import find_pictures
-from transformers_uniref.cli.track_prompts import Span, masks_for, read_prompts
 from transformers_uniref.core.masks import binary_mask
-from transformers_uniref.data.converters.source_tree import SourceTree
+from transformers_uniref.datasets.converters.source_tree import SourceTree
 from transformers_uniref.evaluation.mask_sources import MaskFolder
 from transformers_uniref.evaluation.sequence_folders import SequenceRows
 from transformers_uniref.evaluation.submission_servers import read_requirements, server_named
+from transformers_uniref.frontends.cli.picture_inputs import find_pictures
+from transformers_uniref.frontends.cli.tracking.prompts import Span, masks_for, read_prompts
 from transformers_uniref.frontends.errors import UserError
-from transformers_uniref.media.video_io import probe_clip
+from transformers_uniref.media.video.io import probe_clip
 
 
 def in_capitals(root: Path, *suffixes: str) -> Path:

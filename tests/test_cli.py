@@ -18,12 +18,12 @@ import torch
 
 from cli_support import uniref_arguments
 from transformers_uniref import __version__
-from transformers_uniref.cli import main as front_door
 from transformers_uniref.core.optional import MissingExtraError
 from transformers_uniref.core.palette import label_image
 from transformers_uniref.core.push_errors import HubFailureError, PushError
+from transformers_uniref.frontends.cli import main as front_door
 from transformers_uniref.frontends.errors import UserError, describe, is_failure, is_users_mistake
-from transformers_uniref.training.faults import NonFiniteError
+from transformers_uniref.training.step.faults import NonFiniteError
 
 Run = Callable[[argparse.Namespace], int]
 
@@ -81,7 +81,7 @@ def test_every_example_of_the_help_is_a_command_line_that_is_understood() -> Non
 def test_help_and_version_import_nothing_heavy() -> None:
     program = (
         "import sys\n"
-        "from transformers_uniref.cli.main import main\n"
+        "from transformers_uniref.frontends.cli.main import main\n"
         "try: main([sys.argv[1]])\n"
         "except SystemExit as stop: assert not stop.code\n"
         "assert not {'torch', 'transformers', 'numpy', 'PIL'} & set(sys.modules), sorted(sys.modules)"

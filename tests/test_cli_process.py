@@ -12,15 +12,15 @@ from typing import IO
 
 import pytest
 
-from transformers_uniref.cli.completion import SHELLS, completion_script
-from transformers_uniref.cli.main import available_verbs, main
+from transformers_uniref.frontends.cli.completion import SHELLS, completion_script
+from transformers_uniref.frontends.cli.main import available_verbs, main
 
 SLOW_VERB = """
 import signal, sys, time
 from types import ModuleType
 from pathlib import Path
 from typing import IO
-from transformers_uniref.cli import main as front_door
+from transformers_uniref.frontends.cli import main as front_door
 from transformers_uniref.core.atomic import filling, replacing
 
 # Tests that a shell started in the background inherit that Ctrl-C is ignored.

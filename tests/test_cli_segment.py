@@ -15,11 +15,11 @@ from PIL import Image
 
 from cli_support import save_tiny_checkpoint
 from processor_support import disc, picture
-from transformers_uniref.cli.main import main
 from transformers_uniref.core import model_names as bundled_models
 from transformers_uniref.core.mask_reading import load_label_map
 from transformers_uniref.core.palette import save_label_map
 from transformers_uniref.frontends import loading
+from transformers_uniref.frontends.cli.main import main
 from transformers_uniref.inference.results import SegmentedObject, label_map
 
 

@@ -14,11 +14,11 @@ from PIL import Image
 
 from cli_support import save_tiny_checkpoint
 from processor_support import disc, picture
-from transformers_uniref.cli.main import main
-from transformers_uniref.cli.picture_inputs import find_pictures
 from transformers_uniref.core.mask_codes import decode_rle
 from transformers_uniref.core.mask_reading import load_label_map
 from transformers_uniref.core.palette import save_label_map
+from transformers_uniref.frontends.cli.main import main
+from transformers_uniref.frontends.cli.picture_inputs import find_pictures
 from transformers_uniref.frontends.errors import UserError
 
 DOG = ["--text", "the dog"]

@@ -16,15 +16,15 @@ from PIL import Image
 
 from cli_support import save_tiny_checkpoint
 from processor_support import disc, picture
-from transformers_uniref.cli.main import main
-from transformers_uniref.cli.track_clips import GivenClip, find_clips, folders_for
-from transformers_uniref.cli.track_prompts import Span, read_prompts
-from transformers_uniref.cli.track_summary import Tally
 from transformers_uniref.core.mask_codes import decode_rle
 from transformers_uniref.core.mask_reading import load_label_map
 from transformers_uniref.core.palette import davis_palette, save_label_map
+from transformers_uniref.frontends.cli.main import main
+from transformers_uniref.frontends.cli.tracking.clips import GivenClip, find_clips, folders_for
+from transformers_uniref.frontends.cli.tracking.prompts import Span, read_prompts
+from transformers_uniref.frontends.cli.tracking.summary import Tally
 from transformers_uniref.frontends.errors import UserError
-from transformers_uniref.media.video_io import VideoWriter, probe_clip, read_clip, read_frames, save_animation
+from transformers_uniref.media.video.io import VideoWriter, probe_clip, read_clip, read_frames, save_animation
 
 av = pytest.importorskip("av")
 

@@ -19,12 +19,12 @@ from PIL import Image
 
 from cli_support import save_tiny_checkpoint
 from processor_support import disc, picture
-from transformers_uniref.cli import track
-from transformers_uniref.cli.main import main
-from transformers_uniref.cli.track_outputs import RleFile
-from transformers_uniref.cli.track_progress import STATE, UNFINISHED
 from transformers_uniref.core.palette import save_label_map
-from transformers_uniref.media.video_io import save_animation
+from transformers_uniref.frontends.cli import track
+from transformers_uniref.frontends.cli.main import main
+from transformers_uniref.frontends.cli.tracking.outputs import RleFile
+from transformers_uniref.frontends.cli.tracking.progress import STATE, UNFINISHED
+from transformers_uniref.media.video.io import save_animation
 
 PROMPTS = ["--mask", "mask.png", "--mask-at", "3=late.png", "--text", "5=the dog", "--threshold", "0"]
 FORMATS = ["--formats", "palette,binary,rle,overlay,gif,sheet"]

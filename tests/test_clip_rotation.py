@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from transformers_uniref.data.photoworld_scene import Actor, rasterise
-from transformers_uniref.data.world_scene import Pose, draw_look, make_sprite
-from transformers_uniref.media.video_frames import VideoFrames
-from transformers_uniref.media.video_io import VideoWriter, probe_clip, read_clip, read_frames
+from transformers_uniref.media.video.frames import VideoFrames
+from transformers_uniref.media.video.io import VideoWriter, probe_clip, read_clip, read_frames
+from transformers_uniref.worlds.drawn.scene import Pose, draw_look, make_sprite
+from transformers_uniref.worlds.photo.scene import Actor, rasterise
 from video_support import image_processor
 
 ONE = 1 << 16
@@ -57,7 +57,7 @@ def test_every_reader_shows_a_turned_clip_upright(quarters: int, tmp_path: Path)
 
 
 def test_a_drawn_object_turns_clockwise_on_the_screen() -> None:
-    from transformers_uniref.data.world_draws import Draws
+    from transformers_uniref.worlds.drawn.draws import Draws
 
     look = draw_look(Draws(0, 0), shape="triangle")
     for degrees in (-20, 20):

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from transformers import AutoModel, AutoProcessor
 
 from cli_support import save_tiny_checkpoint
-from transformers_uniref.data import World
+from transformers_uniref.worlds import World
 
 
 @pytest.fixture

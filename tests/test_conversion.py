@@ -16,7 +16,6 @@ from transformers import AutoModel, AutoProcessor, BertTokenizer
 import transformers_uniref  # noqa: F401
 from oracle_support.folder import find_oracle
 from transformers_uniref import UniRefConfig, UniRefModel
-from transformers_uniref.cli.main import main
 from transformers_uniref.conversion.converter import (
     CheckpointError,
     convert_checkpoint,
@@ -25,6 +24,7 @@ from transformers_uniref.conversion.converter import (
     variant_config,
 )
 from transformers_uniref.conversion.variants import infer_config, parse_overrides
+from transformers_uniref.frontends.cli.main import main
 
 ORACLE = find_oracle()
 FULL = [name for name in ORACLE.manifest_names() if name.startswith("full_")]

@@ -248,7 +248,7 @@ def test_refer_youtube_vos_leaves_the_clips_of_test_out_of_valid(tmp_path):
     assert valid.image_id == "youtube-vos:v" and valid.annotated == (False, False)
     # Nobody but the server knows what it means: that is not "nothing".
     assert valid.sentences[0].object_ids == () and not valid.sentences[0].labelled
-    from transformers_uniref.training.questions import negative_sentences
+    from transformers_uniref.training.data.questions import negative_sentences
 
     assert negative_sentences(valid) == []
 

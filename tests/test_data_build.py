@@ -35,14 +35,14 @@ from converter_support import (  # noqa: E402
     reference,
     square,
 )
-from transformers_uniref.cli.main import main  # noqa: E402
-from transformers_uniref.data.converters import build as building  # noqa: E402
-from transformers_uniref.data.converters.published import PUBLISHED, compare  # noqa: E402
-from transformers_uniref.data.converters.registry import CONVERTERS, find_converter  # noqa: E402
-from transformers_uniref.data.converters.safe_pickle import load_plain_pickle  # noqa: E402
-from transformers_uniref.data.converters.verify import verify  # noqa: E402
-from transformers_uniref.data.push import is_hub_id, push  # noqa: E402
-from transformers_uniref.data.schema import features  # noqa: E402
+from transformers_uniref.datasets.converters import build as building  # noqa: E402
+from transformers_uniref.datasets.converters.published import PUBLISHED, compare  # noqa: E402
+from transformers_uniref.datasets.converters.registry import CONVERTERS, find_converter  # noqa: E402
+from transformers_uniref.datasets.converters.safe_pickle import load_plain_pickle  # noqa: E402
+from transformers_uniref.datasets.converters.verify import verify  # noqa: E402
+from transformers_uniref.datasets.push import is_hub_id, push  # noqa: E402
+from transformers_uniref.datasets.schema import features  # noqa: E402
+from transformers_uniref.frontends.cli.main import main  # noqa: E402
 
 
 def _files(folder: Path) -> dict[str, bytes]:
@@ -55,8 +55,8 @@ def _files(folder: Path) -> dict[str, bytes]:
 def test_what_is_built_opens_with_the_package_datasets_and_with_the_training_reader(tmp_path, monkeypatch):
     from datasets import load_dataset
 
-    from transformers_uniref.training.config_data import DatasetConfig
-    from transformers_uniref.training.dataset_source import open_dataset
+    from transformers_uniref.training.config.data import DatasetConfig
+    from transformers_uniref.training.data.dataset_source import open_dataset
 
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
     convert("coco-2017", coco_2017(tmp_path / "coco"), tmp_path / "out", "val", rows_per_shard=2)
@@ -92,8 +92,8 @@ def test_processes_write_the_same_files_as_one(tmp_path):
 
 _KILLED = """
 import os, signal, sys
-from transformers_uniref.data.converters import build as building, shards
-from transformers_uniref.data.converters.registry import find_converter
+from transformers_uniref.datasets.converters import build as building, shards
+from transformers_uniref.datasets.converters.registry import find_converter
 rows = [0]
 count = shards.count_row
 def counting(row):
@@ -141,7 +141,7 @@ def test_a_second_build_keeps_everything_and_another_one_is_refused(tmp_path):
 def test_row_groups_are_written_as_they_fill(tmp_path, monkeypatch):
     import pyarrow.parquet as pq
 
-    from transformers_uniref.data import parquet_shards
+    from transformers_uniref.datasets import parquet_shards
 
     monkeypatch.setattr(parquet_shards, "GROUP_BYTES", 1)
     convert("coco-2017", coco_2017(tmp_path / "coco"), tmp_path / "out", "val")
@@ -151,7 +151,7 @@ def test_row_groups_are_written_as_they_fill(tmp_path, monkeypatch):
 def test_a_worker_ends_when_its_parent_is_killed():
     code = (
         "import os, sys, time, subprocess\n"
-        "from transformers_uniref.data.converters.build import _end_with_parent\n"
+        "from transformers_uniref.datasets.converters.build import _end_with_parent\n"
         "_end_with_parent(os.getppid())\n"
         "print(os.getpid(), flush=True)\n"
         "time.sleep(300)\n"

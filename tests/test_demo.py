@@ -13,11 +13,12 @@ from PIL import Image
 from cli_support import tiny_config
 from processor_support import small_tokenizer
 from transformers_uniref import UniRefImageProcessorPil, UniRefModel, UniRefProcessor
-from transformers_uniref.cli import demo, demo_tasks
-from transformers_uniref.cli.demo_pictures import clip_sheet, picture_sheet
-from transformers_uniref.cli.demo_tasks import ClipAnswer, PictureAnswer
-from transformers_uniref.cli.main import main
-from transformers_uniref.data.world import World
+from transformers_uniref.frontends.cli import demo
+from transformers_uniref.frontends.cli.demonstration import tasks as demo_tasks
+from transformers_uniref.frontends.cli.demonstration.pictures import clip_sheet, picture_sheet
+from transformers_uniref.frontends.cli.demonstration.tasks import ClipAnswer, PictureAnswer
+from transformers_uniref.frontends.cli.main import main
+from transformers_uniref.worlds.drawn.world import World
 
 TASKS = {
     "referring-segmentation",

@@ -19,7 +19,7 @@ from markdown_it import MarkdownIt
 from mdit_py_plugins.anchors import anchors_plugin
 
 import transformers_uniref
-from transformers_uniref.cli.main import available_verbs, build_parser
+from transformers_uniref.frontends.cli.main import available_verbs, build_parser
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"

@@ -15,13 +15,13 @@ import torch
 from drive_server import DriveFile, DriveServer
 from hub_support import hub_for_this_process
 from oracle_support.folder import Oracle, oracle_folder
-from transformers_uniref.cli.main import main
 from transformers_uniref.conversion import tensor_list, transfer
 from transformers_uniref.conversion.download import DownloadError, download
 from transformers_uniref.conversion.transfer import TransferError
 from transformers_uniref.core import released_models as released
 from transformers_uniref.core.model_home import is_here, is_partly_here, model_folder, original_file
 from transformers_uniref.core.model_names import NotDownloadedError, model_location, name_of
+from transformers_uniref.frontends.cli.main import main
 from transformers_uniref.verification.drawn_weights import original_state_dict
 
 SMALL = released.ReleasedWeights(
@@ -301,7 +301,7 @@ def test_the_list_tells_what_is_here(original: Path, capsys: pytest.CaptureFixtu
 def test_the_page_fetches_with_the_progress_in_sight(
     drive: DriveServer, original: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from transformers_uniref.app import released_models
+    from transformers_uniref.frontends.app import released_models
     from transformers_uniref.frontends.errors import UserError
 
     monkeypatch.setattr(released_models, "_SECONDS_BETWEEN_LINES", 0.01)

@@ -12,8 +12,8 @@ import torch
 
 from drive_server import DriveFile, DriveServer
 from oracle_support.folder import SUBSET
-from transformers_uniref.cli.main import main
 from transformers_uniref.core.released_models import RELEASED_BY_NAME
+from transformers_uniref.frontends.cli.main import main
 from transformers_uniref.verification.drawn_weights import original_state_dict
 
 pytestmark = pytest.mark.slow

@@ -12,14 +12,14 @@ import torch
 from transformers import BertConfig, BertTokenizer, ResNetConfig
 
 from transformers_uniref import UniRefConfig, UniRefImageProcessorPil, UniRefModel, UniRefProcessor
-from transformers_uniref.cli.main import main
 from transformers_uniref.core.provenance import weights_fingerprint
-from transformers_uniref.data.world import World, vocabulary
 from transformers_uniref.evaluation.answers import Answer, ModelAnswers
 from transformers_uniref.evaluation.definitions import CLIP_FRAMES, DEFINITIONS
 from transformers_uniref.evaluation.tally import Tally
 from transformers_uniref.evaluation.world import FEW_SHOT_TESTS, evaluate_world
 from transformers_uniref.evaluation.world_questions import clip_questions, picture_questions
+from transformers_uniref.frontends.cli.main import main
+from transformers_uniref.worlds.drawn.world import World, vocabulary
 
 SIZE, SEED, IMAGES, CLIPS = 64, 3, 8, 3
 LOW_IS_RIGHT = {"empty_text_miou", "empty_mask_miou"}

@@ -26,11 +26,10 @@ from cli_support import save_tiny_checkpoint  # noqa: E402
 from converter_support import records, square  # noqa: E402
 from noise import PROBABILITIES, assert_same_mask  # noqa: E402
 from transformers_uniref import UniRefModel, UniRefProcessor  # noqa: E402
-from transformers_uniref.cli.main import main  # noqa: E402
 from transformers_uniref.core.mask_codes import decode_rle  # noqa: E402
 from transformers_uniref.core.mask_reading import load_label_map  # noqa: E402
 from transformers_uniref.core.provenance import weights_fingerprint  # noqa: E402
-from transformers_uniref.data.schema import make_instance, make_row  # noqa: E402
+from transformers_uniref.datasets.schema import make_instance, make_row  # noqa: E402
 from transformers_uniref.evaluation import evaluate_dataset  # noqa: E402
 from transformers_uniref.evaluation.answers import ModelAnswers  # noqa: E402
 from transformers_uniref.evaluation.benchmarks import BENCHMARKS, find_benchmark  # noqa: E402
@@ -40,6 +39,7 @@ from transformers_uniref.evaluation.mask_scoring import score_masks  # noqa: E40
 from transformers_uniref.evaluation.question_settings import processor_with, settings_for  # noqa: E402
 from transformers_uniref.evaluation.result_blocks import ResultBlocks  # noqa: E402
 from transformers_uniref.evaluation.results_file import eval_results, read_results, results_table  # noqa: E402
+from transformers_uniref.frontends.cli.main import main  # noqa: E402
 from transformers_uniref.metrics import GeneralizedReferringScores, ReferringScores, frame_scores  # noqa: E402
 
 
@@ -213,7 +213,7 @@ def test_the_preset_asks_as_the_released_code_does(pair) -> None:
 
 
 def test_every_benchmark_has_rules_and_a_converter_that_knows_its_splits() -> None:
-    from transformers_uniref.data.converters.registry import CONVERTERS
+    from transformers_uniref.datasets.converters.registry import CONVERTERS
 
     for name, benchmark in BENCHMARKS.items():
         assert not (benchmark.is_video and benchmark.splits) or benchmark.protocols, name
@@ -250,8 +250,8 @@ def assert_same_result(actual: object, expected: object, noise: float, where: st
 
 KILLED = """
 import os, signal, sys
-from transformers_uniref.cli.main import main
-from transformers_uniref.evaluation.clip_blocks import ClipQuestions
+from transformers_uniref.frontends.cli.main import main
+from transformers_uniref.evaluation.clips.blocks import ClipQuestions
 
 measure = ClipQuestions.measure
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from transformers_uniref.cli.main import main
 from transformers_uniref.core.palette import save_label_map
 from transformers_uniref.evaluation.mask_scoring import score_masks
+from transformers_uniref.frontends.cli.main import main
 
 DAVIS = Path(os.environ.get("UNIREF_DAVIS", Path(__file__).parents[2] / "shared" / "data" / "davis"))
 

@@ -23,7 +23,6 @@ from processor_support import disc, small_processor
 from processor_support import picture as photo
 from sam_support import sam_model, sam_processor
 from transformers_uniref import UniRefModel
-from transformers_uniref.cli.main import main
 from transformers_uniref.core.optional import MissingExtraError
 from transformers_uniref.export import PATHS, ExportDiffersError, export_onnx, export_program
 from transformers_uniref.export import folder as export_folder
@@ -31,6 +30,7 @@ from transformers_uniref.export.paths import OUTPUTS, longest_sentence
 from transformers_uniref.export.probes import VARIANTS, probe_inputs
 from transformers_uniref.export.tracing import exportable
 from transformers_uniref.export.verification import compare
+from transformers_uniref.frontends.cli.main import main
 from transformers_uniref.modeling.deformable_attention import DeformableSampling
 
 EXAMPLE_SCRIPT = Path(__file__).parent.parent / "examples" / "onnx_image.py"

@@ -19,9 +19,9 @@ from cli_support import save_tiny_checkpoint
 from hub_server import HubServer
 from hub_support import TOKEN, hub_for_this_process, run_python
 from sam_support import save_sam_checkpoint
-from transformers_uniref.cli.main import main
 from transformers_uniref.conversion.converter import convert_checkpoint
 from transformers_uniref.conversion.variants import parse_overrides
+from transformers_uniref.frontends.cli.main import main
 from transformers_uniref.hub.push import PushError, push_to_hub
 
 MODEL_FILES = {
@@ -296,7 +296,7 @@ def test_the_token_is_in_no_output_no_log_and_no_file(folders: Path, hub: HubSer
         f"""
 import logging, sys
 logging.basicConfig(level=logging.DEBUG)
-from transformers_uniref.cli.main import main
+from transformers_uniref.frontends.cli.main import main
 sys.exit(main(["push", {str(folders / "model")!r}, "lab/quiet", "--license", "mit", "--json"]))
 """,
         tmp_path,

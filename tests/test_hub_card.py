@@ -12,14 +12,14 @@ import torch
 from huggingface_hub import ModelCard
 from safetensors.torch import load_file, save_file
 from transformers import AutoModel, BertConfig, BertModel
+from transformers_uniref.training.config.training.training import load_config
 
 from cli_support import save_tiny_checkpoint
 from processor_support import small_processor
-from transformers_uniref.cli.main import main
 from transformers_uniref.core.provenance import Provenance, weights_fingerprint, write_provenance
 from transformers_uniref.evaluation.definitions import DEFINITIONS
+from transformers_uniref.frontends.cli.main import main
 from transformers_uniref.hub.push import PushError, plan_push
-from transformers_uniref.training.config import load_config
 from transformers_uniref.training.run_provenance import trained
 
 

@@ -39,7 +39,7 @@ def test_import_adds_next_to_nothing_to_torch_and_transformers() -> None:
         "print(*sorted(set(sys.modules) - before))"
     ).split()
     assert all(name.split(".")[0] == "transformers_uniref" for name in added), added
-    assert len(added) <= 5, added
+    assert len(added) <= 6, added
 
 
 def test_import_alone_needs_neither_torch_nor_transformers() -> None:
@@ -162,3 +162,18 @@ def test_deferred_entries_behave_like_a_dictionary() -> None:
     assert entries["b"] == "another" and len(entries) == 1
     del entries["b"]
     assert "b" not in entries
+
+
+def test_modules_that_have_moved_are_found_by_their_old_names() -> None:
+    import transformers_uniref.worlds.drawn.world as world
+    from transformers_uniref.core.moved_modules import MOVED, PACKAGE
+
+    for old in MOVED:
+        module = importlib.import_module(f"{PACKAGE}.{old}")
+        assert module is sys.modules[f"{PACKAGE}.{MOVED[old]}"], old
+        assert module.__name__ == module.__spec__.name == f"{PACKAGE}.{MOVED[old]}", old
+    # What lies in a moved package is not loaded a second time.
+    assert importlib.import_module("transformers_uniref.data.world") is world
+    assert (
+        importlib.import_module("transformers_uniref.cli.main") is sys.modules["transformers_uniref.frontends.cli.main"]
+    )

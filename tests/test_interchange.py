@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from interchange_support import clips, images, masks, same_clips, same_objects
 from transformers_uniref import interchange
 from transformers_uniref.core.mask_codes import decode_rle
-from transformers_uniref.data.schema import make_instance, make_row
+from transformers_uniref.datasets.schema import make_instance, make_row
 from transformers_uniref.interchange import AnnotatedClip, AnnotatedImage, AnnotatedObject, clip_of, image_of
 from transformers_uniref.interchange.label_studio import decode_brush, encode_brush
 from transformers_uniref.interchange.polygons import mask_to_polygons, polygons_to_mask

@@ -13,7 +13,7 @@ import torch
 from transformers_uniref import interchange
 from transformers_uniref.core.json_writing import to_json
 from transformers_uniref.core.mask_codes import encode_rle
-from transformers_uniref.data.converters.remarks import Remarks
+from transformers_uniref.datasets.converters.remarks import Remarks
 from transformers_uniref.interchange import AnnotatedClip, AnnotatedImage, AnnotatedObject
 
 SIZE = (40, 60)
@@ -68,7 +68,7 @@ def runs() -> list[int]:
 )
 def test_every_form_of_a_coco_segmentation_is_the_same_mask(segmentation: Any) -> None:
     pytest.importorskip("pycocotools")
-    from transformers_uniref.data.converters.coco_masks import to_rle
+    from transformers_uniref.datasets.converters.coco_masks import to_rle
 
     (image,) = interchange.from_coco(coco(segmentation))
     assert np.array_equal(image.objects[0].mask, square())
@@ -132,7 +132,7 @@ def test_a_youtube_vis_segmentation_names_its_annotation_too() -> None:
 
 def test_a_build_goes_on_after_a_segmentation_that_cannot_be_read() -> None:
     pytest.importorskip("pycocotools")
-    from transformers_uniref.data.converters.coco import coco_instance
+    from transformers_uniref.datasets.converters.coco import coco_instance
 
     remarks = Remarks()
     annotation = {"id": 17, "image_id": 1, "category_id": 3, "bbox": [1, 1, 5, 5], "segmentation": [SQUARE[:-1]]}

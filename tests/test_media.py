@@ -17,13 +17,13 @@ from transformers_uniref.core.atomic import filling, replacing
 from transformers_uniref.core.mask_codes import decode_rle
 from transformers_uniref.core.mask_reading import load_label_map
 from transformers_uniref.core.palette import davis_palette, label_image, save_label_map
-from transformers_uniref.media.clip_rendering import ClipSheet, clip_contact_sheet, render_overlay_clip
-from transformers_uniref.media.clip_rle import ClipRleWriter
+from transformers_uniref.media.clips.rendering import ClipSheet, clip_contact_sheet, render_overlay_clip
+from transformers_uniref.media.clips.rle import ClipRleWriter
 from transformers_uniref.media.cut_off import missing_bytes
 from transformers_uniref.media.cutouts import cut_out
 from transformers_uniref.media.legends import legend_strip, letter_size, tag_objects, with_legend
 from transformers_uniref.media.overlays import contact_sheet, object_colour, overlay_labels, overlay_masks
-from transformers_uniref.media.video_io import (
+from transformers_uniref.media.video.io import (
     GifWriter,
     VideoWriter,
     clip_writer,
@@ -315,7 +315,7 @@ def test_video_without_pyav_says_which_extra_brings_it(tmp_path: Path) -> None:
     (tmp_path / "clip.mp4").write_bytes(b"not read")
     program = (
         "import sys; sys.modules['av'] = None\n"
-        "from transformers_uniref.media.video_io import read_frames\n"
+        "from transformers_uniref.media.video.io import read_frames\n"
         "from transformers_uniref.core.optional import MissingExtraError\n"
         "try: next(read_frames(sys.argv[1]))\n"
         "except MissingExtraError as error: print(error)"
@@ -521,7 +521,7 @@ def test_a_sheet_shows_evenly_spaced_frames_from_first_to_last(count: int, monke
         shown.extend(captions)
         return contact_sheet(images, captions, cell=(16, 16))
 
-    monkeypatch.setattr("transformers_uniref.media.clip_rendering.contact_sheet", remember)
+    monkeypatch.setattr("transformers_uniref.media.clips.rendering.contact_sheet", remember)
     sheet = ClipSheet(12, (16, 16))
     for index in range(count):
         sheet.add(grey(8, 8), str(index))

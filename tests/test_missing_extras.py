@@ -64,7 +64,7 @@ def clip_in(folder: Path) -> Path:
     file = folder / "clip.mp4"
     file.write_bytes(b"")
     if find_spec("av") is not None:
-        from transformers_uniref.media.video_io import VideoWriter
+        from transformers_uniref.media.video.io import VideoWriter
 
         with VideoWriter(file) as writer:
             writer.write(np.zeros((16, 16, 3), dtype=np.uint8))
@@ -72,7 +72,7 @@ def clip_in(folder: Path) -> Path:
 
 
 def read_a_clip(folder: Path) -> None:
-    from transformers_uniref.media.video_io import probe_clip
+    from transformers_uniref.media.video.io import probe_clip
 
     probe_clip(clip_in(folder))
 
@@ -84,44 +84,44 @@ def start_a_session_on_a_clip(folder: Path) -> None:
 
 
 def write_a_clip(folder: Path) -> None:
-    from transformers_uniref.media.video_io import VideoWriter
+    from transformers_uniref.media.video.io import VideoWriter
 
     with VideoWriter(folder / "written.mp4") as writer:
         writer.write(np.zeros((16, 16, 3), dtype=np.uint8))
 
 
 def take_the_schema(folder: Path) -> None:
-    from transformers_uniref.data.schema import features
+    from transformers_uniref.datasets.schema import features
 
     features()
 
 
 def make_a_world(folder: Path) -> None:
-    from transformers_uniref.data.world_records import world_dataset
+    from transformers_uniref.worlds.drawn.records import world_dataset
 
     world_dataset("stills", "train", 1)
 
 
 def stream_a_world(folder: Path) -> None:
-    from transformers_uniref.data.world_records import world_stream
+    from transformers_uniref.worlds.drawn.records import world_stream
 
     world_stream("stills", "train", 1)
 
 
 def make_a_referring_world(folder: Path) -> None:
-    from transformers_uniref.data.world_datasets import ris_dataset
+    from transformers_uniref.worlds.drawn.datasets import ris_dataset
 
     ris_dataset("train", 1)
 
 
 def convert_coco_masks(folder: Path) -> None:
-    from transformers_uniref.data.converters.coco_masks import to_rle
+    from transformers_uniref.datasets.converters.coco_masks import to_rle
 
     to_rle([[1, 1, 6, 1, 6, 6]], (8, 8))
 
 
 def read_large_json(folder: Path) -> None:
-    from transformers_uniref.data.converters.json_index import _ijson
+    from transformers_uniref.datasets.converters.json_index import _ijson
 
     _ijson()
 
@@ -131,7 +131,7 @@ def train(folder: Path) -> None:
 
 
 def augment(folder: Path) -> None:
-    from transformers_uniref.training.kornia_augmentation import _augmentations
+    from transformers_uniref.training.data.kornia_augmentation import _augmentations
 
     _augmentations()
 
@@ -163,7 +163,8 @@ def annotate_over_a_cluster(folder: Path) -> None:
 
 
 def report_to_a_tracker(folder: Path) -> None:
-    from transformers_uniref.training.config import load_config
+    from transformers_uniref.training.config.training.training import load_config
+
     from transformers_uniref.training.trackers import build_accelerator
 
     build_accelerator(load_config("world-smoke", ["trackers=[wandb]"]), folder)
@@ -182,8 +183,8 @@ def compare_onnx(folder: Path) -> None:
 
 
 def serve_the_page(folder: Path) -> None:
-    from transformers_uniref.app.server import running
-    from transformers_uniref.app.settings import AppSettings
+    from transformers_uniref.frontends.app.server import running
+    from transformers_uniref.frontends.app.settings import AppSettings
 
     with running(AppSettings()):
         pass
@@ -281,7 +282,7 @@ sys.meta_path = [Forgetful if finder is PathFinder else finder for finder in sys
 import numpy as np
 import transformers_uniref
 from transformers import pipeline
-from transformers_uniref.cli.main import main
+from transformers_uniref.frontends.cli.main import main
 image = np.zeros((64, 64, 3), np.uint8); image[16:40, 16:40] = (255, 0, 0)
 mask = image[..., 0] > 0
 pipeline("referring-segmentation")(image, text="the red square")

@@ -10,12 +10,12 @@ import torch
 pytest.importorskip("accelerate")
 
 from transformers_uniref import UniRefModel, UniRefProcessor  # noqa: E402
-from transformers_uniref.training.collation import Collator  # noqa: E402
-from transformers_uniref.training.config_world import SamplingConfig  # noqa: E402
-from transformers_uniref.training.mixture import ScenePlan  # noqa: E402
-from transformers_uniref.training.own_references import MOST_PROBABILITY, with_own_references  # noqa: E402
-from transformers_uniref.training.propagation import upsample  # noqa: E402
-from transformers_uniref.training.world_source import WorldSource  # noqa: E402
+from transformers_uniref.training.config.world import SamplingConfig  # noqa: E402
+from transformers_uniref.training.data.collation import Collator  # noqa: E402
+from transformers_uniref.training.data.mixture import ScenePlan  # noqa: E402
+from transformers_uniref.training.data.own_references import MOST_PROBABILITY, with_own_references  # noqa: E402
+from transformers_uniref.training.data.world_source import WorldSource  # noqa: E402
+from transformers_uniref.training.validation.propagation import upsample  # noqa: E402
 
 
 @pytest.fixture(scope="module")

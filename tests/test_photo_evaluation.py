@@ -12,14 +12,14 @@ import pytest
 pytest.importorskip("datasets")
 
 from photograph_support import write_ade, write_coco  # noqa: E402
-from transformers_uniref.cli.main import main  # noqa: E402
-from transformers_uniref.data.schema import Record  # noqa: E402
+from transformers_uniref.datasets.schema import Record  # noqa: E402
 from transformers_uniref.evaluation import photo_rows  # noqa: E402
 from transformers_uniref.evaluation.answers import Answer  # noqa: E402
 from transformers_uniref.evaluation.benchmarks import BENCHMARKS  # noqa: E402
 from transformers_uniref.evaluation.image_blocks import PictureQuestions  # noqa: E402
 from transformers_uniref.evaluation.photo_rows import PhotoPairRows, PhotoRows  # noqa: E402
 from transformers_uniref.evaluation.question_settings import QuestionSettings  # noqa: E402
+from transformers_uniref.frontends.cli.main import main  # noqa: E402
 from transformers_uniref.metrics import PhotographScores  # noqa: E402
 
 SETTINGS = QuestionSettings(None, 0.5, True, "both", 1, 0, {})

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from photograph_support import write_ade, write_coco
-from transformers_uniref.data.photographs import Photographs
-from transformers_uniref.data.photographs.vocabulary import OFTEN, photograph_vocabulary, words_in
 from transformers_uniref.processors.vocabulary import FUNCTION_WORDS
-from transformers_uniref.training.config_world import SamplingConfig
-from transformers_uniref.training.world_source import WorldSource
+from transformers_uniref.training.config.world import SamplingConfig
+from transformers_uniref.training.data.world_source import WorldSource
+from transformers_uniref.worlds.photographs import Photographs
+from transformers_uniref.worlds.photographs.vocabulary import OFTEN, photograph_vocabulary, words_in
 
 
 @pytest.fixture(scope="module")

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from photograph_support import write_ade, write_coco
-from transformers_uniref.data.photographs import Photographs
-from transformers_uniref.data.photographs.captions import described
-from transformers_uniref.data.photographs.facts import Facts, measure, prevailing_colour
-from transformers_uniref.data.photographs.folders import CocoFolder, Shot, held_out, open_folder
-from transformers_uniref.data.photographs.grammar import Describer, Thing, absent_sentence
-from transformers_uniref.data.photographs.nouns import CONFUSABLE, SYNONYMS, confusable, plural, words_of
-from transformers_uniref.data.photographs.views import draw_view, paste, whole_view
-from transformers_uniref.data.world_draws import Draws
+from transformers_uniref.worlds.drawn.draws import Draws
+from transformers_uniref.worlds.photographs import Photographs
+from transformers_uniref.worlds.photographs.captions import described
+from transformers_uniref.worlds.photographs.facts import Facts, measure, prevailing_colour
+from transformers_uniref.worlds.photographs.folders import CocoFolder, Shot, held_out, open_folder
+from transformers_uniref.worlds.photographs.grammar import Describer, Thing, absent_sentence
+from transformers_uniref.worlds.photographs.nouns import CONFUSABLE, SYNONYMS, confusable, plural, words_of
+from transformers_uniref.worlds.photographs.views import draw_view, paste, whole_view
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,13 @@ import pytest
 from PIL import Image, ImageDraw
 
 from photo_support import FRAMES, NAMES, PAINT, write_folder, write_sequence
-from transformers_uniref.data import World
-from transformers_uniref.data.photoworld import (
+from transformers_uniref.worlds import World
+from transformers_uniref.worlds.drawn.draws import Draws
+from transformers_uniref.worlds.photo.clips import draw_photo_clip
+from transformers_uniref.worlds.photo.folder import Photo, cut_out
+from transformers_uniref.worlds.photo.grammar import PhotoDescription, PhotoFacts, PhotoThing, denotation, refers_to
+from transformers_uniref.worlds.photo.images import draw_photo_image
+from transformers_uniref.worlds.photo.world import (
     DAVIS_NAMES,
     DAVIS_VALIDATION,
     Names,
@@ -25,17 +30,6 @@ from transformers_uniref.data.photoworld import (
     photo_vocabulary,
     read_names,
 )
-from transformers_uniref.data.photoworld_clips import draw_photo_clip
-from transformers_uniref.data.photoworld_folder import Photo, cut_out
-from transformers_uniref.data.photoworld_grammar import (
-    PhotoDescription,
-    PhotoFacts,
-    PhotoThing,
-    denotation,
-    refers_to,
-)
-from transformers_uniref.data.photoworld_images import draw_photo_image
-from transformers_uniref.data.world_draws import Draws
 
 DAVIS_TRAIN = Path(os.environ.get("UNIREF_DAVIS_TRAIN", Path(__file__).parents[2] / "shared" / "data" / "davis_train"))
 
@@ -75,12 +69,12 @@ def test_a_scene_depends_on_its_number_alone(folder: Path, world: PhotoWorld) ->
 
 
 def test_both_worlds_are_at_hand_and_imported_when_they_are_used() -> None:
-    import transformers_uniref.data
+    import transformers_uniref.worlds
 
-    assert transformers_uniref.data.PhotoWorld is PhotoWorld
-    assert {"PhotoWorld", "PhotoFolder", "World", "photo_vocabulary"} <= set(dir(transformers_uniref.data))
+    assert transformers_uniref.worlds.PhotoWorld is PhotoWorld
+    assert {"PhotoWorld", "PhotoFolder", "World", "photo_vocabulary"} <= set(dir(transformers_uniref.worlds))
     code = (
-        "import sys, transformers_uniref.data as data\n"
+        "import sys, transformers_uniref.worlds as data\n"
         "assert not [m for m in sys.modules if 'uniref.data.' in m or m.startswith('scipy')]\n"
         "data.World(size=64).image(0)\n"
         "assert not [m for m in sys.modules if 'photoworld' in m], 'drawings need no photographs'\n"
@@ -412,9 +406,9 @@ def test_scenes_of_real_sequences(split: str) -> None:
 
 @pytest.mark.parametrize("task", ["ris", "rvos_text", "fss", "vos", "rvos"])
 def test_training_draws_from_drawings_and_photographs(folder: Path, task: str) -> None:
-    from transformers_uniref.training.config_world import SamplingConfig
-    from transformers_uniref.training.mixture import ScenePlan
-    from transformers_uniref.training.world_source import WorldSource
+    from transformers_uniref.training.config.world import SamplingConfig
+    from transformers_uniref.training.data.mixture import ScenePlan
+    from transformers_uniref.training.data.world_source import WorldSource
 
     sampling = SamplingConfig(photo_folder=str(folder), photo_share=0.5)
     source, drawn = WorldSource(sampling), WorldSource(SamplingConfig())
@@ -431,9 +425,9 @@ def test_training_draws_from_drawings_and_photographs(folder: Path, task: str) -
 
 
 def test_a_task_may_have_a_share_of_photographs_of_its_own(folder: Path) -> None:
-    from transformers_uniref.training.config_world import SamplingConfig
-    from transformers_uniref.training.mixture import ScenePlan
-    from transformers_uniref.training.world_source import WorldSource
+    from transformers_uniref.training.config.world import SamplingConfig
+    from transformers_uniref.training.data.mixture import ScenePlan
+    from transformers_uniref.training.data.world_source import WorldSource
 
     sampling = SamplingConfig(
         photo_folder=str(folder), photo_share=1e-9, photo_shares={"vos": 1.0}, scrap_share=1.0, clip_frames=4

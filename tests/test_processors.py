@@ -28,7 +28,7 @@ from processor_support import (
 )
 from transformers_uniref import UniRefImageProcessor, UniRefImageProcessorPil, UniRefProcessor
 from transformers_uniref.core.masks import nearest_resize
-from transformers_uniref.media.video_frames import VideoFrames
+from transformers_uniref.media.video.frames import VideoFrames
 from transformers_uniref.processors.image_sizes import padded_size, resized_size
 from transformers_uniref.processors.post_processing import class_wise_nms, pairwise_iou, soft_aggregation
 from transformers_uniref.processors.text import normalise_sentence
@@ -693,7 +693,7 @@ def test_frames_come_from_lists_arrays_directories_and_files(tmp_path):
 
 def test_a_video_file_is_read_in_any_order(tmp_path):
     pytest.importorskip("av")
-    from transformers_uniref.media.video_io import VideoWriter, read_frames
+    from transformers_uniref.media.video.io import VideoWriter, read_frames
 
     path = tmp_path / "clip.mp4"
     with VideoWriter(path, frames_per_second=10) as writer:

@@ -14,8 +14,8 @@ from transformers import AutoModel, AutoProcessor
 
 from cli_support import save_tiny_checkpoint
 from processor_support import small_processor
-from transformers_uniref.cli.main import main
 from transformers_uniref.core.atomic import saving_into
+from transformers_uniref.frontends.cli.main import main
 
 
 @contextmanager

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from transformers_uniref.cli.main import main
 from transformers_uniref.core.palette import label_image, save_label_map
 from transformers_uniref.evaluation.submission_check import check_submission
 from transformers_uniref.evaluation.submission_servers import SERVERS
+from transformers_uniref.frontends.cli.main import main
 
 IDS = np.zeros((12, 16), dtype=np.uint8)
 IDS[2:5, 2:5], IDS[7:10, 7:10] = 1, 2

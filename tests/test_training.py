@@ -13,23 +13,24 @@ import torch
 
 pytest.importorskip("accelerate")
 
-from transformers_uniref.training.auxiliary_head import AuxiliaryMaskHead  # noqa: E402
+from transformers_uniref.training.config.training.training import config_from_dict, load_config  # noqa: E402
+from transformers_uniref.training.validation.validation.validation import Validation, validation_parts  # noqa: E402
+
 from transformers_uniref.training.checkpointing import list_checkpoints, save_checkpoint  # noqa: E402
-from transformers_uniref.training.collation import Collator, mask_to_box  # noqa: E402
-from transformers_uniref.training.config import config_from_dict, load_config  # noqa: E402
-from transformers_uniref.training.config_loop import OptimizerConfig  # noqa: E402
-from transformers_uniref.training.config_values import bundled_configs  # noqa: E402
-from transformers_uniref.training.config_world import SamplingConfig  # noqa: E402
-from transformers_uniref.training.corruption import corrupt_mask  # noqa: E402
-from transformers_uniref.training.ema import ExponentialMovingAverage  # noqa: E402
+from transformers_uniref.training.config.loop import OptimizerConfig  # noqa: E402
+from transformers_uniref.training.config.values import bundled_configs  # noqa: E402
+from transformers_uniref.training.config.world import SamplingConfig  # noqa: E402
+from transformers_uniref.training.data.collation import Collator, mask_to_box  # noqa: E402
+from transformers_uniref.training.data.corruption import corrupt_mask  # noqa: E402
+from transformers_uniref.training.data.mixture import Mixture, ScenePlan  # noqa: E402
+from transformers_uniref.training.data.samples import Entry, Sample  # noqa: E402
+from transformers_uniref.training.data.world_source import WorldSource  # noqa: E402
 from transformers_uniref.training.initialisation import identity_fusion_  # noqa: E402
 from transformers_uniref.training.loop import TrainingRun, train  # noqa: E402
-from transformers_uniref.training.mixture import Mixture, ScenePlan  # noqa: E402
-from transformers_uniref.training.optimisation import learning_rate_factor, parameter_groups  # noqa: E402
-from transformers_uniref.training.samples import Entry, Sample  # noqa: E402
+from transformers_uniref.training.step.auxiliary_head import AuxiliaryMaskHead  # noqa: E402
+from transformers_uniref.training.step.ema import ExponentialMovingAverage  # noqa: E402
+from transformers_uniref.training.step.optimisation import learning_rate_factor, parameter_groups  # noqa: E402
 from transformers_uniref.training.tokenizer import build_tokenizer  # noqa: E402
-from transformers_uniref.training.validation import Validation, validation_parts  # noqa: E402
-from transformers_uniref.training.world_source import WorldSource  # noqa: E402
 
 TINY = (
     "steps=6",
@@ -441,7 +442,7 @@ def test_two_processes_learn_the_same_weights_on_each(tmp_path):
     script.write_text(
         "import sys, torch\n"
         "from accelerate import Accelerator\n"
-        "from transformers_uniref.training.config import load_config\n"
+        "from transformers_uniref.training.config.training import load_config\n"
         "from transformers_uniref.training.loop import TrainingRun\n"
         "overrides = ['steps=1', 'micro_batches=[{scenes: {ris: 2}}, {scenes: {fss: 2}}]', 'text.dropout=0.0']\n"
         "run = TrainingRun(load_config('world-smoke', overrides), sys.argv[1], accelerator=Accelerator(cpu=True))\n"

@@ -15,10 +15,10 @@ from data_support import batches, dataset, open_world, run_config, same_batches,
 pytest.importorskip("datasets")
 pytest.importorskip("accelerate")
 
-from transformers_uniref.training.config_data import DatasetConfig  # noqa: E402
-from transformers_uniref.training.dataset_source import open_dataset  # noqa: E402
-from transformers_uniref.training.epochs import EpochOrder  # noqa: E402
-from transformers_uniref.training.mixture_feed import MixtureFeed, Schedule  # noqa: E402
+from transformers_uniref.training.config.data import DatasetConfig  # noqa: E402
+from transformers_uniref.training.data.dataset_source import open_dataset  # noqa: E402
+from transformers_uniref.training.data.epochs import EpochOrder  # noqa: E402
+from transformers_uniref.training.data.mixture_feed import MixtureFeed, Schedule  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -301,7 +301,7 @@ def test_the_words_of_all_sentences_are_known(world, tmp_path):
 def test_boxes_without_masks_train_with_boxinst_and_their_categories(world):
     from datasets import Dataset
 
-    from transformers_uniref.data.schema import features
+    from transformers_uniref.datasets.schema import features
     from transformers_uniref.training.model_factory import build_model
 
     rows = world["stills"].with_format("arrow")[:4].to_pylist()

@@ -16,15 +16,15 @@ from data_support import batches, collator, dataset, open_world, run_config, sam
 pytest.importorskip("datasets")
 pytest.importorskip("kornia")
 
-from transformers_uniref.data.mirrored_sentences import mirrored_sentence  # noqa: E402
-from transformers_uniref.data.schema import Record, features, make_instance, make_row  # noqa: E402
-from transformers_uniref.training import mixture_feed  # noqa: E402
-from transformers_uniref.training.bad_samples import BadSampleError  # noqa: E402
-from transformers_uniref.training.config_data import CropConfig, DatasetConfig, PseudoVideoConfig  # noqa: E402
-from transformers_uniref.training.episodes import CategoryIndex  # noqa: E402
-from transformers_uniref.training.kornia_augmentation import change_colours  # noqa: E402
-from transformers_uniref.training.mixture_feed import MixtureFeed  # noqa: E402
-from transformers_uniref.training.sample_makers import BatchKind, Material, make_sample  # noqa: E402
+from transformers_uniref.datasets.mirrored_sentences import mirrored_sentence  # noqa: E402
+from transformers_uniref.datasets.schema import Record, features, make_instance, make_row  # noqa: E402
+from transformers_uniref.training.config.data import CropConfig, DatasetConfig, PseudoVideoConfig  # noqa: E402
+from transformers_uniref.training.data import mixture_feed  # noqa: E402
+from transformers_uniref.training.data.bad_samples import BadSampleError  # noqa: E402
+from transformers_uniref.training.data.episodes import CategoryIndex  # noqa: E402
+from transformers_uniref.training.data.kornia_augmentation import change_colours  # noqa: E402
+from transformers_uniref.training.data.mixture_feed import MixtureFeed  # noqa: E402
+from transformers_uniref.training.data.sample_makers import BatchKind, Material, make_sample  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +167,7 @@ def test_the_long_side_is_bounded():
 
 
 def test_colours_change_in_all_frames_alike_and_follow_from_the_seed():
-    from transformers_uniref.training.geometry import Picture
+    from transformers_uniref.training.data.geometry import Picture
 
     grey = Picture(np.full((8, 8, 3), 120, dtype=np.uint8), np.zeros((1, 8, 8), dtype=bool), np.zeros((0, 4)))
     before = torch.random.get_rng_state()
@@ -247,7 +247,7 @@ def test_few_shot_examples_are_other_images_of_the_category(world, shots):
 
 def test_examples_of_several_sizes_are_padded_to_one_batch():
     first, second = np.ones((40, 64), dtype=bool), np.ones((64, 48), dtype=bool)
-    from transformers_uniref.training.samples import Entry, Sample
+    from transformers_uniref.training.data.samples import Entry, Sample
 
     image = np.zeros((32, 32, 3), dtype=np.uint8)
     pictures = [np.full((*mask.shape, 3), 9, dtype=np.uint8) for mask in (first, second)]

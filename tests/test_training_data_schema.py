@@ -11,9 +11,9 @@ from hypothesis.extra import numpy as hnp
 pytest.importorskip("datasets")
 
 from transformers_uniref.core.mask_codes import decode_png, decode_rle, encode_png, encode_rle  # noqa: E402
-from transformers_uniref.data.schema import Record, check_columns, features, make_instance, make_row  # noqa: E402
-from transformers_uniref.data.world import World  # noqa: E402
-from transformers_uniref.data.world_records import clip_row, still_row, world_dataset, world_stream  # noqa: E402
+from transformers_uniref.datasets.schema import Record, check_columns, features, make_instance, make_row  # noqa: E402
+from transformers_uniref.worlds.drawn.records import clip_row, still_row, world_dataset, world_stream  # noqa: E402
+from transformers_uniref.worlds.drawn.world import World  # noqa: E402
 
 MASKS = hnp.arrays(bool, st.tuples(st.integers(1, 40), st.integers(1, 40)))
 

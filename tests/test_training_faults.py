@@ -17,6 +17,8 @@ import torch
 
 pytest.importorskip("accelerate")
 
+from transformers_uniref.training.config.training.training import load_config  # noqa: E402
+
 from training_support import RunServer, very_tiny  # noqa: E402
 from transformers_uniref.training import checkpointing  # noqa: E402
 from transformers_uniref.training.checkpointing import (  # noqa: E402
@@ -27,12 +29,11 @@ from transformers_uniref.training.checkpointing import (  # noqa: E402
     save_checkpoint,
     write_best,
 )
-from transformers_uniref.training.config import load_config  # noqa: E402
-from transformers_uniref.training.data_feed import build_feed  # noqa: E402
-from transformers_uniref.training.faults import NonFiniteError  # noqa: E402
+from transformers_uniref.training.data.feed import build_feed  # noqa: E402
 from transformers_uniref.training.loop import TrainingRun  # noqa: E402
-from transformers_uniref.training.optimisation import learning_rate_factor  # noqa: E402
 from transformers_uniref.training.resume_check import changed_options  # noqa: E402
+from transformers_uniref.training.step.faults import NonFiniteError  # noqa: E402
+from transformers_uniref.training.step.optimisation import learning_rate_factor  # noqa: E402
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and fork")
 

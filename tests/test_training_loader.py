@@ -17,7 +17,7 @@ pytest.importorskip("accelerate")
 import torch  # noqa: E402
 from torch.utils.data import DataLoader, Dataset  # noqa: E402
 
-from transformers_uniref.training.loader import (  # noqa: E402
+from transformers_uniref.training.data.loader import (
     die_with_parent,
     loaders_end_with_failure,
     prepare_worker,

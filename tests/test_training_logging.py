@@ -15,10 +15,10 @@ pytest.importorskip("accelerate")
 
 from training_support import very_tiny  # noqa: E402
 from transformers_uniref.core.optional import MissingExtraError  # noqa: E402
+from transformers_uniref.training.data.sample_pictures import chosen_entries  # noqa: E402
 from transformers_uniref.training.loop import TrainingRun, train  # noqa: E402
 from transformers_uniref.training.metrics_log import MetricsLog, RunningMeans, forget_after  # noqa: E402
-from transformers_uniref.training.sample_pictures import chosen_entries  # noqa: E402
-from transformers_uniref.training.step_report import summary  # noqa: E402
+from transformers_uniref.training.step.report import summary  # noqa: E402
 
 
 @pytest.fixture(autouse=True)

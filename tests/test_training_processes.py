@@ -21,7 +21,7 @@ from safetensors.torch import load_file  # noqa: E402
 
 from training_support import VERY_TINY, very_tiny  # noqa: E402
 from transformers_uniref.training.loop import TrainingRun  # noqa: E402
-from transformers_uniref.training.sharding_request import refuse_sharding  # noqa: E402
+from transformers_uniref.training.sharding.request import refuse_sharding  # noqa: E402
 from transformers_uniref.training.trackers import build_accelerator  # noqa: E402
 
 CONFIGS = Path(str(resources.files("transformers_uniref"))) / "training" / "accelerate"

@@ -25,7 +25,7 @@ from transformers_uniref.training.checkpointing import load_checkpoint  # noqa: 
 from transformers_uniref.training.loop import TrainingRun  # noqa: E402
 from transformers_uniref.training.resume_check import changed_options  # noqa: E402
 from transformers_uniref.training.run_plan import build_plan  # noqa: E402
-from transformers_uniref.training.sharding_request import Sharding, requested_sharding  # noqa: E402
+from transformers_uniref.training.sharding.request import Sharding, requested_sharding  # noqa: E402
 
 SHIPPED = Path(str(resources.files("transformers_uniref"))) / "training" / "accelerate" / "fsdp2.yaml"
 KINDS = ("whole", "sharded")

@@ -12,18 +12,14 @@ from transformers import BertConfig, BertModel, ResNetBackbone, ResNetConfig, Sw
 pytest.importorskip("accelerate")
 
 from training_support import very_tiny  # noqa: E402
-from transformers_uniref.cli.main import main  # noqa: E402
-from transformers_uniref.training.collation import Collator, mask_to_box  # noqa: E402
-from transformers_uniref.training.config_loop import OptimizerConfig, ParameterGroupConfig  # noqa: E402
+from transformers_uniref.frontends.cli.main import main  # noqa: E402
+from transformers_uniref.training.config.loop import OptimizerConfig, ParameterGroupConfig  # noqa: E402
+from transformers_uniref.training.data.collation import Collator, mask_to_box  # noqa: E402
+from transformers_uniref.training.data.samples import Entry, Sample  # noqa: E402
 from transformers_uniref.training.loop import TrainingRun  # noqa: E402
 from transformers_uniref.training.model_factory import build_model, choose_tokenizer  # noqa: E402
-from transformers_uniref.training.optimisation import (  # noqa: E402
-    freeze_,
-    learning_rate_factor,
-    parameter_groups,
-)
-from transformers_uniref.training.samples import Entry, Sample  # noqa: E402
 from transformers_uniref.training.start_weights import WORD_EMBEDDINGS  # noqa: E402
+from transformers_uniref.training.step.optimisation import freeze_, learning_rate_factor, parameter_groups
 from transformers_uniref.training.tokenizer import build_tokenizer, extend_tokenizer  # noqa: E402
 
 VOCABULARY = 90

@@ -11,16 +11,17 @@ import torch
 pytest.importorskip("accelerate")
 pytest.importorskip("datasets")
 
+from transformers_uniref.training.config.training.training import load_config  # noqa: E402
+from transformers_uniref.training.validation.validation.validation import validation_parts  # noqa: E402
+
 from data_support import dataset, open_world, run_config  # noqa: E402
 from photo_support import write_folder  # noqa: E402
 from training_support import VERY_TINY, very_tiny  # noqa: E402
-from transformers_uniref.training.config import load_config  # noqa: E402
-from transformers_uniref.training.config_data import DatasetConfig  # noqa: E402
+from transformers_uniref.training.config.data import DatasetConfig  # noqa: E402
+from transformers_uniref.training.config.recipes import unset_options  # noqa: E402
 from transformers_uniref.training.loop import TrainingRun  # noqa: E402
-from transformers_uniref.training.measures import box_recall  # noqa: E402
-from transformers_uniref.training.recipes import unset_options  # noqa: E402
-from transformers_uniref.training.validation import validation_parts  # noqa: E402
-from transformers_uniref.training.validation_datasets import clip_of  # noqa: E402
+from transformers_uniref.training.step.measures import box_recall  # noqa: E402
+from transformers_uniref.training.validation.datasets import clip_of  # noqa: E402
 
 MODEL = tuple(option for option in VERY_TINY if option.startswith(("model", "text", "backbone")))
 
@@ -89,7 +90,7 @@ def test_a_run_chooses_the_photographs_that_it_never_learns_from(photographs, tm
 
 
 def test_the_drawn_world_is_measured_as_without_photographs(photographs):
-    from transformers_uniref.training.collation import Collator
+    from transformers_uniref.training.data.collation import Collator
     from transformers_uniref.training.tokenizer import build_tokenizer
 
     collator = Collator(build_tokenizer(["star"], 24), 24)
@@ -193,7 +194,7 @@ def test_rows_that_cannot_be_read_are_left_out_and_named(saved, tmp_path, caplog
 def test_clips_begin_where_an_object_shows_and_hold_annotated_frames_alone(saved):
     from datasets import load_from_disk
 
-    from transformers_uniref.data.schema import Record
+    from transformers_uniref.datasets.schema import Record
 
     rows = load_from_disk(str(saved / "clips")).with_format("arrow")
     row = rows[0].to_pylist()[0]

@@ -26,9 +26,9 @@ from sam_support import (
     save_text_encoder,
 )
 from transformers_uniref import UniRefProcessor, UniRefSamConfig, UniRefSamModel
-from transformers_uniref.cli.main import main
 from transformers_uniref.conversion.converter import CheckpointError
 from transformers_uniref.conversion.sam_plug_in import build_around_sam
+from transformers_uniref.frontends.cli.main import main
 from transformers_uniref.processors.post_processing import mask_bounds
 
 SENTENCE = "the dog on the left"

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from transformers_uniref.cli.main import main
 from transformers_uniref.core.released_models import RELEASED_BY_NAME
+from transformers_uniref.frontends.cli.main import main
 from transformers_uniref.verification import released_numbers
 from transformers_uniref.verification.published_table import measure_published
 

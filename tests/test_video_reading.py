@@ -17,11 +17,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from transformers_uniref.media import numbered_frames, video_index
-from transformers_uniref.media.clip_rendering import clip_contact_sheet, render_overlay_clip
+from transformers_uniref.media import numbered_frames
+from transformers_uniref.media.clips.rendering import clip_contact_sheet, render_overlay_clip
 from transformers_uniref.media.pixel_aspect import square_pixels
-from transformers_uniref.media.video_frames import VideoFrames
-from transformers_uniref.media.video_io import NumberedFrames, probe_clip, read_clip, read_frames
+from transformers_uniref.media.video import index as video_index
+from transformers_uniref.media.video.frames import VideoFrames
+from transformers_uniref.media.video.io import NumberedFrames, probe_clip, read_clip, read_frames
 from video_file_support import (
     COUNT,
     GROUPS,

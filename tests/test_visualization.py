@@ -16,11 +16,11 @@ from noise import OPERATION, assert_same
 from transformers_uniref import UniRefModel, UniRefProcessor
 from transformers_uniref.core.model_names import model_location
 from transformers_uniref.core.palette import COLOUR_BLIND_SAFE, colour_blind_safe
-from transformers_uniref.data import World
 from transformers_uniref.inference.refinement import refine_masks
 from transformers_uniref.interchange import AnnotatedClip, AnnotatedImage, AnnotatedObject
 from transformers_uniref.visualization import attention_maps, plot_attention, plot_masks, plot_video
 from transformers_uniref.visualization.attended import AttentionMaps, _example_maps, _Frame, _words
+from transformers_uniref.worlds import World
 
 WORLD = World("test")
 
@@ -223,7 +223,7 @@ def test_shares_weigh_cells_by_what_a_mask_covers() -> None:
 
 # ----------------------------------------------------------------------------------------------------------- refinement
 def test_a_box_becomes_the_mask_of_its_object(model, processor) -> None:
-    from transformers_uniref.data.schema import tight_box
+    from transformers_uniref.datasets.schema import tight_box
     from transformers_uniref.processors.drawn_references import box_mask
 
     scene = WORLD.few_shot(0)

@@ -121,7 +121,7 @@ def test_taught_words_are_saved_with_the_processor(tmp_path: Any) -> None:
 
 
 def test_the_bundled_models_know_the_words_of_their_world() -> None:
-    from transformers_uniref.data.world_grammar import vocabulary
+    from transformers_uniref.worlds.drawn.grammar import vocabulary
 
     for folder in bundled_checkpoints().values():
         processor = AutoProcessor.from_pretrained(folder)

@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from transformers_uniref.data import World, vocabulary
-from transformers_uniref.data.world_backgrounds import background_families
-from transformers_uniref.data.world_clips import draw_clip_scene
-from transformers_uniref.data.world_draws import SPLITS, Draws
-from transformers_uniref.data.world_few_shot import _categories
-from transformers_uniref.data.world_grammar import KINDS, NOUNS, Description, Facts, Thing, denotation
-from transformers_uniref.data.world_images import draw_image_scene
-from transformers_uniref.data.world_shapes import NAMED_SHAPES, NOVEL_SHAPES, named_shape, random_shape, similarity
-from transformers_uniref.data.world_textures import COLOURS, TEXTURES
+from transformers_uniref.worlds import World, vocabulary
+from transformers_uniref.worlds.drawn.backgrounds import background_families
+from transformers_uniref.worlds.drawn.clips import draw_clip_scene
+from transformers_uniref.worlds.drawn.draws import SPLITS, Draws
+from transformers_uniref.worlds.drawn.few_shot import _categories
+from transformers_uniref.worlds.drawn.grammar import KINDS, NOUNS, Description, Facts, Thing, denotation
+from transformers_uniref.worlds.drawn.images import draw_image_scene
+from transformers_uniref.worlds.drawn.shapes import NAMED_SHAPES, NOVEL_SHAPES, named_shape, random_shape, similarity
+from transformers_uniref.worlds.drawn.textures import COLOURS, TEXTURES
 
 SCENES = 120
 
@@ -382,7 +382,7 @@ def test_bad_arguments_are_named() -> None:
 
 def test_datasets_hold_the_scenes_of_the_world(tmp_path: Path) -> None:
     pytest.importorskip("datasets")
-    from transformers_uniref.data.world_datasets import fss_dataset, ris_dataset, rvos_dataset, vos_dataset
+    from transformers_uniref.worlds.drawn.datasets import fss_dataset, ris_dataset, rvos_dataset, vos_dataset
 
     world, cache = World("validation", size=64, seed=3), str(tmp_path)
     row, scene = ris_dataset("validation", 2, seed=3, size=64, cache_dir=cache)[1], world.image(1)

@@ -29,7 +29,7 @@ VERY_TINY = (
 
 
 def very_tiny(*overrides: str):
-    from transformers_uniref.training.config import load_config
+    from transformers_uniref.training.config.training.training import load_config
 
     return load_config("world-smoke", [*VERY_TINY, "model.text_dropout=0.1", *overrides])
 
@@ -106,7 +106,7 @@ def _die_at_operation(number: int) -> None:
 
 
 def _serve() -> None:
-    from transformers_uniref.cli.main import main
+    from transformers_uniref.frontends.cli.main import main
 
     very_tiny()
     import transformers_uniref.training.loop  # noqa: F401

@@ -16,9 +16,9 @@ from PIL import Image
 
 from transformers_uniref.core.model_names import model_location
 from transformers_uniref.core.palette import save_label_map
-from transformers_uniref.data import World
 from transformers_uniref.media.overlays import contact_sheet, overlay_masks
-from transformers_uniref.media.video_io import VideoWriter
+from transformers_uniref.media.video.io import VideoWriter
+from transformers_uniref.worlds import World
 
 MADE = "made"
 """The folder, in the working directory, for pictures that a page shows."""

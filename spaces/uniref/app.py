@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-from transformers_uniref.app.server import serve
-from transformers_uniref.app.settings import AppSettings
+from transformers_uniref.frontends.app.server import serve
+from transformers_uniref.frontends.app.settings import AppSettings
 
 if __name__ == "__main__":
     root = os.environ.get("UNIREF_MODELS_ROOT")

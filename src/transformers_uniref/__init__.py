@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .core.moved_modules import keep_old_names
 from .registration import register, resolve_names
 
 if TYPE_CHECKING:
@@ -85,5 +86,6 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
+keep_old_names()
 register()
 resolve_names()

@@ -79,7 +79,7 @@ of transformers_uniref {__version__}. Nobody has checked them. Pictures and sent
 |---|---|---|---|---|---|
 | {source.split} | {counts["rows"]:,} | {counts["sentences"]:,} | {counts["objects"]:,} | {plan.rows:,} | {len(bad):,} |
 
-Columns are those of `transformers_uniref/data/schema.py`; masks are COCO run lengths, boxes of `instances` enclose
+Columns are those of `transformers_uniref/datasets/schema.py`; masks are COCO run lengths, boxes of `instances` enclose
 their masks. {pictures}
 
 `predictions` holds an entry for each sentence (or one for the examples): `text`, `score` (0 to 1), `box` (x0, y0, x1,

@@ -14,7 +14,7 @@ ID_COLUMNS = ("sample_id", "id")
 
 
 PREDICTIONS = "predictions"
-"""The column that `data/schema.py` does not have: one entry for each sentence, or one for the examples."""
+"""The column that `datasets/schema.py` does not have: one entry for each sentence, or one for the examples."""
 
 
 class BadSampleError(ValueError):
@@ -180,7 +180,7 @@ def choose_columns(features: Mapping[str, Any], settings: AnnotationSettings) ->
 
 
 def _check_free(names: Sequence[str]) -> None:
-    from ..data.schema import COLUMNS
+    from ..datasets.schema import COLUMNS
 
     taken = (*COLUMNS, PREDICTIONS)
     for name in names:

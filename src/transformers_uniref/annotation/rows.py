@@ -1,11 +1,11 @@
-"""An annotated row: the schema of `data/schema.py`, and what the model said about every sentence."""
+"""An annotated row: the schema of `datasets/schema.py`, and what the model said about every sentence."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from ..data.schema import Row, features, make_instance, make_row
+from ..datasets.schema import Row, features, make_instance, make_row
 from ..inference.results import SegmentedObject
 from .columns import PREDICTIONS, Columns, Sample
 from .pictures import Picture

@@ -14,8 +14,8 @@ from tqdm.auto import tqdm
 
 from ..core.atomic import alone
 from ..core.processes import Processes
-from ..data.parquet_shards import read_summary, shard_name, write_rows
-from ..data.schema import Row
+from ..datasets.parquet_shards import read_summary, shard_name, write_rows
+from ..datasets.schema import Row
 from .answering import Answering
 from .bad_samples import BadSamples
 from .card import write_card

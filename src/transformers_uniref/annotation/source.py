@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from ..core.optional import require
-from ..data.push import is_hub_id
-from ..data.schema import Row
+from ..datasets.push import is_hub_id
+from ..datasets.schema import Row
 
 READ_ROWS = 32
 """Rows that are decoded at once from a Parquet file."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..data.schema import Record, Sentence
+from ..datasets.schema import Record, Sentence
 from ..processors.text import says_nothing
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from ..core.atomic import replacing
 from ..core.mask_codes import decode_rle
-from ..data.schema import Record
+from ..datasets.schema import Record
 from ..media.label_files import read_label_png
 from ..media.overlays import contact_sheet, overlay_masks
 from .benchmarks import Benchmark

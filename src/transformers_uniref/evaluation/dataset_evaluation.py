@@ -17,9 +17,9 @@ from ..core.processes import Processes, launched_processes
 from ..core.version import __version__
 from .answers import ModelAnswers
 from .benchmarks import Benchmark, find_benchmark
-from .clip_answers import ClipAnswers
-from .clip_blocks import ClipQuestions
-from .clip_metadata import ClipMetadata
+from .clips.answers import ClipAnswers
+from .clips.blocks import ClipQuestions
+from .clips.metadata import ClipMetadata
 from .dataset_results import Results, gather_results
 from .evaluated_rows import Rows, open_rows
 from .image_blocks import BLOCK_ROWS, PictureQuestions

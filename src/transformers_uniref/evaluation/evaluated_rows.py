@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..core.optional import require
-from ..data.schema import Row, check_columns
+from ..datasets.schema import Row, check_columns
 from .benchmarks import BENCHMARKS, Benchmark
 from .photo_rows import PhotoPairRows, PhotoRows
 from .sequence_folders import SequenceRows

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..core.mask_codes import encode_rle
 from ..core.score_gate import passes
-from ..data.schema import Record, Sentence
+from ..datasets.schema import Record, Sentence
 from ..metrics import FewShotScores, GeneralizedReferringScores, PhotographScores, ReferringScores
 from ..metrics.accumulator import Accumulator
 from .answers import Answer, ModelAnswers

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..metrics.video_protocols import MAX_PROPOSALS, VOID, VideoProtocol, judged_frames, known_objects, video_protocol
 from ..metrics.video_scores import VideoScores
-from .clip_metadata import ClipMetadata
+from .clips.metadata import ClipMetadata
 from .mask_sources import MaskFolder, MaskSource, open_masks
 from .wording import some
 

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..data.photographs.folders import AdeFolder, decode_segmentation, open_folder
-from ..data.schema import Row, make_instance, make_row
+from ..datasets.schema import Row, make_instance, make_row
+from ..worlds.photographs.folders import AdeFolder, decode_segmentation, open_folder
 
 PAIR_SHARE = 0.01
 """A class that takes less of a picture is neither shown as an example nor asked about by one."""

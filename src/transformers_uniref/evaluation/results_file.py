@@ -86,7 +86,7 @@ def eval_results(evaluation: dict[str, Any]) -> list[EvalResult]:
         EvalResult(
             task_type="image-segmentation",
             task_name=TASKS[section],
-            dataset_type=f"transformers_uniref.data.{settings.get('dataset', 'world').title()}",
+            dataset_type=f"transformers_uniref.worlds.{settings.get('dataset', 'world').title()}",
             dataset_name="scenes of the procedural world",
             dataset_config=TASKS[section],  # tells the tasks' entries apart
             dataset_split=settings.get("split", "test"),

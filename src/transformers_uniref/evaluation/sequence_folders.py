@@ -10,7 +10,7 @@ from PIL import Image
 
 from ..core.mask_codes import encode_png
 from ..core.mask_reading import read_mask
-from ..data.schema import Row, make_encoded_instance, make_row, tight_box
+from ..datasets.schema import Row, make_encoded_instance, make_row, tight_box
 from ..media.picture_files import mask_files, picture_files
 from ..metrics.assignment import frame_order
 from ..metrics.video_protocols import VOID

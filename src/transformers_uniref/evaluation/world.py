@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..core.score_gate import gate_of
-from ..data.world import World
 from ..metrics import class_mean_iou, frame_scores, intersection_and_union, iou, most_overlapping, precision_at
+from ..worlds.drawn.world import World
 from .answers import Answer, Answers
 from .definitions import CLIP_FRAMES, CONFLICT_FRAME, TEST_SEED
 from .report import Report

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data.world import SPLITS, World
+from ..worlds.drawn.world import SPLITS, World
 
 _PICTURES, _CLIPS = 0, 1
 

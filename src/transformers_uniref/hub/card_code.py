@@ -16,7 +16,7 @@ ImageDraw.Draw(mask).ellipse((40, 60, 160, 180), fill=255)"""
 WORLD_CODE = """\
 from transformers import pipeline
 
-from transformers_uniref.data import World  # the import also makes Transformers know the tasks
+from transformers_uniref.worlds import World  # the import also makes Transformers know the tasks
 
 scene = World(split="test", seed=1000).image(0)
 sentence = next(sentences[0] for sentences in scene["sentences"] if sentences)

@@ -207,7 +207,7 @@ def _recipe(known: Provenance) -> str:
         source = part.get("source", "")
         link = f"[{source}](https://huggingface.co/datasets/{source})" if source else "not on the Hub"
         if part["name"] == "procedural world":
-            link = "`transformers_uniref.data.World`"
+            link = "`transformers_uniref.worlds.World`"
         lines.append(f"| {part['name']} | {part['task']} | {link} |")
     return "\n".join([*lines, "", ""])
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..core.mask_codes import decode_rle, encode_rle
-from ..data.converters.coco_masks import LEAST_COORDINATES, polygon_lists
+from ..datasets.converters.coco_masks import LEAST_COORDINATES, polygon_lists
 from .objects import DEFAULT_LABEL, AnnotatedImage, AnnotatedObject, category_numbers
 from .polygons import mask_to_polygons, polygons_to_mask
 

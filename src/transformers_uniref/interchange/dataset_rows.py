@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..data.schema import Instance
+from ..datasets.schema import Instance
 from .objects import DEFAULT_LABEL, AnnotatedClip, AnnotatedImage, AnnotatedObject
 
 
 def from_dataset_row(row: Mapping[str, Any]) -> AnnotatedClip:
-    """A row of the schema in `data/schema.py`, or of `uniref annotate`.
+    """A row of the schema in `datasets/schema.py`, or of `uniref annotate`.
 
     Args:
         row: as `datasets` gives it; the pictures are not read and may be missing.

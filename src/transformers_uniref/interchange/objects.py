@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data.schema import tight_box
+from ..datasets.schema import tight_box
 
 DEFAULT_LABEL = "object"
 """What an object is called whose sentence is not known, for instance one that was given by a mask."""

@@ -85,7 +85,7 @@ def polygons_to_mask(polygons: Any, size: tuple[int, int]) -> np.ndarray:
     Raises:
         MissingExtraError: pycocotools is not installed.
     """
-    from ..data.converters.coco_masks import to_rle
+    from ..datasets.converters.coco_masks import to_rle
 
     require("pycocotools.mask", "data", "filling polygons")
     rle = to_rle(polygons, size)

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from .video_file import Damaged, VideoFile, damage
-from .video_index import NO_TIME, VideoIndex, fingerprint, index_video
+from .video.file import Damaged, VideoFile, damage
+from .video.index import NO_TIME, VideoIndex, fingerprint, index_video
 
 BYTES_KEPT = 64 * 2**20
 """Decoded frames that are kept while a clip is read backwards, so that a group of pictures is not decoded again for

@@ -251,7 +251,7 @@ class UniRefVideoSession:
         if output_size is not None and (len(output_size) != 2 or min(output_size) < 1):
             raise ValueError(f"`output_size` must be (height, width), both 1 or more; got {output_size!r}.")
         if video is not None and not isinstance(getattr(video, "size", None), tuple):
-            from ..media.video_frames import VideoFrames
+            from ..media.video.frames import VideoFrames
 
             video = VideoFrames(video)
         if video is not None and image_processor is None:

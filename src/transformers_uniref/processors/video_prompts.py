@@ -10,7 +10,7 @@ import torch
 
 from ..core import masks as given_masks
 from ..core.score_gate import gate_of
-from ..media.video_frames import VideoFrames
+from ..media.video.frames import VideoFrames
 from .drawn_references import PAINTERS
 from .vocabulary import Reading
 

@@ -13,7 +13,7 @@ from ..adapters.saving import replacing_folder
 from ..core.model_names import model_location
 from ..core.provenance import write_provenance
 from .checkpointing import sync_folder
-from .config import TrainingConfig
+from .config.training import TrainingConfig
 from .run_provenance import trained
 
 

@@ -15,7 +15,7 @@ from ..adapters.presets import attach_adapter, config_for
 from ..core.families import MODEL_FAMILIES
 from ..core.hub_reach import reach_options, why_not_here
 from ..core.model_names import model_location
-from .config import TrainingConfig
+from .config.training import TrainingConfig
 
 MAY_DIFFER = (
     "matching",

@@ -30,25 +30,22 @@ from .checkpointing import (
     save_checkpoint,
     write_best,
 )
-from .collation import Batch, Collator
-from .config import TrainingConfig
-from .data_feed import DataFeed, build_feed
-from .distributed import any_process, average_gradients, from_main, gathered
-from .ema import ExponentialMovingAverage
+from .config.recipes import require_complete
+from .config.training import TrainingConfig
+from .data.collation import Batch, Collator
+from .data.feed import DataFeed, build_feed
+from .data.loader import loaders_end_with_failure
+from .data.own_references import with_own_references
+from .data.rescaling import fit_to_machine
 from .export import export_model
-from .faults import MicroBatchRecord, NonFiniteError, write_nonfinite
 from .initial_model import base_fingerprint, changing_state, keep_frozen_statistics, restore_changing_state_
 from .interruption import stopping_gently
-from .loader import loaders_end_with_failure
 from .metrics_log import forget_after
 from .model_factory import build_model, choose_tokenizer
-from .objective import Objective
-from .optimisation import build_optimizer, build_scheduler, restore_optimizer_
-from .own_references import with_own_references
-from .recipes import require_complete
-from .rescaling import fit_to_machine
 from .resume_check import changed_options
-from .sharding import (
+from .sharding.distributed import any_process, average_gradients, from_main, gathered
+from .sharding.request import requested_sharding
+from .sharding.sharding import (
     abandon_pass_,
     gather_,
     is_sharded,
@@ -60,10 +57,13 @@ from .sharding import (
     whole,
     whole_tensor,
 )
-from .sharding_request import requested_sharding
-from .step_report import StepReport
+from .step.ema import ExponentialMovingAverage
+from .step.faults import MicroBatchRecord, NonFiniteError, write_nonfinite
+from .step.objective import Objective
+from .step.optimisation import build_optimizer, build_scheduler, restore_optimizer_
+from .step.report import StepReport
 from .trackers import build_accelerator, start_trackers
-from .validation import Validation, validation_parts
+from .validation.validation import Validation, validation_parts
 
 # Below this scale of the loss a gradient that overflows in half precision is no matter of the scale any more.
 SMALLEST_SCALE = 1.0

@@ -11,11 +11,11 @@ from transformers import AutoConfig, AutoTokenizer, BertConfig, ResNetConfig
 
 from ..core.hub_reach import reach_options
 from ..core.model_names import model_location
-from .config import TrainingConfig
-from .freezing import freeze_model_, trained_share
+from .config.training import TrainingConfig
 from .initial_model import initial_config, load_initial_model, put_adapter_in
 from .initialisation import calm_controller_, identity_fusion_
 from .start_weights import WORD_EMBEDDINGS, load_backbone_weights_, load_initial_weights_, load_text_weights_
+from .step.freezing import freeze_model_, trained_share
 from .tokenizer import build_tokenizer, extend_tokenizer
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-from .config import config_from_dict
-from .config_loop import flattened
+from .config.loop import flattened
+from .config.training import config_from_dict
 
 # Options that change how fast a run goes, where its tensors lie or what it reports, but not what it computes: they may
 # differ on resume.

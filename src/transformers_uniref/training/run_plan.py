@@ -12,14 +12,14 @@ from torch import nn
 from transformers import AutoConfig, PreTrainedConfig
 
 from ..core.model_names import model_location
-from .auxiliary_head import TrainingHeads, class_counts
-from .config import TrainingConfig
-from .data_feed import build_feed
+from .config.recipes import unset_options
+from .config.training import TrainingConfig
+from .data.feed import build_feed
+from .data.rescaling import fit_to_machine
 from .model_factory import build_model, choose_tokenizer
-from .optimisation import parameter_groups
-from .recipes import unset_options
-from .rescaling import fit_to_machine
-from .sharding_request import requested_sharding
+from .sharding.request import requested_sharding
+from .step.auxiliary_head import TrainingHeads, class_counts
+from .step.optimisation import parameter_groups
 
 ACTIVATIONS = (
     "not counted: they grow with batch, picture size and number of references; `gradient_checkpointing` keeps fewer, "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..core.provenance import Provenance, hub_id
-from .config import TrainingConfig
+from .config.training import TrainingConfig
 
 
 def trained(config: TrainingConfig, steps: int) -> Provenance:

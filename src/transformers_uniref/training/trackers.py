@@ -10,9 +10,9 @@ import torch
 from accelerate import Accelerator
 
 from ..core.optional import require
-from .config import TrainingConfig
-from .config_loop import flattened
-from .sharding_request import hidden_from_accelerate, refuse_sharding
+from .config.loop import flattened
+from .config.training import TrainingConfig
+from .sharding.request import hidden_from_accelerate, refuse_sharding
 
 PROJECT = "transformers-uniref"
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-PICTURES = Path(__file__).parent.parent / "app" / "examples"
+PICTURES = Path(__file__).parent.parent / "frontends" / "app" / "examples"
 FRAMES = 4
 """Of the clip; the first is given."""
 
@@ -94,7 +94,7 @@ def _clip_trial(model: Any, processor: Any, say: Callable[[str], None]) -> list[
     from itertools import islice
 
     from ..core.optional import MissingExtraError
-    from ..media.video_io import read_frames
+    from ..media.video.io import read_frames
 
     try:
         frames = list(islice(read_frames(PICTURES / "blackswan.mp4"), FRAMES))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..interchange import AnnotatedClip, clip_of
-from ..media.video_frames import VideoFrames
+from ..media.video.frames import VideoFrames
 from .drawing import LegendEntry, add_legend, legend_height, panels, write_title
 from .mask_plots import draw_objects
 

@@ -1,0 +1,94 @@
+"""What a converter is: a plan of the rows of a split, and a reader that makes one row at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from ..schema import Row
+from .remarks import Remarks
+from .source_tree import SourceTree
+
+
+@dataclass(frozen=True)
+class Item:
+    """A row to be made: its id, and what the reader needs to make it (small, picklable)."""
+
+    sample_id: str
+    payload: Any
+
+
+class RowReader(Protocol):
+    """Makes rows. It is sent to worker processes, so that it opens its files when they are needed."""
+
+    def row(self, item: Item, remarks: Remarks) -> Row | None:
+        """The row of `item`; None where its pictures are missing (with a deviation in `remarks`)."""
+        ...
+
+
+@dataclass
+class Plan:
+    """The rows of a split, known before a picture is read.
+
+    Attributes:
+        items: in the order of the rows.
+        reader: makes them.
+        annotation_files: paths in the source whose checksums are recorded.
+        remarks: what is known so far.
+        held_out: `image_id`s by set that no training may use (see `held_out.py`).
+    """
+
+    items: list[Item]
+    reader: RowReader
+    annotation_files: list[str] = field(default_factory=list)
+    remarks: Remarks = field(default_factory=Remarks)
+    held_out: dict[str, list[str]] = field(default_factory=dict)
+    tree: SourceTree | None = None
+
+
+PlanMaker = Callable[[SourceTree, str, Path], Plan]
+"""(source, split, folder for indexes) -> plan. Raises FileNotFoundError naming the files that are missing."""
+
+
+@dataclass(frozen=True)
+class Converter:
+    """One benchmark.
+
+    Attributes:
+        name: on the command line.
+        title: in full.
+        tasks: those of `datasets/schema.py` that its rows serve.
+        splits: in the order of building.
+        plan: see [`PlanMaker`].
+        rows_per_shard: rows of a Parquet file, unless the user says otherwise.
+        homepage, licence: for the card; the licence in the words of its authors, as far as they state one.
+    """
+
+    name: str
+    title: str
+    tasks: tuple[str, ...]
+    splits: tuple[str, ...]
+    plan: PlanMaker
+    rows_per_shard: int
+    homepage: str
+    licence: str
+
+    def check_split(self, split: str) -> None:
+        """Raises a ValueError that lists the right ones."""
+        if split not in self.splits:
+            raise ValueError(f"--split: {self.name} has no split {split!r}; accepted: {', '.join(self.splits)}")
+
+
+def check_unique(names: Sequence[str], what: str) -> None:
+    """Check that nothing comes twice.
+
+    Raises:
+        ValueError: something does; names the first.
+    """
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise ValueError(f"--source: {what} {name!r} comes twice; every sample needs an id of its own")
+        seen.add(name)

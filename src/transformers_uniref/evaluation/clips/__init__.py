@@ -1,0 +1,1 @@
+"""Questions about clips and their answers."""

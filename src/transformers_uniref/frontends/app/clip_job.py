@@ -1,0 +1,310 @@
+"""One user's clip being followed: what was asked, how far it is, and what was found."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...core.palette import save_label_map
+from ...core.score_gate import none_passed
+from ...inference.clips import frame_label_map, next_frame
+from ..errors import UserError
+from .clips import Clip
+from .legend import LegendEntry
+from .limits import MAX_OBJECTS
+from .marking import ORIGINS, PAINT
+
+
+@dataclass(frozen=True)
+class ClipObject:
+    """An object that the user asked for.
+
+    Attributes:
+        number: its id, from 1.
+        frame: the frame from which on it is looked for, or in which it was drawn.
+        sentence: or None.
+        mask: bool (H, W), or None.
+        origin: what the legend calls it where it has no sentence.
+    """
+
+    number: int
+    frame: int
+    sentence: str | None = None
+    mask: np.ndarray | None = None
+    origin: str = ORIGINS[PAINT]
+
+    @property
+    def text(self) -> str:
+        """What the legend calls it."""
+        return self.sentence or self.origin
+
+    @property
+    def given_by(self) -> str:
+        """ "sentence", "mask" or "mask and sentence"."""
+        return " and ".join(
+            name for name, value in (("mask", self.mask), ("sentence", self.sentence)) if value is not None
+        )
+
+
+@dataclass(frozen=True)
+class FrameResult:
+    """What was found in one frame.
+
+    Attributes:
+        index: of the frame.
+        frame: uint8 (H, W, 3).
+        masks: bool (H, W) by object id.
+        scores: 0..1 by object id; None where the mask was given.
+    """
+
+    index: int
+    frame: np.ndarray
+    masks: dict[int, np.ndarray]
+    scores: dict[int, float | None]
+
+
+class ClipJob:
+    """Follows objects through a clip, in one or several runs.
+
+    A run may be stopped after any frame; the next one goes on from there with all that is remembered. Objects may be
+    added and removed between runs and while one is under way, from any thread.
+
+    Args:
+        clip: within the limits.
+        folder: for the label maps; exists, and belongs to this job alone.
+
+    Attributes:
+        objects: that are followed, by id.
+        known: the same, and those that were removed after a run.
+        position: the next frame that will be computed.
+        scores: of each computed frame, by object id.
+        codes: of each computed frame, COCO's run-length code by object id.
+        is_abandoned: nobody waits for it any more.
+    """
+
+    def __init__(self, clip: Clip, folder: Path) -> None:
+        self.clip = clip
+        self.folder = folder
+        self.objects: dict[int, ClipObject] = {}
+        self.known: dict[int, ClipObject] = {}
+        self.position = 0
+        self.scores: list[dict[int, float | None]] = []
+        self.codes: list[dict[int, dict[str, Any]]] = []
+        self._passed: set[int] = set()
+        self._session: Any = None
+        self._model: Any = None
+        self._processor: Any = None
+        self._step = threading.RLock()
+        self._running = threading.Lock()
+        self._stop = threading.Event()
+        self._handled = threading.Lock()
+        self.is_abandoned = False
+
+    # ---------------------------------------------------------------------------------------------------------- objects
+    def add(
+        self,
+        frame: int,
+        sentence: str | None = None,
+        mask: np.ndarray | None = None,
+        *,
+        origin: str = ORIGINS[PAINT],
+        number: int | None = None,
+    ) -> ClipObject:
+        """Asks for one more object.
+
+        Args:
+            frame: where it was drawn, or from where on it is looked for; it must not have been computed yet.
+            sentence, mask: one of them, or both; the mask is bool (H, W) of the clip's size.
+            origin: see `ClipObject`.
+            number: its id, 1 to 255, if that is free; otherwise, and by default, the first free one.
+
+        Raises:
+            UserError: too many objects, or the frame has passed.
+        """
+        with self._step:
+            self.check_room(1)
+            if not 0 <= frame < len(self.clip):
+                raise UserError(f"The frame must be from 0 to {len(self.clip) - 1}, got {frame}.")
+            if frame < self.position and mask is not None:
+                raise UserError(
+                    f"Frame {frame} has been computed already: mark it in frame {self.position} or a later one, or "
+                    "start over."
+                )
+            if number is None or number > 255 or number in self.known:
+                number = next(free for free in itertools.count(1) if free not in self.known)
+            item = ClipObject(number, max(frame, self.position), sentence, mask, origin)
+            if self._session is not None:
+                self._tell(item)
+            self.objects[item.number] = self.known[item.number] = item
+            return item
+
+    def check_room(self, count: int) -> None:
+        """Whether so many objects more can be followed.
+
+        Raises:
+            UserError: they cannot.
+        """
+        if len(self.objects) + count > MAX_OBJECTS:
+            room = MAX_OBJECTS - len(self.objects)
+            raise UserError(
+                f"Up to {MAX_OBJECTS} objects can be followed; there is room for {room} more, got {count}. Remove one "
+                "first."
+            )
+
+    def remove(self, number: int) -> None:
+        """Follows an object no further; what was found of it stays.
+
+        Raises:
+            UserError: there is no such object.
+        """
+        with self._step:
+            if number not in self.objects:
+                raise UserError(f"There is no object {number}.")
+            del self.objects[number]
+            if self._session is not None and number in self._session.object_ids:
+                self._session.remove_object(number)
+
+    def start_over(self) -> None:
+        """Forgets what was found, and keeps the objects, each in its frame.
+
+        Raises:
+            UserError: a run is under way.
+        """
+        with self._exclusive():
+            self.position = 0
+            self.scores.clear()
+            self.codes.clear()
+            self._passed.clear()
+            self.known = dict(self.objects)
+            self._session = self._model = self._processor = None
+            for file in self.folder.glob("*.png"):
+                file.unlink()
+
+    def _tell(self, item: ClipObject) -> None:
+        if item.mask is not None:
+            self._processor.add_mask_prompt(
+                self._session, frame_idx=item.frame, obj_ids=[item.number], masks=[item.mask]
+            )
+        if item.sentence is not None:
+            self._processor.add_text_prompt(
+                self._session, obj_ids=[item.number], text=[item.sentence], frame_idx=item.frame
+            )
+
+    # -------------------------------------------------------------------------------------------------------------- run
+    def run(self, model: Any, processor: Any) -> Iterator[FrameResult]:
+        """Goes on from `position`; one result a frame.
+
+        Raises:
+            UserError: nothing to look for, a run is under way, the clip is done, or begun with another model.
+        """
+        with self._exclusive():
+            if not self.objects:
+                raise UserError("Say what to follow: add a sentence, or draw an object and add it.")
+            if self.position >= len(self.clip):
+                raise UserError("The clip is done. Start over to follow other objects from its first frame.")
+            if self._session is not None and self._model is not model:
+                raise UserError("This clip was begun with another model: start over, or choose that model again.")
+            with self._step:
+                if self._session is None:
+                    self._model, self._processor = model, processor
+                    self._session = processor.init_video_session(inference_device=model.device)
+                    for item in self.objects.values():
+                        self._tell(item)
+            try:
+                while self.position < len(self.clip) and not self._stop.is_set():
+                    yield self._next_frame()
+            finally:
+                self._stop.clear()
+
+    def stop(self) -> None:
+        """Lets the run that is under way, or is being prepared, end after the frame at hand."""
+        self._stop.set()
+
+    def abandon(self) -> None:
+        """Stops it for good: its user has chosen another clip, or gone."""
+        self.is_abandoned = True
+        self.stop()
+
+    @contextmanager
+    def handled(self) -> Iterator[bool]:
+        """Whether the job is free; then it is taken while the block runs, and earlier wishes to stop are forgotten.
+
+        A run is only a part of what the page does with a job: before it a model is loaded, after it files are written.
+        """
+        is_free = self._handled.acquire(blocking=False)
+        try:
+            if is_free:
+                self._stop.clear()
+            yield is_free
+        finally:
+            if is_free:
+                self._handled.release()
+
+    def _next_frame(self) -> FrameResult:
+        index = self.position
+        frame = self.clip.frames[index]
+        with self._step:
+            found = next_frame(self._model, self._processor, self._session, frame)
+            masks = {number: answer.mask for number, answer in found.items()}
+            scores: dict[int, float | None] = {}
+            for number, answer in found.items():
+                item = self.known[number]
+                scores[number] = None if item.mask is not None and item.frame == index else answer.score
+                if scores[number] is not None and answer.passed:
+                    self._passed.add(number)
+            save_label_map(self.mask_file(index), frame_label_map(found, self.clip.size))
+            self.scores.append(scores)
+            self.codes.append({number: answer.run_length_code() for number, answer in found.items()})
+            self.position = index + 1
+        return FrameResult(index, frame, masks, scores)
+
+    def mask_file(self, index: int) -> Path:
+        """The label map of a computed frame."""
+        return self.folder / f"{index:05d}.png"
+
+    def entries(self, scores: dict[int, float | None], visible: set[int]) -> list[LegendEntry]:
+        """Lines of a frame's legend, one for each known object.
+
+        Args:
+            scores: of that frame.
+            visible: ids of the objects that show in it.
+        """
+        return [
+            LegendEntry(item.number, item.text, scores.get(item.number), item.number in visible)
+            for item in list(self.known.values())
+        ]
+
+    def doubts(self) -> list[str]:
+        """Lines: words that mean nothing to the model, and objects that passed their gate in no frame so far."""
+        if self._session is None:
+            return []
+        told = [item.sentence for item in self.known.values() if item.sentence]
+        unknown = dict.fromkeys(word for sentence in told for word in self._processor.unknown_words(sentence))
+        lines = [f"unknown to this model: {', '.join(unknown)}"] if unknown else []
+        for number, item in self.known.items():
+            seen = [
+                (score, index)
+                for index, of_frame in enumerate(self.scores)
+                if (score := of_frame.get(number)) is not None
+            ]
+            gate = self._session.gate_of(number)
+            if seen and gate is not None and number not in self._passed:
+                best, frame = max(seen)
+                lines.append(f"object {number} ({item.text}): {none_passed(gate, best)} in frame {frame}")
+        return lines
+
+    @contextmanager
+    def _exclusive(self) -> Iterator[None]:
+        if not self._running.acquire(blocking=False):
+            raise UserError("This clip is being followed already: wait, or press Stop.")
+        try:
+            yield
+        finally:
+            self._running.release()

@@ -1,0 +1,187 @@
+"""What happens on the video tab, without the page."""
+
+from __future__ import annotations
+
+import html
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import UserError
+from .clip_files import RENDERED, draw_frame, render_clip, save_masks
+from .clip_job import ClipJob
+from .clips import open_clip
+from .limits import LIVE_INTERVAL
+from .marking import ORIGINS, Marking
+from .model_shelf import ModelChoice
+from .page import Page
+from .sentences import split_sentences
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What the page shows while a clip is being followed.
+
+    Attributes:
+        bar: HTML of the progress bar.
+        picture: a file with the newest frame and its masks, or None for the one before.
+        files: rendered clip, masks and code once they are written; then the run is over.
+    """
+
+    bar: str
+    picture: str | None = None
+    files: list[str] | None = None
+
+
+def start_job(page: Page, path: str | None) -> ClipJob:
+    """A job on an uploaded clip.
+
+    Raises:
+        UserError: see `open_clip`.
+    """
+    return ClipJob(open_clip(path), page.workspace.new_folder("clips"))
+
+
+def add_objects(job: ClipJob | None, frame: int, marking: Marking, text: str) -> list[int]:
+    """Adds what is marked, or an object for each sentence; with both, one object that is given by both.
+
+    All are added or none.
+
+    Returns:
+        Ids of the new objects; those of a mask file keep their values in it where they are free.
+
+    Raises:
+        UserError: no clip, nothing marked or written, or several sentences about one object or several objects with one
+            sentence.
+    """
+    job = needed(job)
+    sentences = split_sentences(text, required=False)
+    if marking.is_empty:
+        if not sentences:
+            raise UserError("Write a sentence, or mark an object of the frame, or both; then add it.")
+        job.check_room(len(sentences))
+        return [job.add(frame, sentence).number for sentence in sentences]
+    if len(sentences) > 1:
+        raise UserError("A marked object may have one sentence; add the other sentences after it, without a mark.")
+    masks = marking.masks(job.clip.size)
+    if sentences and len(masks) > 1:
+        raise UserError(
+            f"The mask file holds {len(masks)} objects: leave out the sentence, which can be about one object only."
+        )
+    job.check_room(len(masks))
+    sentence = sentences[0] if sentences else None
+    origin = ORIGINS[marking.way]
+    return [
+        job.add(frame, sentence, mask, origin=origin, number=number if len(masks) > 1 else None).number
+        for number, mask in masks.items()
+    ]
+
+
+def is_pending(marking: Marking, text: str) -> bool:
+    """Whether something is marked or written that was not added yet."""
+    return bool((text or "").strip()) or not marking.is_empty
+
+
+def remove_object(job: ClipJob | None, chosen: str | None) -> None:
+    """Follows one object no further; nothing happens where none is chosen.
+
+    Raises:
+        UserError: no clip, or no such object.
+    """
+    job = needed(job)
+    if chosen:
+        if not chosen.isdecimal():
+            raise UserError(f"An object is named by its number, got {chosen[:20]!r}.")
+        job.remove(int(chosen))
+
+
+def object_rows(job: ClipJob | None) -> list[list[Any]]:
+    """Rows of the table of objects: number, sentence, how it was given, frame."""
+    if job is None:
+        return []
+    return [[item.number, item.text, item.given_by, item.frame] for item in job.objects.values()]
+
+
+def follow(page: Page, job: ClipJob | None, choice: ModelChoice) -> Iterator[Progress]:
+    """Goes on with a clip until its end or until it is stopped, then writes the files.
+
+    Nothing comes where that is going on already, and nothing more once the job is abandoned.
+
+    Raises:
+        UserError: no clip; see `ClipJob.run`.
+    """
+    job = needed(job)
+    with job.handled() as is_free:
+        if is_free:
+            for progress in _followed(page, job, choice):
+                if job.is_abandoned:
+                    return
+                yield progress
+
+
+def _followed(page: Page, job: ClipJob, choice: ModelChoice) -> Iterator[Progress]:
+    count = len(job.clip)
+    yield Progress(progress_bar("loading the model", job.position, count))
+    model, processor = page.shelf.get(choice)
+    shown = began = time.monotonic()
+    before = job.position
+    yield Progress(progress_bar("following", job.position, count))
+    for result in job.run(model, processor):
+        now = time.monotonic()
+        if now - shown < LIVE_INTERVAL and 1 < job.position < count:
+            continue
+        shown = now
+        seconds = (now - began) / (job.position - before)
+        bar = progress_bar(f"following, {seconds:.2f} seconds a frame", job.position, count)
+        yield Progress(bar, page.workspace.shown(draw_frame(job, result), "newest.jpg"))
+    if job.position == 0:
+        yield Progress(progress_bar("stopped before the first frame", 0, count), files=[])
+        return
+    folder = page.workspace.new_folder()
+    for written in render_clip(job, folder / RENDERED):
+        now = time.monotonic()
+        if now - shown >= LIVE_INTERVAL:
+            shown = now
+            yield Progress(progress_bar("drawing the clip", written, job.position))
+    end = "done" if job.position == count else "stopped; Follow goes on from here"
+    files = [str(folder / RENDERED), *save_masks(job, folder)]
+    yield Progress(progress_bar(end, job.position, count) + told(job.doubts()), files=files)
+
+
+def told(lines: Sequence[str]) -> str:
+    """HTML: lines below the progress bar."""
+    return "".join(f'<div class="uniref-doubt">{html.escape(line)}</div>' for line in lines)
+
+
+def start_over(job: ClipJob | None) -> ClipJob:
+    """Forgets what was found in a clip, and keeps its objects.
+
+    Raises:
+        UserError: no clip, or it is being followed.
+    """
+    job = needed(job)
+    with job.handled() as is_free:
+        if not is_free:
+            raise UserError("This clip is being followed: press Stop first.")
+        job.start_over()
+    return job
+
+
+def needed(job: ClipJob | None) -> ClipJob:
+    """The job.
+
+    Raises:
+        UserError: there is none.
+    """
+    if job is None:
+        raise UserError("Choose a video first.")
+    return job
+
+
+def progress_bar(text: str, done: int, count: int) -> str:
+    """HTML: what is going on, and how far it is."""
+    return (
+        f'<div class="uniref-progress" role="status"><progress value="{done}" max="{count}" aria-label="progress">'
+        f"</progress> <span>{html.escape(text)}: {done} of {count}</span></div>"
+    )

@@ -1,0 +1,1 @@
+"""What `uniref demo` shows."""

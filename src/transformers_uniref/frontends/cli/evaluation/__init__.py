@@ -1,0 +1,1 @@
+"""What `uniref evaluate` can be asked for."""

@@ -1,0 +1,135 @@
+"""The front door of `uniref`: finds the verb's module, parses its options, and words what went wrong."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import traceback
+import warnings
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import TextIO
+
+from ...core.version import __version__
+from ..errors import FAILED, INTERRUPTED, USERS_MISTAKE, describe, is_failure, is_users_mistake
+from .ending import interrupted_by_sigterm, stdout_is_lost
+from .help_text import complete_help
+from .suggestions import SuggestingParser
+
+VERBS = (
+    "demo",
+    "segment",
+    "track",
+    "download",
+    "verify",
+    "convert",
+    "export",
+    "train",
+    "evaluate",
+    "annotate",
+    "data",
+    "push",
+    "app",
+    "completion",
+)
+"""In the order of `uniref --help`. Each is a module beside this one with a line `HELP`, command lines `EXAMPLES`, a
+function `add_arguments(parser)` and a function `run(arguments)` that returns the exit code and imports what it
+needs."""
+
+
+def available_verbs() -> list[str]:
+    """The verbs whose modules are there."""
+    return [verb for verb in VERBS if Path(__file__).with_name(f"{verb}.py").is_file()]
+
+
+def _verb_module(verb: str) -> ModuleType:
+    return import_module(f".{verb}", __package__)
+
+
+def build_parser(verbs: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser of these verbs; only their modules are imported."""
+    parser = SuggestingParser(
+        prog="uniref",
+        description="Segment what a sentence or an example mask refers to, in images and videos.",
+        epilog="uniref VERB --help explains a verb and shows examples.",
+    )
+    parser.add_argument("--version", action="version", version=f"uniref {__version__}")
+    parser.set_defaults(debug=False)
+    subparsers = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    examples: dict[str, Sequence[str]] = {}
+    for verb in verbs:
+        module = _verb_module(verb)
+        description = f"{module.HELP[0].upper()}{module.HELP[1:]}."
+        subparser = subparsers.add_parser(verb, help=module.HELP, description=description)
+        module.add_arguments(subparser)
+        subparser.set_defaults(run=module.run)
+        examples[verb] = module.EXAMPLES
+    complete_help(parser, examples)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs `uniref`.
+
+    Args:
+        arguments: without the program's name; default: the command line's.
+
+    Returns:
+        The exit code: 0 done, 1 failed, 2 for a user's mistake, 130 when interrupted (Ctrl-C, SIGTERM). What is not 0
+        comes with one line on standard error, and with `--debug` also with the traceback.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        with interrupted_by_sigterm(), warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            try:
+                return _run(given)
+            finally:
+                sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("uniref: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except Exception as error:
+        return _report(error, debug="--debug" in given)
+
+
+def _run(given: list[str]) -> int:
+    verbs = available_verbs()
+    # With a known verb the others' modules need not be imported.
+    verb = next((word for word in given if not word.startswith("-")), None)
+    parsed = build_parser([verb] if verb in verbs else verbs).parse_args(given)
+    if getattr(parsed, "download", False):
+        from .download import fetch_if_wanted
+
+        fetch_if_wanted(parsed)
+    return int(parsed.run(parsed))
+
+
+def _report(error: Exception, debug: bool) -> int:
+    """Says what went wrong, and returns the exit code."""
+    if stdout_is_lost() and isinstance(error, BrokenPipeError):
+        return FAILED  # whoever read the output has stopped, as `head` does, and knows
+    if debug:
+        traceback.print_exception(error)
+    if is_users_mistake(error):
+        print(f"uniref: error: {describe(error)}", file=sys.stderr)
+        return USERS_MISTAKE
+    if is_failure(error):
+        print(f"uniref: failed: {describe(error)}", file=sys.stderr)
+        return FAILED
+    hint = "" if debug else "; run with --debug for the traceback"
+    print(f"uniref: defect of the program: {type(error).__name__}: {describe(error)}{hint}", file=sys.stderr)
+    return FAILED
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    print(f"uniref: warning: {' '.join(str(message).split())}", file=sys.stderr)

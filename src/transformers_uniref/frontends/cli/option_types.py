@@ -1,0 +1,41 @@
+"""Types of options: they turn a word of the command line into a value, or say what would be accepted."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+
+from ...core.near_names import did_you_mean
+
+
+def at_least_one(text: str) -> int:
+    """A whole number from 1.
+
+    Raises:
+        ArgumentTypeError: anything else.
+    """
+    try:
+        value = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a whole number, got {text!r}") from None
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be 1 or more, got {value}")
+    return value
+
+
+def some_of(accepted: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
+    """The type of an option that takes some of these words, with commas between them; `all` takes them all.
+
+    The words come back in the order of `accepted`, each once.
+    """
+
+    def parse(text: str) -> tuple[str, ...]:
+        words = [word.strip().lower() for word in text.split(",") if word.strip()]
+        unknown = [word for word in words if word not in accepted and word != "all"]
+        if unknown or not words:
+            named = ", ".join(accepted)
+            hint = did_you_mean(unknown[0], accepted) if unknown else ""
+            raise argparse.ArgumentTypeError(f"must be all or some of {named} with commas between, got {text!r}{hint}")
+        return tuple(word for word in accepted if word in words or "all" in words)
+
+    return parse

@@ -1,0 +1,441 @@
+"""`uniref track`: follow objects, given by masks or by sentences, through clips of any length."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...core.json_writing import to_json
+from ..errors import FAILED, UserError, describe, is_users_mistake
+from ..loading import add_model_arguments, add_output_arguments
+from .ending import interruption_between_steps
+from .option_types import at_least_one, some_of
+from .tracking.clips import GivenClip, clip_identity, find_clips, folders_for
+from .tracking.outputs import (
+    DEFAULT_FORMATS,
+    DEFAULT_LONGEST_SIDE,
+    FORMATS,
+    MOST_COLOURS,
+    WITH_PYAV,
+    Drawing,
+    FrameResult,
+    Outputs,
+)
+from .tracking.progress import Progress, has_unfinished, newest_unfinished
+from .tracking.prompts import Prompts, Span, add_masks, described, masks_for, read_prompts
+from .tracking.summary import Tally
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ...media.video.io import ClipFrame, ClipInfo
+
+HELP = "follow objects, given by a mask or by a sentence, through a video"
+
+EXAMPLES = (
+    'uniref track clip.mp4 --text "a person riding a bike" --text "the bike"',
+    "uniref track frames/ --mask first.png --formats palette,mp4,sheet --output out/followed",
+    "uniref track 'frames/*.jpg' --mask dog.png --mask cat.png --mask-at 00040=ball.png",
+    'uniref track clip.mp4 --mask first.png --text "1=the dog" --text "3=a ball" --start 100 --stride 2 --json',
+    'cat clip.mp4 | uniref track - --text "the red car" --formats rle,webm',
+)
+
+Load = Callable[[], tuple[Any, Any]]
+
+NOT_OF_MASKS = frozenset(
+    ("verb", "run", "debug", "json", "quiet", "clip", "model", "device", "compile", "mask", "mask_at", "batch_size")
+    + ("formats", "output", "overwrite", "resume", "tags", "no_legend", "sheet_frames", "gif_side", "gif_colours")
+)
+"""Arguments on which masks do not depend, or that are compared by their content."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the verb's options."""
+    parser.add_argument(
+        "clip",
+        nargs="+",
+        metavar="CLIP",
+        help="a video file, an animated picture, a folder of frames, a pattern for frames or clips in quotes, a "
+        "file:// URL, or - for a video on standard input; of several clips each has its own folder of results",
+    )
+    add_prompt_arguments(parser)
+    add_frame_arguments(parser)
+    add_model_arguments(parser)
+    add_output_arguments(parser).add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with what an interrupted run of the same command has kept in --output, or else in the newest "
+        "folder of this clip; what is complete is left as it is",
+    )
+    parser.add_argument(
+        "--formats",
+        type=some_of(tuple(FORMATS)),
+        default=DEFAULT_FORMATS,
+        metavar="LIST",
+        help=f"what to write, some of {', '.join(FORMATS)}, with commas, or all (default: {','.join(DEFAULT_FORMATS)})",
+    )
+    add_drawing_arguments(parser)
+
+
+def add_prompt_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the options that say what to follow."""
+    group = parser.add_argument_group("what to follow")
+    group.add_argument(
+        "--mask",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE_OR_DIR",
+        help="objects in the first frame: a PNG of its size, each value above 0 an object; repeated, several such "
+        "files, or black and white ones with an object each; or a folder of PNG files named after their frames "
+        "(00005.png); for several clips a folder with a folder or PNG for each",
+    )
+    group.add_argument(
+        "--mask-at",
+        action="append",
+        default=[],
+        metavar="FRAME=FILE",
+        help="objects that begin, or are corrected, in a later frame, by its number from 0 or its name; repeatable",
+    )
+    group.add_argument(
+        "--text",
+        action="append",
+        default=[],
+        metavar="SENTENCE",
+        help="an object to look for; repeated, each sentence is an object of its own; with masks, one sentence for "
+        "each of their objects in the order of their numbers, or NUMBER=SENTENCE",
+    )
+    group.add_argument(
+        "--threshold",
+        type=float,
+        metavar="SCORE",
+        help="an object that scores this or less in a frame, 0 to 1, counts as absent there; 0: none does (default: "
+        "the model's own gates, one for objects given by a mask and one for those with a sentence)",
+    )
+    group.add_argument(
+        "--all", action="store_true", help="show also what did not pass the threshold, and say that it did not"
+    )
+
+
+def add_frame_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the options that say which frames are followed, and how many objects at once."""
+    group = parser.add_argument_group("frames")
+    group.add_argument("--start", type=int, default=0, metavar="FRAME", help="first frame, from 0 (default: 0)")
+    group.add_argument("--end", type=int, metavar="FRAME", help="frame before which to stop (default: the clip's end)")
+    group.add_argument("--stride", type=int, default=1, metavar="N", help="follow every Nth frame only (default: 1)")
+    group.add_argument(
+        "--damaged",
+        choices=("refuse", "keep"),
+        default="refuse",
+        help="what to do with a video file that is damaged or cut off: refuse it, or keep what can be decoded, with a "
+        "warning (default: refuse)",
+    )
+    group.add_argument(
+        "--batch-size",
+        type=int,
+        metavar="N",
+        help="most objects that go through the network together (default: all); frames go one by one, since each "
+        "needs the result of the one before; a smaller number saves memory where objects are many",
+    )
+
+
+def add_drawing_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the options that say how overlays, GIF and contact sheet look."""
+    group = parser.add_argument_group("drawing")
+    group.add_argument("--tags", action="store_true", help="write the objects' names into the overlays, beside them")
+    group.add_argument("--no-legend", action="store_true", help="leave the legend below the overlays out")
+    group.add_argument(
+        "--sheet-frames",
+        type=at_least_one,
+        default=12,
+        metavar="N",
+        help="how many evenly spaced frames the contact sheet shows (default: 12)",
+    )
+    group.add_argument(
+        "--gif-side",
+        type=at_least_one,
+        default=DEFAULT_LONGEST_SIDE,
+        metavar="PIXELS",
+        help="longer side of the GIF, its legend not counted; smaller clips keep their size "
+        f"(default: {DEFAULT_LONGEST_SIDE})",
+    )
+    group.add_argument(
+        "--gif-colours",
+        type=int,
+        metavar="N",
+        help=f"colours of each frame of the GIF, 2 to {MOST_COLOURS}; more are larger files (default: up to 128, fewer "
+        "where much moves)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Follows objects through each clip; with `--json` a line for each clip goes to standard output."""
+    from ...core.optional import require
+    from ..loading import introduce_model, load_model_and_processor
+
+    check_arguments(arguments)
+    if set(WITH_PYAV) & set(arguments.formats):
+        require("av", "video", "uniref track, which writes a video (leave out --formats mp4 and webm to do without),")
+
+    @functools.cache
+    def load() -> tuple[Any, Any]:
+        loaded = load_model_and_processor(arguments.model, arguments.device, arguments.dtype, arguments.compile)
+        introduce_model(arguments)
+        return loaded
+
+    failed = 0
+    with ExitStack() as resources:
+        clips = find_clips(arguments.clip, resources)
+        if len(clips) > 1 and arguments.mask_at:
+            raise UserError(f"--mask-at is for one clip, got {len(clips)}")
+        for clip, folder in zip(clips, folders_for(clips, arguments.output), strict=True):
+            try:
+                masks = arguments.mask if len(clips) == 1 else masks_for(arguments.mask, clip.name)
+                track_clip(arguments, clip, masks, folder, load)
+            except Exception as error:
+                # Of several clips the others may be good.
+                if len(clips) == 1 or not is_users_mistake(error):
+                    raise
+                failed += 1
+                print(f"uniref: error: {clip.shown}: {describe(error)}", file=sys.stderr)
+    if failed:
+        print(f"uniref: error: {failed} of {len(clips)} clips could not be followed", file=sys.stderr)
+    return FAILED if failed else 0
+
+
+def check_arguments(arguments: argparse.Namespace) -> None:
+    """Refuses what cannot be, before anything is read.
+
+    Raises:
+        UserError: naming the option, what came and what is accepted.
+    """
+    if not (arguments.mask or arguments.mask_at or arguments.text):
+        raise UserError("say what to follow: --mask, --mask-at or --text")
+    if arguments.threshold is not None and not 0 <= arguments.threshold <= 1:
+        raise UserError(f"--threshold must be between 0 and 1, got {arguments.threshold}")
+    if arguments.start < 0:
+        raise UserError(f"--start must be 0 or more, got {arguments.start}")
+    if arguments.end is not None and arguments.end <= arguments.start:
+        raise UserError(f"--end must be above --start, {arguments.start}, got {arguments.end}")
+    if arguments.gif_colours is not None and not 2 <= arguments.gif_colours <= MOST_COLOURS:
+        raise UserError(f"--gif-colours must be from 2 to {MOST_COLOURS}, got {arguments.gif_colours}")
+    for option in ("stride", "batch_size"):
+        value = getattr(arguments, option)
+        if value is not None and value < 1:
+            raise UserError(f"--{option.replace('_', '-')} must be 1 or more, got {value}")
+
+
+def track_clip(
+    arguments: argparse.Namespace, clip: GivenClip, masks: list[Path], folder: Path | None, load: Load
+) -> None:
+    """Follows the objects through one clip and writes its results, all or none; keeps what an interruption leaves."""
+    from ...media.video.io import probe_clip
+    from ..loading import output_folder, tell_unknown_words
+
+    names = [FORMATS[name] for name in arguments.formats]
+    target = folder or (newest_unfinished(clip.name) if arguments.resume else None) or output_folder(None, clip.name)
+    if arguments.resume and not has_unfinished(target) and all((target / name).exists() for name in names):
+        print(f"{clip.shown}: complete in {target}, left as it is", file=sys.stderr)
+        return
+    info = probe_clip(clip.source, arguments.damaged)
+    span = Span(arguments.start, arguments.end, arguments.stride)
+    if info.num_frames is not None and info.kind != "video" and span.start >= info.num_frames:
+        raise UserError(f"--start must be one of the clip's {info.num_frames} frames, from 0, got {span.start}")
+    prompts = read_prompts(masks, arguments.mask_at, arguments.text, info, span)
+    with Progress(clip.shown, target, names, overwrite=arguments.overwrite, resume=arguments.resume) as progress:
+        model, processor = load()
+        session = start_session(arguments, prompts, model, processor)
+        tell_unknown_words(processor, list(prompts.sentences.values()))
+        progress.begin(_identity(arguments, info, prompts, model, processor), session, span.count(info.num_frames))
+        tallies = make_tallies(arguments, prompts, processor)
+        outputs = Outputs(
+            arguments.formats,
+            progress.folder,
+            clip.shown,
+            info.frames_per_second / span.stride,
+            {number: tally.text for number, tally in tallies.items()},
+            dict(described(prompts.objects(), prompts.sentences)),
+            Drawing(
+                arguments.tags,
+                not arguments.no_legend,
+                arguments.sheet_frames,
+                arguments.gif_side,
+                arguments.gif_colours,
+            ),
+        )
+        before, started = progress.count, time.perf_counter()
+        with outputs:
+            follow(info, span, prompts, progress, session, model, processor, tallies, outputs, arguments.quiet)
+        seconds = (time.perf_counter() - started) / max(1, progress.count - before)
+        progress.finish()
+    report(arguments, clip, target, progress.count, seconds, tallies)
+
+
+def _identity(arguments: argparse.Namespace, info: ClipInfo, prompts: Prompts, model: Any, processor: Any) -> Any:
+    """All that masks depend on, by the name of the option: what a run that goes on with another one must share."""
+    from ...core.model_digest import model_digest
+
+    given = {
+        f"--{name.replace('_', '-')}": value for name, value in vars(arguments).items() if name not in NOT_OF_MASKS
+    }
+    return {
+        **given,
+        "CLIP": clip_identity(info),
+        "--mask": prompts.identity(),
+        "--model": model_digest(model, processor).hexdigest(),
+    }
+
+
+def start_session(arguments: argparse.Namespace, prompts: Prompts, model: Any, processor: Any) -> Any:
+    """A streaming session with the sentences in it."""
+    session = processor.init_video_session(
+        inference_device=model.device,
+        dtype=model.dtype,
+        object_chunk_size=arguments.batch_size,
+        threshold=0 if arguments.all else arguments.threshold,
+    )
+    if prompts.sentences:
+        processor.add_text_prompt(session, obj_ids=list(prompts.sentences), text=list(prompts.sentences.values()))
+    return session
+
+
+def make_tallies(arguments: argparse.Namespace, prompts: Prompts, processor: Any) -> dict[int, Tally]:
+    """What is counted about each object, with its gate and what the model knows of its sentence."""
+    from ...core.score_gate import gate_of
+
+    tallies = {}
+    for number in prompts.objects():
+        sentence = prompts.sentences.get(number)
+        reading = None if sentence is None else processor.read_sentences([sentence])[0]
+        own = processor.vos_score_threshold if reading is None else processor.rvos_score_threshold
+        unknown = () if reading is None else reading.unknown
+        heard = reading is None or number in prompts.masked() or reading.is_understood
+        tallies[number] = Tally(sentence, gate_of(arguments.threshold, own), unknown, heard)
+    return tallies
+
+
+def follow(
+    info: ClipInfo,
+    span: Span,
+    prompts: Prompts,
+    progress: Progress,
+    session: Any,
+    model: Any,
+    processor: Any,
+    tallies: dict[int, Tally],
+    outputs: Outputs,
+    quiet: bool = False,
+) -> None:
+    """Streams the clip through the session, writing each frame's results as they come.
+
+    Raises:
+        KeyboardInterrupt: between two frames, when the user wants that.
+        UserError: --mask-at names a frame that the clip has not.
+    """
+    from tqdm import tqdm
+
+    from ...media.video.io import read_clip
+
+    frames = read_clip(info, start=span.start, end=span.end, stride=span.stride)
+    waiting = set(prompts.masks)
+    begin, count = 0.0, 0
+    hidden = quiet or not sys.stderr.isatty()
+    with (
+        interruption_between_steps() as interrupted,
+        tqdm(frames, total=progress.total, unit="frame", file=sys.stderr, disable=hidden) as shown,
+    ):
+        for frame in shown:
+            if count == 0:
+                begin = frame.time
+                prompts.check_sizes((frame.image.shape[0], frame.image.shape[1]))
+            name = info.name(frame.index)
+            stored = progress.stored(count, name)
+            if stored is not None:
+                masks, scores = stored.masks(), stored.scores
+            else:
+                with progress.step():
+                    if frame.index in waiting:
+                        add_masks(session, processor, prompts.masks[frame.index], count)
+                    masks, scores = segment_frame(frame.image, session, model, processor)
+            waiting.discard(frame.index)
+            result = _result(name, frame, begin, masks, scores, outputs)
+            if stored is None:
+                progress.add(result)
+            outputs.write(result)
+            for number, mask in masks.items():
+                given = number in prompts.masked(frame.index)
+                tallies[number].add(frame.index, bool(mask.any()), scores[number], given)
+            count += 1
+            if stored is None:
+                progress.save_now_and_then()
+            if interrupted():
+                raise KeyboardInterrupt
+    if waiting:
+        raise UserError(f"--mask-at names frame {min(waiting)}, but the clip ended before it: {info.path}")
+    if count < progress.count:
+        raise UserError(f"--resume needs the same clip, which had {progress.count} frames and has {count}: {info.path}")
+
+
+def segment_frame(
+    image: np.ndarray, session: Any, model: Any, processor: Any
+) -> tuple[dict[int, np.ndarray], dict[int, float]]:
+    """Disjoint masks, bool (H, W), and scores of the objects in the next frame, by their numbers."""
+    from ...inference.clips import next_frame
+
+    found = next_frame(model, processor, session, image)
+    return {number: item.mask for number, item in found.items()}, {n: item.score for n, item in found.items()}
+
+
+def _result(
+    name: str,
+    frame: ClipFrame,
+    begin: float,
+    masks: dict[int, np.ndarray],
+    scores: dict[int, float],
+    outputs: Outputs,
+) -> FrameResult:
+    import numpy as np
+
+    labels = np.zeros(frame.image.shape[:2], dtype=np.uint8)
+    for number, mask in masks.items():
+        labels[mask] = number
+    overlay = outputs.overlay(frame.image, labels, frame.pixel_aspect)
+    return FrameResult(
+        name,
+        frame.index,
+        frame.time,
+        frame.time - begin,
+        frame.image,
+        overlay,
+        labels,
+        masks,
+        scores,
+    )
+
+
+def report(
+    arguments: argparse.Namespace,
+    clip: GivenClip,
+    folder: Path,
+    count: int,
+    seconds: float,
+    tallies: dict[int, Tally],
+) -> None:
+    """Says what was done on standard error, and with `--json` on standard output too."""
+    written = {name: str(folder / FORMATS[name]) for name in arguments.formats}
+    lines = [f"{clip.shown}: {count} frames, {seconds:.3f} seconds each"]
+    lines += [tally.sentence(number) for number, tally in tallies.items()]
+    lines += [f"written: {', '.join(written.values())}"]
+    doubts = [tally.doubt(number, arguments.all) for number, tally in tallies.items()]
+    for line in [*([] if arguments.quiet else lines), *filter(None, doubts)]:
+        print(line, file=sys.stderr)
+    if arguments.json:
+        summary = {"clip": clip.shown, "frames": count, "seconds_per_frame": round(seconds, 6)}
+        objects = [tally.summary(number) for number, tally in tallies.items()]
+        print(to_json({**summary, "objects": objects, "outputs": written}), flush=True)

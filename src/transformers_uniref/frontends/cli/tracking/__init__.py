@@ -1,0 +1,1 @@
+"""What `uniref track` is made of."""

@@ -1,0 +1,177 @@
+"""Clips out, frame by frame: MP4 and WebM through PyAV, animated pictures through Pillow.
+
+`clip_writer` chooses by the suffix. A file appears under its name only when all of its frames are written.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, ExitStack, suppress
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ...core.atomic import replacing
+from ..frame_check import checked_frame
+from ..gif_writing import GifWriter
+from ..video.file import pyav
+from .reading import DEFAULT_FRAMES_PER_SECOND
+
+VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm")
+
+# By codec, the options that give a clean picture at a bearable speed. H.264 and VP9 play in every browser; builds of
+# FFmpeg without x264 have the older MPEG-4.
+_OPTIONS = {
+    "libx264": {"crf": "18", "preset": "veryfast"},
+    "mpeg4": {"qscale": "3"},
+    "libvpx-vp9": {"crf": "24", "b": "0", "deadline": "realtime", "cpu-used": "6", "row-mt": "1"},
+    "libvpx": {"crf": "10", "b": "4M", "deadline": "realtime", "cpu-used": "6"},
+}
+
+
+def clip_writer(
+    path: str | os.PathLike[str], frames_per_second: float = DEFAULT_FRAMES_PER_SECOND
+) -> VideoWriter | GifWriter:
+    """The writer for a file name: `GifWriter` for `.gif`, `VideoWriter` for `.mp4`, `.mov`, `.mkv` and `.webm`.
+
+    Raises:
+        ValueError: another suffix, or no positive rate.
+        MissingExtraError: a video, and PyAV is not installed.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix != ".gif" and suffix not in VIDEO_SUFFIXES:
+        raise ValueError(f"`path` must end in .gif, {', '.join(VIDEO_SUFFIXES)}, got {os.fspath(path)}")
+    return GifWriter(path, frames_per_second) if suffix == ".gif" else VideoWriter(path, frames_per_second)
+
+
+class VideoWriter(AbstractContextManager["VideoWriter"]):
+    """Encodes frames into a video file as they come; the file appears under its name only when all are written.
+
+    ```python
+    with VideoWriter("overlay.mp4", frames_per_second=24) as writer:
+        for frame in frames:
+            writer.write(frame)
+    ```
+
+    Odd sides are padded by a pixel, since the common pixel format needs even ones.
+
+    Args:
+        path: name of the file; `.mp4`, `.mov` or `.mkv` (H.264), or `.webm` (VP9).
+        frames_per_second: above 0.
+
+    Raises:
+        ValueError: another suffix, or no positive rate.
+        MissingExtraError: PyAV is not installed.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], frames_per_second: float = DEFAULT_FRAMES_PER_SECOND) -> None:
+        self.path = Path(path)
+        if self.path.suffix.lower() not in VIDEO_SUFFIXES:
+            raise ValueError(f"`path` must end in {', '.join(VIDEO_SUFFIXES)}, got {self.path}")
+        if not 0 < frames_per_second < float("inf"):
+            raise ValueError(f"`frames_per_second` must be above 0, got {frames_per_second}.")
+        # Within this bound the rates of television, 24000/1001 and the like, stay exact.
+        self.rate = max(Fraction(frames_per_second).limit_denominator(1001), Fraction(1, 1001))
+        # Fine enough for frames at any time, a whole number of ticks for frames at the rate, and below 65536, which is
+        # what MPEG-4 can store.
+        self._tick = Fraction(1, self.rate.numerator * max(1, 60000 // self.rate.numerator))
+        self.num_frames = 0
+        self._latest = -1
+        self._size: tuple[int, int] | None = None
+        self._av = pyav()
+        self._stack = ExitStack()
+        self._container: Any = None
+        self._stream: Any = None
+
+    def __enter__(self) -> VideoWriter:
+        partial = self._stack.enter_context(replacing(self.path))
+        self._container = self._stack.enter_context(self._av.open(str(partial), mode="w"))
+        return self
+
+    def write(self, frame: np.ndarray, time: float | None = None) -> None:
+        """Appends one frame.
+
+        Args:
+            frame: uint8 RGB (H, W, 3), of the first one's size.
+            time: seconds after the first frame at which it is shown, later than the frame before it; default: the
+                frames follow each other at the writer's rate.
+
+        Raises:
+            ValueError: another type, shape or size.
+        """
+        frame = checked_frame(frame, self._size)
+        if self._size is None:
+            self._size = (frame.shape[0], frame.shape[1])
+            self._open_stream()
+        even = np.pad(frame, [(0, frame.shape[0] % 2), (0, frame.shape[1] % 2), (0, 0)], mode="edge")
+        encoded = self._av.VideoFrame.from_ndarray(even, format="rgb24")
+        seconds = self.num_frames / self.rate if time is None else time
+        self._latest = max(round(seconds / self._tick), self._latest + 1)
+        encoded.pts, encoded.time_base = self._latest, self._tick
+        with suppress(AttributeError):  # frames of older PyAV have no duration of their own; the last one's is lost
+            encoded.duration = round(1 / self.rate / self._tick)
+        for packet in self._stream.encode(encoded):
+            self._container.mux(packet)
+        self.num_frames += 1
+
+    def _open_stream(self) -> None:
+        assert self._size is not None
+        preferred = ("libvpx-vp9", "libvpx") if self.path.suffix.lower() == ".webm" else ("libx264", "mpeg4")
+        available = self._av.codec.codecs_available
+        codec = preferred[0] if preferred[0] in available else preferred[1]
+        self._stream = self._container.add_stream(codec, rate=self.rate, options=_OPTIONS[codec])
+        self._stream.codec_context.time_base = self._tick
+        self._stream.height, self._stream.width = (side + side % 2 for side in self._size)
+        self._stream.pix_fmt = "yuv420p"
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self._stack.__exit__(kind, error, traceback)
+            return
+        with self._stack:
+            if self._stream is None:
+                raise ValueError(f"a video needs at least one frame, got none: {self.path}")
+            for packet in self._stream.encode():
+                self._container.mux(packet)
+
+
+def save_animation(
+    path: str | os.PathLike[str], frames: Iterable[np.ndarray], frames_per_second: float = DEFAULT_FRAMES_PER_SECOND
+) -> None:
+    """Writes a short animated picture that loops, without any extra; for long clips use `clip_writer`.
+
+    Args:
+        path: name of the file; `.gif`, `.webp`, or `.png` / `.apng` (lossless).
+        frames: uint8 (H, W, 3) of one size.
+        frames_per_second: above 0; GIF rounds the time of a frame to hundredths of a second.
+
+    Raises:
+        ValueError: no frame, another suffix, or no positive rate.
+    """
+    formats = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG", ".apng": "PNG"}
+    suffix = Path(path).suffix.lower()
+    if suffix not in formats:
+        raise ValueError(f"`path` must end in {', '.join(formats)}, got {os.fspath(path)}")
+    if not 0 < frames_per_second < float("inf"):
+        raise ValueError(f"`frames_per_second` must be above 0, got {frames_per_second}.")
+    pictures = [Image.fromarray(np.asarray(frame)) for frame in frames]
+    if not pictures:
+        raise ValueError("`frames` must hold at least one picture, got none.")
+    options: dict[str, Any] = {"quality": 85} if suffix == ".webp" else {}
+    with replacing(path) as partial:
+        pictures[0].save(
+            partial,
+            format=formats[suffix],
+            save_all=True,
+            append_images=pictures[1:],
+            duration=max(10, round(1000 / frames_per_second)),
+            loop=0,
+            **options,
+        )

@@ -1,0 +1,1 @@
+"""Video files: opening, decoding in order and by number."""

@@ -1,0 +1,1 @@
+"""Samples: where they come from, how they are mixed, changed and put together to batches."""

@@ -1,0 +1,88 @@
+"""What the loop knows of the data: batches by step, a vocabulary, and a state to resume from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+from ..config.training import TrainingConfig
+from .collation import Batch, Collator
+from .loader import StepDataset, step_loader
+from .mixture import Mixture
+from .samples import SampleSource
+
+
+class DataFeed(Protocol):
+    """The data of one process of a run."""
+
+    @property
+    def summary(self) -> str:
+        """What a step consists of, for a person who starts a run."""
+        ...
+
+    def vocabulary(self) -> Sequence[str]:
+        """The words that the sentences are made of; empty when a tokenizer is given from outside."""
+        ...
+
+    def steps(self, first_step: int, collator: Collator) -> Iterator[list[Batch]]:
+        """The micro-batches of the optimiser steps `first_step`, `first_step` + 1, ... of this process."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the last step that `steps` gave out ends; empty when that follows from its number alone."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where `state` ends; called before `steps`."""
+        ...
+
+
+class DrawnFeed:
+    """Scenes that are drawn: each is a function of the seed and the step, so nothing has to be remembered.
+
+    Args:
+        config: the run.
+        source: draws the samples.
+        process_index, num_processes: which share of every micro-batch is drawn.
+    """
+
+    def __init__(
+        self, config: TrainingConfig, source: SampleSource, process_index: int = 0, num_processes: int = 1
+    ) -> None:
+        self.config = config
+        self.source = source
+        # With accumulation each process does the work of several, one after the other.
+        parts = config.accumulation
+        self.mixtures = [Mixture(config, process_index * parts + part, num_processes * parts) for part in range(parts)]
+
+    @property
+    def summary(self) -> str:
+        """See `DataFeed`."""
+        return f"{self.mixtures[0].scenes_per_step} scenes a step"
+
+    def vocabulary(self) -> Sequence[str]:
+        """See `DataFeed`."""
+        return self.source.vocabulary()
+
+    def steps(self, first_step: int, collator: Collator) -> Iterator[list[Batch]]:
+        """See `DataFeed`."""
+        dataset = StepDataset(self.mixtures, self.source, collator)
+        return iter(step_loader(dataset, first_step, self.config.loader_workers, self.config.prefetch))
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `DataFeed`."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See `DataFeed`."""
+
+
+def build_feed(config: TrainingConfig, process_index: int = 0, num_processes: int = 1) -> DataFeed:
+    """The data that `config` asks for: its `datasets`, or else the world's scenes of its `micro_batches`."""
+    if config.datasets:
+        from .mixture_feed import MixtureFeed
+
+        return MixtureFeed(config, process_index, num_processes)
+    from .world_source import WorldSource
+
+    return DrawnFeed(config, WorldSource(config.sampling, seed=config.seed), process_index, num_processes)

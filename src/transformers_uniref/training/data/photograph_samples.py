@@ -1,0 +1,65 @@
+"""Training samples from photographs: sentences for none, one or many of their objects, and pairs of one class."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...worlds.photographs import Photographs
+from ...worlds.photographs.photographs import Photograph
+from ..config.world import SamplingConfig
+from .collation import mask_to_box
+from .mixture import ScenePlan
+from .samples import Entry, Sample, Targets
+
+
+def draw_photograph(photographs: Photographs, plan: ScenePlan, sampling: SamplingConfig) -> Sample:
+    """The planned photograph with its questions.
+
+    Args:
+        photographs: of the plan's size.
+        plan: its task is `ris` or `fss`.
+        sampling: how many sentences, and of which kinds.
+    """
+    if plan.task == "fss":
+        return _few_shot(photographs, plan)
+    scene = photographs.image(
+        plan.index,
+        sentences=sampling.photograph_sentences,
+        absent=sampling.photograph_absent,
+        many=sampling.photograph_many,
+    )
+    entries = [_entry(plan.task, scene, numbers, text) for text, numbers in _asked(scene)]
+    for entry in entries:
+        entry.sample_id = f"photograph-{plan.task}:{plan.index}"
+    return Sample(scene.image, entries, semantic=scene.semantic, folder=scene.folder)
+
+
+def _asked(scene: Photograph) -> list[tuple[str, tuple[int, ...]]]:
+    return [(reference.text, reference.numbers) for reference in scene.references]
+
+
+def _entry(task: str, scene: Photograph, numbers: tuple[int, ...], text: str) -> Entry:
+    meant = scene.masks[list(numbers)]
+    target = np.logical_or.reduce(meant, axis=0, initial=False)
+    others = np.delete(scene.masks, list(numbers), axis=0)
+    # What lies inside the target (a part that is also an object, the class's whole region) is no other object.
+    apart = [mask for mask in others if (mask & target).sum() < 0.5 * max(mask.sum(), 1)]
+    stacked = np.stack(apart) if apart else np.zeros((0, *target.shape), bool)
+    entry = Entry(task, target, stacked, text)
+    if len(meant) > 1:
+        boxes = np.array([mask_to_box(mask) for mask in meant], np.float32)
+        entry.targets = Targets(boxes, np.zeros(len(meant), np.int64), meant)
+    return entry
+
+
+def _few_shot(photographs: Photographs, plan: ScenePlan) -> Sample:
+    scene = photographs.few_shot(plan.index, shots=plan.shots)
+    entry = Entry(
+        plan.task,
+        scene.mask,
+        np.zeros((0, *scene.mask.shape), bool),
+        reference_images=scene.reference_images,
+        reference_masks=scene.reference_masks,
+        sample_id=f"photograph-fss:{plan.index}",
+    )
+    return Sample(scene.image, [entry])

@@ -1,0 +1,269 @@
+"""Training samples from the procedural world, and from the world of photographs where a folder is given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from ..config.world import SamplingConfig
+from .corruption import corrupt_mask
+from .mixture import ScenePlan
+from .photograph_samples import draw_photograph
+from .samples import Entry, Sample
+
+if TYPE_CHECKING:
+    from ...worlds.photographs import Photographs
+
+# A scene of which nothing can be asked is replaced by the scene this much further on, far outside any run.
+REDRAW_STRIDE = 100_000_007
+MAXIMAL_DRAWS = 20
+FRAME_TRIALS = 6
+# Frames between a stale reference and its target.
+OLDEST_REFERENCE = 4
+
+
+class WorldSource:
+    """Draws samples of all tasks from the world's `split`.
+
+    Args:
+        sampling: shares and counts.
+        seed: seed of the world.
+        split: train, validation or test; there is no test split of photographs.
+        photo_share: share of scenes that are drawn from photographs; `None`: that of `sampling` for the train split and
+            none for the others, so that what is measured on the drawn world stays the same.
+    """
+
+    def __init__(
+        self, sampling: SamplingConfig, seed: int = 0, split: str = "train", photo_share: float | None = None
+    ) -> None:
+        self.sampling = sampling
+        self.seed = seed
+        self.split = split
+        of_split = sampling.photo_share if split == "train" else 0.0
+        self.photo_share = of_split if photo_share is None else photo_share
+        self.task_shares = sampling.photo_shares if photo_share is None else {}
+        self._worlds: dict[tuple[int, bool], Any] = {}
+        self._photographs: Any = None
+        self._stills: Photographs | None = None
+
+    def vocabulary(self) -> Sequence[str]:
+        """The words of the world's sentences, and of those about the photographs."""
+        from ...worlds.drawn.world import vocabulary
+
+        words = set(vocabulary())
+        if self.photo_share:
+            words.update(self.world(64, photographed=True).vocabulary())
+        if self.sampling.photographs:
+            words.update(self.photographs(64).vocabulary())
+        return sorted(words)
+
+    def world(self, size: int, photographed: bool = False) -> Any:
+        """The world at `size` pixels: the drawn one, or that of the photographs."""
+        if (size, photographed) not in self._worlds:
+            self._worlds[size, photographed] = self._photo_world(size) if photographed else self._drawn_world(size)
+        return self._worlds[size, photographed]
+
+    def _drawn_world(self, size: int) -> Any:
+        from ...worlds.drawn.world import World
+
+        return World(split=self.split, size=size, seed=self.seed)
+
+    def _photo_world(self, size: int) -> Any:
+        from ...worlds.photo.world import PhotoWorld
+
+        held_out = self.held_out_photographs()
+        return PhotoWorld(self._photographs, split=self.split, size=size, seed=self.seed, validation=held_out)
+
+    def photographs(self, size: int) -> Photographs:
+        """The photographs of `sampling.photographs` at `size` pixels."""
+        if self._stills is None:
+            from ...worlds.photographs import Photographs
+
+            sampling = self.sampling
+            self._stills = Photographs(
+                sampling.photographs, cast(Any, self.split), size, self.seed, shares=sampling.photograph_shares
+            )
+        return self._stills if self._stills.size == size else self._stills.resized(size)
+
+    def held_out_photographs(self) -> list[str]:
+        """The sequences that training does not show; empty where the folder is too small to hold any out."""
+        from ...worlds.photo.world import PhotoFolder, held_out
+
+        # All sizes share the decoded frames.
+        self._photographs = self._photographs or PhotoFolder(self.sampling.photo_folder)
+        try:
+            return held_out(sorted(self._photographs.sequences), self.sampling.photo_validation or None)
+        except ValueError as error:
+            raise ValueError(f"sampling.photo_validation: {str(error).removeprefix('validation: ')}") from error
+
+    def draw(self, plan: ScenePlan) -> Sample:
+        """Draw the planned scene; one that offers no entry is replaced by another."""
+        if plan.domain:
+            return draw_photograph(self.photographs(plan.size), plan, self.sampling)
+        rng = np.random.default_rng(plan.seed)
+        share = self._photo_share_of(plan)
+        world = self.world(plan.size, photographed=share > 0 and rng.random() < share)
+        draw_task = {"ris": self._image, "fss": self._few_shot}.get(plan.task, self._clip)
+        for attempt in range(MAXIMAL_DRAWS):
+            index = plan.index + attempt * REDRAW_STRIDE
+            sample = draw_task(world, plan, index, rng)
+            if sample.entries:
+                for entry in sample.entries:
+                    entry.sample_id = f"{type(world).__name__.lower()}-{plan.task}:{index}"
+                return sample
+        raise RuntimeError(f"no usable scene for task {plan.task} after {MAXIMAL_DRAWS} draws from index {plan.index}")
+
+    def _photo_share_of(self, plan: ScenePlan) -> float:
+        if plan.photo_share is not None:
+            return plan.photo_share
+        return self.photo_share and self.task_shares.get(plan.task, self.photo_share)
+
+    def _image(self, world: Any, plan: ScenePlan, index: int, rng: np.random.Generator) -> Sample:
+        scene = world.image(index, easy=plan.easy)
+        masks, sentences = scene["masks"], scene["sentences"]
+        usable = [number for number, of_object in enumerate(sentences) if of_object]
+        chosen = rng.permutation(usable)[: self.sampling.objects_per_scene]
+        entries = []
+        for number in chosen:
+            sentence = sentences[number][rng.integers(len(sentences[number]))]
+            others = np.delete(masks, number, axis=0)
+            entries.append(Entry(plan.task, masks[number], others, sentence))
+        absent = scene["absent_sentences"]
+        if entries and absent and rng.random() < self.sampling.absent_share:
+            sentence = absent[rng.integers(len(absent))]
+            entries.append(Entry(plan.task, np.zeros_like(masks[0]), masks, sentence))
+        return Sample(scene["image"], entries)
+
+    def _few_shot(self, world: Any, plan: ScenePlan, index: int, rng: np.random.Generator) -> Sample:
+        family = "random" if rng.random() < self.sampling.random_shape_share else "named"
+        scene = world.few_shot(index, shots=plan.shots, family=family)
+        target = scene["mask"]
+        entry = Entry(
+            plan.task,
+            target,
+            np.zeros((0, *target.shape), dtype=bool),
+            reference_images=scene["reference_images"],
+            reference_masks=scene["reference_masks"],
+        )
+        return Sample(scene["image"], [entry])
+
+    def _clip(self, world: Any, plan: ScenePlan, index: int, rng: np.random.Generator) -> Sample:
+        options = {"scraps": True} if self._takes_scraps(world, plan, rng) else {}
+        clip = world.clip(index, frames=self.sampling.clip_frames, **options)
+        frames, labels = clip["frames"], clip["label_maps"]
+        sentences = {int(number): list(of_object) for number, of_object in clip["sentences"].items()}
+        present = [{int(v) for v in np.unique(frame) if v} for frame in labels]
+        trials = FRAME_TRIALS if plan.shots and rng.random() < self.sampling.hidden_share else 1
+        for _ in range(trials):
+            first, previous, target = self._choose_frames(len(frames), plan.shots, rng)
+            reference_frames = [first, *previous]
+            candidates = set(sentences) | set().union(*present)
+            if plan.shots:
+                # A reference without a pixel says nothing: objects must be seen in every reference frame.
+                candidates = set.intersection(*(present[t] for t in reference_frames))
+            if plan.task != "vos":
+                candidates = {number for number in candidates if sentences.get(number)}
+            # Hidden targets teach the score; too many of them would teach nothing else.
+            visible = sorted(candidates & present[target])
+            hidden = sorted(candidates - present[target])
+            if hidden:
+                break
+        order = [int(v) for v in rng.permutation(visible)]
+        if hidden and rng.random() < self.sampling.absent_share:
+            order.insert(0, int(rng.choice(hidden)))
+        entries = [
+            self._clip_entry(plan, clip, sentences, present, number, reference_frames, target, rng)
+            for number in order[: self.sampling.objects_per_scene]
+        ]
+        return Sample(frames[target], entries)
+
+    def _takes_scraps(self, world: Any, plan: ScenePlan, rng: np.random.Generator) -> bool:
+        # A share of zero draws nothing, so that it changes no other choice.
+        share = self.sampling.scrap_share
+        photographed = world is self._worlds.get((plan.size, True))
+        return bool(share) and plan.task == "vos" and self.split == "train" and photographed and rng.random() < share
+
+    def _choose_frames(self, count: int, shots: int, rng: np.random.Generator) -> tuple[int, list[int], int]:
+        """First reference, further references, target: ordered in time as in a propagation, either direction."""
+        times = [int(v) for v in rng.choice(count, size=2, replace=False)]
+        first, target = times
+        step = 1 if target > first else -1
+        # A share of zero draws nothing, so that it changes no other choice.
+        stale = self.sampling.stale_share and rng.random() < self.sampling.stale_share
+        age = int(rng.integers(2, OLDEST_REFERENCE + 1)) if stale else 1
+        previous = [max(min(target - step * (back + age), count - 1), 0) for back in range(max(0, shots - 1))]
+        if shots <= 1 and rng.random() < 0.5:
+            first = target - step  # neighbouring frames: the easy, and in a propagation the frequent, case
+        return first, previous, target
+
+    def _clip_entry(
+        self,
+        plan: ScenePlan,
+        clip: dict[str, Any],
+        sentences: dict[int, list[str]],
+        present: list[set[int]],
+        number: int,
+        reference_frames: list[int],
+        target: int,
+        rng: np.random.Generator,
+    ) -> Entry:
+        labels = clip["label_maps"]
+        numbers = sorted(set().union(*present) - {number})
+        shown = [other for other in numbers if other in present[target]]
+        others = labels[target] == np.array(shown, dtype=labels.dtype)[:, None, None]
+        entry = Entry(plan.task, labels[target] == number, others)
+        if plan.task != "vos":
+            entry.sentence = sentences[number][rng.integers(len(sentences[number]))]
+        if plan.shots:
+            masks = np.stack([labels[t] == number for t in reference_frames])
+            entry.reference_images = clip["frames"][reference_frames]
+            if plan.task == "rvos":
+                self._mislead(masks, labels, present, reference_frames, numbers, rng)
+            else:
+                # The first reference is given by a person; the later ones are predictions.
+                predicted = range(min(1, plan.shots - 1), plan.shots)
+                self._damage(masks, labels, present, reference_frames, numbers, predicted, rng)
+            entry.reference_masks = masks
+        return entry
+
+    def _damage(
+        self,
+        masks: np.ndarray,
+        labels: np.ndarray,
+        present: list[set[int]],
+        reference_frames: list[int],
+        numbers: list[int],
+        positions: Sequence[int],
+        rng: np.random.Generator,
+    ) -> None:
+        for position in positions:
+            if rng.random() < self.sampling.corrupted_share:
+                time = reference_frames[position]
+                here = [other for other in numbers if other in present[time]]
+                other = labels[time] == int(rng.choice(here)) if here else None
+                masks[position] = corrupt_mask(masks[position], other, rng)
+
+    def _mislead(
+        self,
+        masks: np.ndarray,
+        labels: np.ndarray,
+        present: list[set[int]],
+        reference_frames: list[int],
+        numbers: list[int],
+        rng: np.random.Generator,
+    ) -> None:
+        """With a conflict the masks show another object, or are damaged; the sentence stays right."""
+        everywhere = [other for other in numbers if all(other in present[t] for t in reference_frames)]
+        if rng.random() >= self.sampling.conflict_share:
+            return
+        if everywhere and rng.random() < 0.75:
+            wrong = int(rng.choice(everywhere))
+            # Often all references are wrong; sometimes the last one has already recovered.
+            count = len(reference_frames)
+            wrong_ones = count if count == 1 or rng.random() < 0.6 else count - 1
+            for position in range(wrong_ones):
+                masks[position] = labels[reference_frames[position]] == wrong
+        else:
+            self._damage(masks, labels, present, reference_frames, numbers, range(len(masks)), rng)

@@ -1,0 +1,1 @@
+"""Several processes: who holds which part of the model, and who speaks."""

@@ -1,0 +1,157 @@
+"""Optimiser, its parameter groups, and the learning-rate schedule."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import LambdaLR
+
+from ..config.loop import OptimizerConfig, ParameterGroupConfig
+
+
+def freeze_(model: nn.Module, patterns: Sequence[str]) -> list[str]:
+    """Stop training the parameters whose name one of the regular expressions is found in.
+
+    Only the gradient is switched off: dropout inside a frozen part stays active, as in the released video stage, whose
+    text encoder is frozen (fact: its dropout of 0.1 is not).
+
+    Returns:
+        the names.
+
+    Raises:
+        ValueError: a pattern fits no parameter.
+    """
+    frozen = []
+    for pattern in patterns:
+        fitting = [name for name, _ in model.named_parameters() if re.search(pattern, name)]
+        if not fitting:
+            raise ValueError(f"frozen: {pattern!r} is found in no parameter's name; {_modules(model)}")
+        frozen += fitting
+    for name in frozen:
+        model.get_parameter(name).requires_grad_(False)
+    return sorted(set(frozen))
+
+
+def _modules(model: nn.Module) -> str:
+    return f"names begin with {', '.join(name for name, _ in model.named_children())}"
+
+
+def parameter_groups(model: nn.Module, config: OptimizerConfig, others: Iterable[nn.Module] = ()) -> list[dict]:
+    """The trainable parameters by learning rate and weight decay.
+
+    Args:
+        model: `config.groups` are patterns of its parameters' names.
+        config: rates and decay. With `decay: matrices`, norms, biases and embeddings do not decay.
+        others: training-only modules, at the base rate.
+
+    Returns:
+        groups for a torch optimiser: `params`, `lr`, `weight_decay`, and `name` for the log.
+
+    Raises:
+        ValueError: the pattern of a group fits no parameter, frozen ones included.
+    """
+    by_setting: dict[tuple[str, float, float], list[nn.Parameter]] = {}
+    fitted: set[str] = set()
+    for root in (model, *others):
+        for prefix, module in root.named_modules():
+            for name, parameter in module.named_parameters(recurse=False):
+                own = _group_of(f"{prefix}.{name}".lstrip("."), config.groups) if root is model else None
+                if own is not None:
+                    fitted.add(own.pattern)
+                if not parameter.requires_grad:
+                    continue
+                decay = config.weight_decay if own is None or own.weight_decay < 0 else own.weight_decay
+                is_matrix = parameter.ndim >= 2 and name != "bias" and not isinstance(module, nn.Embedding)
+                setting = (
+                    "base" if own is None else own.pattern,
+                    _rate(config, own),
+                    decay if is_matrix or config.decay == "all" else 0.0,
+                )
+                by_setting.setdefault(setting, []).append(parameter)
+    for group in config.groups:
+        if group.pattern not in fitted:
+            raise ValueError(
+                f"optimizer.groups: {group.pattern!r} is found in no parameter's name, or an earlier group takes them "
+                f"all; {_modules(model)}"
+            )
+    # Decaying parameters come first, the base group before the others: the order is part of a checkpoint.
+    names = ["base", *(group.pattern for group in config.groups)]
+    ordered = sorted(by_setting.items(), key=lambda item: (names.index(item[0][0]), -item[0][2]))
+    return [
+        {"params": parameters, "lr": rate, "weight_decay": decay, "name": name}
+        for (name, rate, decay), parameters in ordered
+    ]
+
+
+def _group_of(name: str, groups: Sequence[ParameterGroupConfig]) -> ParameterGroupConfig | None:
+    return next((group for group in groups if re.search(group.pattern, name)), None)
+
+
+def _rate(config: OptimizerConfig, group: ParameterGroupConfig | None) -> float:
+    if group is None:
+        return config.learning_rate
+    return group.learning_rate or group.factor * config.learning_rate
+
+
+def build_optimizer(config: OptimizerConfig, model: nn.Module, others: Iterable[nn.Module] = ()) -> AdamW:
+    """AdamW over all trainable parameters of `model` and the training-only `others`."""
+    groups = parameter_groups(model, config, others)
+    if not groups:
+        raise ValueError("frozen: nothing is left to train")
+    betas = (config.betas[0], config.betas[1])
+    return AdamW(groups, lr=config.learning_rate, betas=betas, eps=config.eps, fused=True)
+
+
+def learning_rate_factor(step: int, steps: int, config: OptimizerConfig) -> float:
+    """Share of the full rate at `step` (0-based): linear warm-up, then the schedule.
+
+    The cosine falls from 1 after the warm-up to `final_share` at `steps`; milestones count from step 0.
+    """
+    if step < config.warmup_steps:
+        return (step + 1) / config.warmup_steps
+    if config.schedule == "constant":
+        return 1.0
+    if config.schedule == "step":
+        return config.milestone_factor ** sum(step >= milestone for milestone in config.milestones)
+    progress = min(1.0, (step - config.warmup_steps) / max(1, steps - config.warmup_steps))
+    return config.final_share + (1 - config.final_share) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def build_scheduler(config: OptimizerConfig, optimizer: torch.optim.Optimizer, steps: int) -> LambdaLR:
+    """The schedule of `learning_rate_factor`, one call of `step()` an optimiser step."""
+    return LambdaLR(optimizer, lambda step: learning_rate_factor(step, steps, config))
+
+
+def restore_optimizer_(
+    optimizer: torch.optim.Optimizer, scheduler: LambdaLR, state: dict[str, Any], schedule: dict[str, Any]
+) -> None:
+    """Load moments and step counts, but keep the rates and decays that `optimizer` was built with.
+
+    Both are equal when the configuration is; after a forced change the new one holds.
+
+    Raises:
+        ValueError: the groups of parameters are others.
+    """
+    kept = [{name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups]
+    base_rates = list(scheduler.base_lrs)
+    sizes = [len(group["params"]) for group in optimizer.param_groups]
+    given = [len(group["params"]) for group in state["param_groups"]]
+    if sizes != given:
+        raise ValueError(
+            f"resume: the optimiser's groups have {sizes} parameters now and had {given} then; what is trained, "
+            "`optimizer.groups` and `frozen` cannot change within a run"
+        )
+    optimizer.load_state_dict(state)
+    scheduler.load_state_dict(schedule)
+    scheduler.base_lrs = base_rates
+    for group, own in zip(optimizer.param_groups, kept, strict=True):
+        group |= own
+        factor = scheduler.lr_lambdas[0](scheduler.last_epoch)
+        group["lr"] = group["initial_lr"] * factor
+    scheduler._last_lr = [group["lr"] for group in optimizer.param_groups]

@@ -1,0 +1,97 @@
+"""What a run on scenes is measured on: held-out scenes of the drawn world, and of photographs where it learns from any.
+
+Scenes are drawn once and kept.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+from ..config.loop import ValidationConfig
+from ..config.training import TrainingConfig
+from ..data.collation import Batch, Collator
+from ..data.mixture import ScenePlan
+from ..data.world_source import WorldSource
+from .propagation import MODES, Clip
+
+CLIP_FRAMES = 8
+
+
+class ScenePart:
+    """Held-out scenes of one world (a `ValidationPart`).
+
+    Args:
+        prefix: of its measures' names.
+        config: how many of what.
+        source: draws the samples, of one world alone.
+        collator: makes batches.
+        of_photographs: which world that is.
+    """
+
+    modes = MODES
+
+    def __init__(
+        self, prefix: str, config: ValidationConfig, source: WorldSource, collator: Collator, of_photographs: bool
+    ) -> None:
+        self.prefix = prefix
+        self.config = config
+        self.source = source
+        self.collator = collator
+        self.of_photographs = of_photographs
+        self._batches: list[Batch] | None = None
+        self._clips: list[Clip] | None = None
+
+    @property
+    def summary(self) -> str:
+        """See `ValidationPart`."""
+        config = self.config
+        counts = f"{config.images} images, {config.few_shot} few-shot scenes, {config.clips} clips"
+        if not self.of_photographs:
+            return f"the drawn world ({counts})"
+        sequences = self.source.world(config.size, photographed=True).sequences
+        return f"photographs of {', '.join(sequences)} ({counts})"
+
+    def batches(self) -> Iterator[Batch]:
+        """See `ValidationPart`."""
+        if self._batches is None:
+            self._batches = self._draw()
+        yield from self._batches
+
+    def _draw(self) -> list[Batch]:
+        config = self.config
+        batches = []
+        for task, shots, count in (("ris", 0, config.images), ("fss", 1, config.few_shot)):
+            samples = [
+                self.source.draw(ScenePlan(task, index, config.size, shots, easy=False, seed=index))
+                for index in range(count)
+            ]
+            for start in range(0, count, config.batch_size):
+                batches.append(self.collator(samples[start : start + config.batch_size]))
+        return batches
+
+    def clips(self) -> list[Clip]:
+        """See `ValidationPart`."""
+        if self._clips is None:
+            world = self.source.world(self.config.size, photographed=self.of_photographs)
+            drawn = [world.clip(index, frames=CLIP_FRAMES) for index in range(self.config.clips)]
+            self._clips = [Clip(clip["frames"], clip["label_maps"], clip["sentences"]) for clip in drawn]
+        return self._clips
+
+
+def drawn_part(config: TrainingConfig, collator: Collator) -> ScenePart:
+    """Scenes of the validation split of the drawn world."""
+    sampling = dataclasses.replace(config.sampling, absent_share=0.5)
+    source = WorldSource(sampling, seed=config.seed, split="validation", photo_share=0.0)
+    return ScenePart("", config.validation, source, collator, of_photographs=False)
+
+
+def photo_part(config: TrainingConfig, collator: Collator) -> ScenePart | None:
+    """Scenes of the sequences that training holds out; None without photographs, or where none is held out."""
+    if not config.sampling.photo_share or not config.micro_batches:
+        return None
+    sampling = dataclasses.replace(config.sampling, absent_share=0.5)
+    source = WorldSource(sampling, seed=config.seed, split="validation", photo_share=1.0)
+    if not source.held_out_photographs():
+        return None
+    return ScenePart("photo/", config.validation, source, collator, of_photographs=True)

@@ -1,0 +1,1 @@
+"""Scenes that are drawn: shapes with colours, textures and places, known to the pixel."""

@@ -1,0 +1,1 @@
+"""Scenes of real objects: cut out of annotated clips and moved over other frames."""
