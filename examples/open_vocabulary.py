@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from transformers import AutoModel, AutoProcessor, AutoTokenizer
 
 from finetuning import fail
+from transformers_uniref import UniRefModel
 from transformers_uniref.core.model_names import model_location
 from transformers_uniref.modeling.efficientnet_lite import load_public_backbone
 from transformers_uniref.modeling.twin_backbone import add_second_backbone, replace_second_backbone
@@ -36,6 +37,14 @@ def drawn_sentences(scenes: int, clips: int) -> list[str]:
         scene = world.clip(index, frames=2)
         found += [text for texts in scene["sentences"].values() for text in texts]
     return sorted(set(found))
+
+
+def with_mask_pooled_scores(model: UniRefModel) -> UniRefModel:
+    """The same model with a score that looks at what a mask covers; until it is trained it adds nothing."""
+    config = type(model.config).from_dict({**model.config.to_dict(), "mask_pooled_scores": True})
+    scored = UniRefModel(config)
+    scored.load_state_dict(model.state_dict(), strict=False)
+    return scored
 
 
 def main() -> int:
@@ -72,6 +81,7 @@ def main() -> int:
         text_length=arguments.text_length,
         steps=0 if arguments.trained else arguments.steps,
     )
+    model = with_mask_pooled_scores(model)
     if arguments.trained:
         trained = load_file(arguments.trained)
         strange = set(trained) - set(model.state_dict())

@@ -42,6 +42,7 @@ RELEASED = {
     "dice_loss_weight": 5.0,
     "mask_cls_loss_weight": 1.0,
     "mask_iou_loss_weight": 1.0,
+    "score_loss_weight": 2.0,
     "auxiliary_mask_losses": False,
     "boxinst_loss": False,
     "matching": "ota",

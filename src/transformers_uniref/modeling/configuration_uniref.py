@@ -28,6 +28,9 @@ class UniRefConfig(ReferenceFusionConfig):
         num_queries: two-stage proposals that become decoder queries. An image needs at least as many positions on the
             levels 8x to 64x: 300 queries need about 128 x 128 pixels, with fewer the released code fails as well.
         mask_channels: channels of the mask features (8 in the released code).
+        mask_pooled_scores: a query's score also sees what its mask covers (`MaskPooledScore`). Off in the released models;
+            on, every call decodes the masks of all queries at a quarter of the input's size.
+        mask_pooled_dropout: dropout inside.
         matching: `"ota"` (released: several queries a target) or `"hungarian"` (one).
         mask_loss_type: `"focal"` (released) or `"bce"` (the paper's text).
         loss_normalizer: `"local"` divides by the matches of this process (released), `"mean"` by the mean of all
@@ -40,6 +43,7 @@ class UniRefConfig(ReferenceFusionConfig):
         auxiliary_mask_losses: adds the two losses of the released video stage, weighted by the next two values.
         mask_cls_loss_weight: weight of the cross entropy of the hardest pixels.
         mask_iou_loss_weight: weight of the soft IoU loss.
+        score_loss_weight: weight of the loss of `mask_pooled_scores`.
         boxinst_loss: replaces the mask losses by BoxInst's (released detection pre-training, boxes only).
     """
 
@@ -61,6 +65,8 @@ class UniRefConfig(ReferenceFusionConfig):
     ffn_dim: int = 2048
     num_queries: int = 300
     mask_channels: int = 8
+    mask_pooled_scores: bool = False
+    mask_pooled_dropout: float | int = 0.1
     matching: str = "ota"
     mask_loss_type: str = "focal"
     loss_normalizer: str = "local"
@@ -72,6 +78,7 @@ class UniRefConfig(ReferenceFusionConfig):
     auxiliary_mask_losses: bool = False
     mask_cls_loss_weight: float | int = 1.0
     mask_iou_loss_weight: float | int = 1.0
+    score_loss_weight: float | int = 2.0
     boxinst_loss: bool = False
 
     def __post_init__(self, **kwargs: Any) -> None:

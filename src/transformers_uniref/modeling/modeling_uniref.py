@@ -17,6 +17,7 @@ from .deformable_transformer import DeformableTransformer, PerceptronHead, Trans
 from .frame_fusion import SharedFrames
 from .losses.criterion import MASK_STRIDE, DecoderPredictions, UniRefCriterion
 from .mask_head import MaskHead, aligned_upsample
+from .mask_pooled_score import LEVELS, MaskPooledScore
 from .outputs import UniRefModelOutput
 from .reference_model import ReferencePreTrainedModel, ReferenceSegmentationMixin
 from .references import ProjectedReferences, VisualFeatures
@@ -54,6 +55,9 @@ class UniRefPreTrainedModel(ReferencePreTrainedModel):
         elif isinstance(module, UniRefCriterion):
             if module.boxinst_loss:
                 init.zeros_(module.boxinst_iteration)
+        elif isinstance(module, MaskPooledScore):
+            init.zeros_(module.output.weight)
+            init.zeros_(module.output.bias)
         elif isinstance(module, UniRefModel):
             prior = math.log(0.01 / 0.99)  # every query starts as an unlikely object
             for head in module.class_heads:
@@ -88,6 +92,7 @@ class UniRefModel(ReferenceSegmentationMixin, UniRefPreTrainedModel):
         self.class_heads = nn.ModuleList([nn.Linear(config.d_model, config.num_labels or 1) for _ in range(heads)])
         self.box_heads = nn.ModuleList([PerceptronHead(config.d_model, config.d_model, 4) for _ in range(heads)])
         self.mask_head = MaskHead(config, self.visual_encoder.backbone.channels[0])
+        self.mask_pooled_score = MaskPooledScore(config) if config.mask_pooled_scores else None
         self.criterion = UniRefCriterion(config)
         self.post_init()
 
@@ -178,14 +183,27 @@ class UniRefModel(ReferenceSegmentationMixin, UniRefPreTrainedModel):
         transformed = self.run_transformer(features, fused, image_indices)
         mask_features = self.mask_features(features, transformed, image_indices)
         image_sizes = features.image_sizes if image_indices is None else features.image_sizes[image_indices]
-        logits = self.class_heads[-2](transformed.queries[-1])
+        query_logits = self.class_heads[-2](transformed.queries[-1])
+        all_masks = None
+        if self.mask_pooled_score is not None:
+            all_masks = self._all_masks(transformed, mask_features, image_sizes)
+        logits = self._scored(query_logits, all_masks, transformed, features, fused, references, image_indices)
         decoded = self.decode_best_masks(transformed, mask_features, logits, image_sizes, num_masks)
 
         loss, loss_dict = None, None
         if labels is not None:
             predictions = self._predictions(
-                transformed, logits, mask_features, image_sizes, features, image_indices, labels, full_resolution_masks
+                transformed,
+                query_logits,
+                mask_features,
+                image_sizes,
+                features,
+                image_indices,
+                labels,
+                full_resolution_masks,
             )
+            if all_masks is not None:
+                predictions.scores, predictions.masks = logits[..., 0], all_masks
             loss, loss_dict = self.criterion(predictions, labels)
 
         output = UniRefModelOutput(
@@ -212,15 +230,54 @@ class UniRefModel(ReferenceSegmentationMixin, UniRefPreTrainedModel):
         Masks of objects without a sentence, and all with `config.full_resolution_masks`, are upsampled by the "aligned
         bilinear" rule, others by the plain one.
         """
-        transformed = self.run_transformer(features, self.fuse(features, references))
+        fused = self.fuse(features, references)
+        transformed = self.run_transformer(features, fused)
         logits = self.class_heads[-2](transformed.queries[-1])
         image_sizes = features.image_sizes.expand(logits.shape[0], -1)
-        decoded = self.decode_best_masks(transformed, self.mask_features(features, transformed), logits, image_sizes)
+        mask_features = self.mask_features(features, transformed)
+        if self.mask_pooled_score is not None:
+            all_masks = self._all_masks(transformed, mask_features, image_sizes)
+            logits = self._scored(logits, all_masks, transformed, features, fused, references, None)
+        decoded = self.decode_best_masks(transformed, mask_features, logits, image_sizes)
         scores = logits.float().sigmoid().flatten(1).amax(1)
         if self.config.full_resolution_masks or not any(reference.kind == "language" for reference in references):
             return scores, aligned_upsample(decoded.logits)[:, 0]
         grown = F.interpolate(decoded.logits, scale_factor=MASK_STRIDE, mode="bilinear", align_corners=False)
         return scores, grown[:, 0]
+
+    def _all_masks(self, transformed: TransformerOutput, mask_features: Tensor, image_sizes: Tensor) -> Tensor:
+        """(N, Q, H/4, W/4) mask logits of every query, without gradients."""
+        with torch.no_grad():
+            centres = _centres(transformed.references[-1], image_sizes)
+            return self.mask_head.masks(transformed.queries[-1], centres, mask_features)
+
+    def _scored(
+        self,
+        logits: Tensor,
+        masks: Tensor | None,
+        transformed: TransformerOutput,
+        features: VisualFeatures,
+        fused: list[Tensor],
+        references: Sequence[ProjectedReferences | SharedFrames],
+        image_indices: Tensor | None,
+    ) -> Tensor:
+        """Class logits (N, Q, classes), with `masks` of all queries those that also see what a mask covers."""
+        if self.mask_pooled_score is None or masks is None or not references:
+            return logits
+        count = logits.shape[0]
+
+        def per_entry(maps: list[Tensor]) -> list[Tensor]:
+            return [m.expand(count, *m.shape[1:]) if image_indices is None else m[image_indices] for m in maps[:LEVELS]]
+
+        added = self.mask_pooled_score(
+            transformed.queries[-1],
+            transformed.boxes[-1],
+            masks,
+            [per_entry(features.levels), fused[:LEVELS], transformed.encoded.maps()[:LEVELS]],
+            per_entry(features.masks),
+            [reference.conditions[0].expand(count, -1) for reference in references],
+        )
+        return logits + added[..., None]
 
     def _predictions(
         self,

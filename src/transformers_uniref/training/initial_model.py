@@ -29,6 +29,8 @@ MAY_DIFFER = (
     "auxiliary_mask_losses",
     "mask_cls_loss_weight",
     "mask_iou_loss_weight",
+    "score_loss_weight",
+    "mask_pooled_dropout",
     "fusion_dropout",
     "text_dropout",
 )

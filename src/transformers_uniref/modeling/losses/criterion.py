@@ -21,6 +21,7 @@ from .mask_losses import (
     hardest_pixels_loss,
     soft_iou_loss,
 )
+from .score_losses import fit_loss, fit_of_masks
 from .matching import Matches, hungarian_match, ota_match
 
 MASK_STRIDE: Final = 4
@@ -46,6 +47,8 @@ class DecoderPredictions:
         decode_masks: called with a layer index, entry indices (M,) and query indices (M,); returns mask logits
             (M, 1, h, w). Only matched queries are ever asked for.
         full_resolution: the masks have the padded input size (video object segmentation) instead of a quarter of it.
+        scores: (N, Q) logits that say how well each mask fits (`mask_pooled_scores`).
+        masks: with `scores`; (N, Q, h, w) mask logits of all queries at a quarter of the padded input size.
         images: BoxInst only; (N, 3, H, W) RGB 0-255, zero in the padding.
         image_sizes: BoxInst only; (N, 2) unpadded height and width.
         original_heights: BoxInst only; (N,) heights before resizing to the network input.
@@ -57,6 +60,8 @@ class DecoderPredictions:
     encoder_boxes: Tensor
     decode_masks: Callable[[int, Tensor, Tensor], Tensor]
     full_resolution: bool = False
+    scores: Tensor | None = None
+    masks: Tensor | None = None
     images: Tensor | None = None
     image_sizes: Tensor | None = None
     original_heights: Tensor | None = None
@@ -66,7 +71,7 @@ class UniRefCriterion(nn.Module):
     """Matching, losses and their weighted sum.
 
     Loss names: `loss_ce`, `loss_bbox`, `loss_giou`, `loss_mask`, `loss_dice`, with auxiliary mask losses
-    `loss_mask_cls` and `loss_mask_iou`, with BoxInst `loss_prj` and `loss_pairwise` in place of the mask losses. The
+    `loss_mask_cls` and `loss_mask_iou`, with `mask_pooled_scores` once `loss_score`, with BoxInst `loss_prj` and `loss_pairwise` in place of the mask losses. The
     last decoder layer has the plain name, earlier layers the suffix `_0`, `_1`, ..., the two-stage proposals `_enc`
     (class and boxes only).
 
@@ -93,6 +98,7 @@ class UniRefCriterion(nn.Module):
             "loss_dice": config.dice_loss_weight,
             "loss_mask_cls": config.mask_cls_loss_weight,
             "loss_mask_iou": config.mask_iou_loss_weight,
+            "loss_score": config.score_loss_weight,
             "loss_prj": 1.0,
             "loss_pairwise": 1.0,
         }
@@ -161,6 +167,10 @@ class UniRefCriterion(nn.Module):
             outputs.encoder_logits, outputs.encoder_boxes, proposals, classes, targets, normalizers[-1]
         )
         losses |= {f"{name}_enc": loss for name, loss in raw.items()}
+        if outputs.scores is not None and outputs.masks is not None and not self.boxinst_loss:
+            start = MASK_STRIDE // 2
+            wanted = [label["masks"][:, start::MASK_STRIDE, start::MASK_STRIDE].to(outputs.masks) for label in labels]
+            losses["loss_score"] = fit_loss(outputs.scores.float(), fit_of_masks(outputs.masks, wanted))
         total = torch.stack([self.weight_of(name) * loss for name, loss in losses.items()]).sum()
         return total, losses
 

@@ -1,0 +1,80 @@
+"""A score that looks at what a query's mask covers: mask-pooled features, matched with the reference.
+
+The released score is read from the query alone. In a small model a query knows well where its object ends and less well
+what it is; the maps know that at every position. Pooling them under the mask (as OpenSeg does, Ghiasi et al., ECCV 2022,
+section 3.2) brings both together. Off in released configurations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .configuration_uniref import UniRefConfig
+
+LEVELS = 3
+"""Strides 8, 16 and 32; at 64 a mask is hardly more than a point."""
+
+
+class MaskPooledScore(nn.Module):
+    """What is added to the class logit of every query. A new module adds nothing."""
+
+    def __init__(self, config: UniRefConfig):
+        super().__init__()
+        d, width = config.d_model, 2 * config.d_model
+        # Three maps on three levels, the query, and six numbers of geometry.
+        self.region = nn.Linear((3 * LEVELS + 1) * d + 6, width)
+        self.condition = nn.Linear(d, 2 * width)
+        self.norm = nn.LayerNorm(width)
+        self.hidden = nn.Linear(width, width)
+        self.output = nn.Linear(width, 1)
+        self.dropout = nn.Dropout(config.mask_pooled_dropout)
+
+    def forward(
+        self,
+        queries: Tensor,
+        boxes: Tensor,
+        masks: Tensor,
+        maps: Sequence[Sequence[Tensor]],
+        valid: Sequence[Tensor],
+        conditions: Sequence[Tensor],
+    ) -> Tensor:
+        """Compare regions with references.
+
+        Args:
+            queries: (N, Q, d).
+            boxes: (N, Q, 4) cxcywh relative to the valid area.
+            masks: (N, Q, H/4, W/4) mask logits; no gradient flows into them.
+            maps: visual pyramid, fused pyramid and encoder memory, each (N, d, H/s, W/s) for s = 8, 16, 32.
+            valid: for each level (N, H/s, W/s), True where it is image.
+            conditions: (N, d) the pooled condition of every reference that acted.
+
+        Returns:
+            (N, Q) to be added to class logits.
+        """
+        shares = masks.detach().sigmoid()
+        area = (shares * _like(valid[0], shares)).mean((2, 3))
+        pooled = [F.layer_norm(queries, queries.shape[-1:])]
+        for level in range(LEVELS):
+            # A map of stride 2s has the rounded up half of the positions of one of stride s, as the backbone's have.
+            shares = F.avg_pool2d(shares, 2, ceil_mode=True)
+            weights = (shares * valid[level][:, None]).flatten(2)
+            weights = weights / weights.sum(2, keepdim=True).clamp(min=1e-6)
+            for pyramid in maps:
+                values = pyramid[level].flatten(2).transpose(1, 2)
+                pooled.append(F.layer_norm(weights.to(values.dtype) @ values, values.shape[-1:]))
+        rank = (area[:, None, :] > area[:, :, None]).to(area.dtype).mean(2)
+        geometry = torch.stack([(area + 1e-4).log() / 3, rank], dim=-1)
+        region = torch.cat([*pooled, (2 * boxes - 1).to(queries.dtype), geometry.to(queries.dtype)], dim=-1)
+        hidden = self.region(self.dropout(region))
+        scale, shift = torch.stack([self.condition(one) for one in conditions]).sum(0)[:, None].chunk(2, dim=-1)
+        hidden = F.gelu(self.norm(hidden * (1 + scale) + shift))
+        return self.output(F.gelu(self.hidden(self.dropout(hidden))))[..., 0]
+
+
+def _like(valid: Tensor, masks: Tensor) -> Tensor:
+    """A validity map (N, h, w) at the size of masks, (N, 1, H, W)."""
+    return F.interpolate(valid[:, None].to(masks.dtype), size=masks.shape[-2:])
