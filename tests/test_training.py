@@ -13,8 +13,8 @@ import torch
 
 pytest.importorskip("accelerate")
 
-from transformers_uniref.training.config.training.training import config_from_dict, load_config  # noqa: E402
-from transformers_uniref.training.validation.validation.validation import Validation, validation_parts  # noqa: E402
+from transformers_uniref.training.config.training import config_from_dict, load_config  # noqa: E402
+from transformers_uniref.training.validation.validation import Validation, validation_parts  # noqa: E402
 
 from transformers_uniref.training.checkpointing import list_checkpoints, save_checkpoint  # noqa: E402
 from transformers_uniref.training.config.loop import OptimizerConfig  # noqa: E402
