@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from ..core.score_gate import check_threshold, passes
+from .all_targets import check_targets, choose_objects, united
 
 NMS_THRESHOLD = 0.7
 MASK_STRIDE = 4
@@ -177,13 +178,36 @@ def post_process_referring_segmentation(
     threshold: float | None = None,
     mask_threshold: float = 0.5,
     mask_stride: int | None = None,
+    targets: str = "one",
 ) -> list[dict[str, Any]]:
-    """The best object of each batch entry; see `UniRefProcessor.post_process_referring_segmentation`."""
+    """What each batch entry's reference means; see `UniRefProcessor.post_process_referring_segmentation`."""
     check_threshold(threshold, "threshold")
     check_threshold(mask_threshold, "mask_threshold")
+    check_targets(targets)
     mask_stride = _stride(outputs, mask_stride)
     predicted = getattr(outputs, "pred_boxes", None)
-    results = []
+    results: list[dict[str, Any]] = []
+    if targets == "all":
+        if outputs.mask_queries.shape[1] < outputs.logits.shape[1]:
+            raise ValueError(
+                f"`outputs` has masks of {outputs.mask_queries.shape[1]} of {outputs.logits.shape[1]} queries; for "
+                "targets='all' call the model with num_masks='all'."
+            )
+        for index, queries, scores, valid, target in _entries(outputs, target_sizes, mask_stride):
+            masks = torch.stack(
+                [restore_mask(one, valid, target, mask_threshold, mask_stride) for one in outputs.pred_masks[index]]
+            )
+            best_scores = scores.amax(-1)
+            objects = []
+            for query in choose_objects(masks, best_scores, threshold):
+                box = mask_bounds(masks[query])
+                if predicted is not None:
+                    box = scale_boxes(predicted[index, queries[query]].float(), target)
+                objects.append({"segmentation": masks[query], "score": float(best_scores[query]), "box": box})
+            union = united(objects, masks[0])
+            score = float(best_scores.max())
+            results.append({"segmentation": union, "score": score, "box": mask_bounds(union), "objects": objects})
+        return results
     for index, queries, scores, valid, target in _entries(outputs, target_sizes, mask_stride):
         best = int(scores.amax(-1).argmax())
         score = float(scores[best].max())

@@ -19,6 +19,7 @@ from ..core.masks import binary_mask, nearest_resize
 from ..core.score_gate import gate_of, passes
 from ..core.sharing import SharedProcessor
 from . import post_processing
+from .all_targets import Targets
 from .drawn_references import drawn_masks
 from .targets import instance_masks, make_label
 from .text import check_sentence, tokenise
@@ -333,8 +334,9 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
         threshold: float | None = None,
         mask_threshold: float = 0.5,
         mask_stride: int | None = None,
+        targets: Targets = "one",
     ) -> list[dict[str, Any]]:
-        """The best object of each batch entry, at the size of the user's picture.
+        """The best object of each batch entry, or all that are meant, at the size of the user's picture.
 
         Args:
             outputs: what the model returned: `logits`, `pred_boxes`, `pred_masks`, `mask_queries`, `image_sizes`,
@@ -344,16 +346,21 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
                 None keeps every one, as the released code does; `post_process_answers` gates as the model asks.
             mask_threshold: probability above which a pixel belongs to the object.
             mask_stride: 4, or 1 for outputs of `full_resolution_masks=True`. Default: told from the outputs.
+            targets: "one", the released rule: the best query. "all": none, one or many; `outputs` then come from a call
+                with `num_masks="all"`.
 
         Returns:
             For each entry `segmentation` bool (height, width), `score` in 0..1, `box` float (4,) x0, y0, x1, y1 in
-            pixels: the model's, or that around the mask for a model that predicts none (UniRef-SAM).
+            pixels: the model's, or that around the mask for a model that predicts none (UniRef-SAM). With
+            `targets="all"` the mask is the union of the objects, the score that of the best query, the box the one
+            around the union, and `objects` a list of such dictionaries, best first, empty where nothing passes.
 
         Raises:
-            ValueError: another number of sizes than entries; a threshold outside 0..1.
+            ValueError: another number of sizes than entries; a threshold outside 0..1; other `targets`; "all" without
+                the masks of all queries.
         """
         return post_processing.post_process_referring_segmentation(
-            outputs, target_sizes, threshold, mask_threshold, mask_stride
+            outputs, target_sizes, threshold, mask_threshold, mask_stride, targets
         )
 
     def post_process_answers(
@@ -364,6 +371,7 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
         mask_threshold: float = 0.5,
         understood: Sequence[bool] | None = None,
         show_all: bool = False,
+        targets: Targets = "one",
     ) -> list[dict[str, Any]]:
         """The best object of each batch entry, gated: what pipelines, commands and the application show.
 
@@ -376,6 +384,7 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
             understood: for each entry that a sentence alone refers to, whether the model knows any word of it
                 (`inputs.understood`). Default: all.
             show_all: leave the masks of answers that did not pass.
+            targets: as for `post_process_referring_segmentation`.
 
         Returns:
             As `post_process_referring_segmentation`, and in each dictionary `passed` and `threshold`, the gate (None
@@ -385,12 +394,16 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
             ValueError: as `post_process_referring_segmentation`.
         """
         gate = gate_of(threshold, self.score_threshold)
-        results = self.post_process_referring_segmentation(outputs, target_sizes, mask_threshold=mask_threshold)
+        results = self.post_process_referring_segmentation(
+            outputs, target_sizes, mask_threshold=mask_threshold, targets=targets
+        )
         for result, heard in zip(results, repeat(True) if understood is None else understood, strict=False):
             result["threshold"] = gate
             result["passed"] = gate is None or (heard and passes(result["score"], gate))
             if not (result["passed"] or show_all):
                 result["segmentation"] = torch.zeros_like(result["segmentation"])
+                if "objects" in result:
+                    result["objects"] = []
         return results
 
     def post_process_instance_segmentation(

@@ -1,0 +1,97 @@
+"""None, one or many objects out of a model's queries."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from processor_support import small_processor
+from transformers_uniref.processors.all_targets import choose_objects
+
+SIDE = 16
+
+
+def boxes(*corners: tuple[int, int, int, int]) -> torch.Tensor:
+    """Rectangles x0, y0, x1, y1 as masks (n, SIDE, SIDE)."""
+    masks = torch.zeros(len(corners), SIDE, SIDE, dtype=torch.bool)
+    for mask, (x0, y0, x1, y1) in zip(masks, corners, strict=True):
+        mask[y0:y1, x0:x1] = True
+    return masks
+
+
+LEFT, RIGHT, WHOLE = (0, 0, 6, 8), (9, 0, 16, 8), (0, 0, 16, 8)
+
+
+@pytest.mark.parametrize(
+    ("corners", "scores", "chosen"),
+    [
+        ([LEFT, RIGHT], [0.5, 0.8], [1, 0]),  # best first
+        ([LEFT, RIGHT], [0.8, 0.3], [0]),  # far below the best
+        ([LEFT, (0, 0, 6, 7), RIGHT], [0.7, 0.8, 0.6], [1, 2]),  # the same twice
+        ([LEFT, (1, 1, 4, 4), RIGHT], [0.9, 0.8, 0.7], [0, 2]),  # a part
+        ([LEFT, RIGHT, WHOLE], [0.9, 0.8, 0.7], [0, 1]),  # all of them together
+        ([WHOLE, LEFT, RIGHT], [0.9, 0.8, 0.7], [0]),  # a group that scores better than its members
+        ([LEFT, (3, 3, 3, 3)], [0.6, 0.9], [0]),  # an empty mask
+        ([LEFT, RIGHT], [0.25, 0.24], []),  # nothing passes
+    ],
+)
+def test_each_object_comes_once_and_the_best_first(
+    corners: list[tuple[int, int, int, int]], scores: list[float], chosen: list[int]
+) -> None:
+    assert choose_objects(boxes(*corners), torch.tensor(scores), threshold=0.3) == chosen
+
+
+def test_without_a_gate_something_is_always_found() -> None:
+    assert choose_objects(boxes(LEFT, RIGHT), torch.tensor([0.01, 0.002])) == [0]
+    assert choose_objects(boxes(), torch.zeros(0)) == []
+
+
+def outputs(masks: torch.Tensor, scores: list[float], decoded: int | None = None) -> Any:
+    """What a model returns for one picture of SIDE x SIDE, its masks at full size."""
+    count = len(scores) if decoded is None else decoded
+    centres = torch.tensor([[0.5, 0.25, 0.2, 0.4]]).repeat(len(scores), 1)
+    return SimpleNamespace(
+        logits=torch.tensor(scores).logit()[None, :, None],
+        pred_boxes=centres[None],
+        pred_masks=(masks.float()[None, :count] - 0.5) * 20,
+        mask_queries=torch.arange(count)[None],
+        image_sizes=torch.tensor([[SIDE, SIDE]]),
+        padded_sizes=torch.tensor([[SIDE, SIDE]]),
+    )
+
+
+def test_the_answer_is_the_union_and_its_objects() -> None:
+    processor = small_processor()
+    given = outputs(boxes(LEFT, RIGHT, (0, 9, 16, 16)), [0.5, 0.8, 0.1])
+    (result,) = processor.post_process_referring_segmentation(given, threshold=0.3, targets="all")
+    assert torch.equal(result["segmentation"], boxes(LEFT, RIGHT).any(0))
+    assert result["score"] == pytest.approx(0.8) and result["box"].tolist() == [0, 0, 16, 8]
+    assert [one["score"] for one in result["objects"]] == pytest.approx([0.8, 0.5])
+    assert torch.equal(result["objects"][1]["segmentation"], boxes(LEFT)[0])
+    assert result["objects"][1]["box"].shape == (4,)
+    (one,) = processor.post_process_referring_segmentation(given, threshold=0.3)
+    assert torch.equal(one["segmentation"], boxes(RIGHT)[0]) and "objects" not in one
+
+
+def test_nothing_is_an_answer() -> None:
+    given = outputs(boxes(LEFT, RIGHT), [0.2, 0.1])
+    (result,) = small_processor().post_process_referring_segmentation(given, threshold=0.3, targets="all")
+    assert result["objects"] == [] and not result["segmentation"].any() and result["box"].tolist() == [0, 0, 0, 0]
+    processor = small_processor(score_threshold=0.3)
+    (answer,) = processor.post_process_answers(given, targets="all")
+    assert not answer["passed"] and answer["objects"] == []
+    (answer,) = processor.post_process_answers(given, targets="all", understood=[False], threshold=0.1)
+    assert not answer["passed"] and answer["objects"] == [] and not answer["segmentation"].any()
+    (answer,) = processor.post_process_answers(given, targets="all", threshold=0.1)
+    assert answer["passed"] and len(answer["objects"]) == 2
+
+
+def test_unfit_arguments_are_named() -> None:
+    processor = small_processor()
+    with pytest.raises(ValueError, match="`targets` must be 'one' .* or 'all' .*, got 'many'"):
+        processor.post_process_referring_segmentation(outputs(boxes(LEFT), [0.5]), targets="many")
+    with pytest.raises(ValueError, match="masks of 1 of 2 queries.*num_masks='all'"):
+        processor.post_process_referring_segmentation(outputs(boxes(LEFT, RIGHT), [0.5, 0.4], 1), targets="all")
