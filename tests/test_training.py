@@ -13,11 +13,9 @@ import torch
 
 pytest.importorskip("accelerate")
 
-from transformers_uniref.training.config.training import config_from_dict, load_config  # noqa: E402
-from transformers_uniref.training.validation.validation import Validation, validation_parts  # noqa: E402
-
 from transformers_uniref.training.checkpointing import list_checkpoints, save_checkpoint  # noqa: E402
 from transformers_uniref.training.config.loop import OptimizerConfig  # noqa: E402
+from transformers_uniref.training.config.training import config_from_dict, load_config  # noqa: E402
 from transformers_uniref.training.config.values import bundled_configs  # noqa: E402
 from transformers_uniref.training.config.world import SamplingConfig  # noqa: E402
 from transformers_uniref.training.data.collation import Collator, mask_to_box  # noqa: E402
@@ -31,6 +29,7 @@ from transformers_uniref.training.step.auxiliary_head import AuxiliaryMaskHead  
 from transformers_uniref.training.step.ema import ExponentialMovingAverage  # noqa: E402
 from transformers_uniref.training.step.optimisation import learning_rate_factor, parameter_groups  # noqa: E402
 from transformers_uniref.training.tokenizer import build_tokenizer  # noqa: E402
+from transformers_uniref.training.validation.validation import Validation, validation_parts  # noqa: E402
 
 TINY = (
     "steps=6",

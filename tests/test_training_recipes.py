@@ -14,13 +14,12 @@ from hypothesis import strategies as st
 pytest.importorskip("accelerate")
 datasets = pytest.importorskip("datasets")
 
-from transformers_uniref.training.config.training import load_config  # noqa: E402
-
 from data_support import batches, open_world, run_config, sample_ids, world_feed  # noqa: E402
 from data_support import dataset as section  # noqa: E402
 from sam_support import DECODER, PROMPT, TEXT, VISION, WIDTH, save_plain_sam, save_text_encoder  # noqa: E402
 from transformers_uniref.frontends.cli.main import main  # noqa: E402
 from transformers_uniref.training.config.recipes import purpose_of, unset_options  # noqa: E402
+from transformers_uniref.training.config.training import load_config  # noqa: E402
 from transformers_uniref.training.config.values import bundled_configs  # noqa: E402
 from transformers_uniref.training.data.geometry import draw_geometry  # noqa: E402
 from transformers_uniref.training.data.rescaling import divide, fit_to_machine  # noqa: E402

@@ -21,8 +21,8 @@ from .mask_losses import (
     hardest_pixels_loss,
     soft_iou_loss,
 )
-from .score_losses import fit_loss, fit_of_masks
 from .matching import Matches, hungarian_match, ota_match
+from .score_losses import fit_loss, fit_of_masks
 
 MASK_STRIDE: Final = 4
 BOXINST_WARMUP: Final = 10000  # evaluations of the pairwise term, one for each decoder layer and step
