@@ -214,7 +214,7 @@ def test_finished_work_is_kept_and_nothing_is_asked_again(tmp_path):
 def test_another_setting_is_named_and_not_mixed_in(options, named, tmp_path):
     annotate_rows(table(6), tmp_path / "out")
     before = content(tmp_path / "out")
-    with pytest.raises(ValueError, match=f"--output: .*other settings: .*{named}"):
+    with pytest.raises(ValueError, match=f"`output`: .*other settings: .*{named}"):
         annotate_rows(table(6), tmp_path / "out", **options)
     assert content(tmp_path / "out") == before
     settings = AnnotationSettings(**{"text_column": "caption", "shard_size": 4, **options})
@@ -232,10 +232,10 @@ def test_other_sentences_are_another_annotation(tmp_path):
 @pytest.mark.parametrize(
     "options, named",
     [
-        ({"text_column": "text"}, "--text-column: there is no column 'text'; the dataset has id, image, caption"),
-        ({"image_column": "photo"}, "--image-column: there is no column 'photo'"),
-        ({"id_column": "key"}, "--id-column: there is no column 'key'"),
-        ({"keep_columns": ("x",)}, "--keep-column: there is no column 'x'"),
+        ({"text_column": "text"}, "`text_column`: got 'text'; accepted: a column of the dataset: id, image, caption"),
+        ({"image_column": "photo"}, "`image_column`: got 'photo'"),
+        ({"id_column": "key"}, "`id_column`: got 'key'"),
+        ({"keep_columns": ("x",)}, "`keep_columns`: got 'x'"),
     ],
 )
 def test_a_missing_column_is_named_with_those_that_are_there(options, named, tmp_path):
@@ -279,7 +279,7 @@ def test_bad_rows_are_skipped_by_their_ids_up_to_a_budget(tmp_path):
 
 
 def test_one_bad_row_too_many_ends_the_work_and_a_larger_budget_goes_on(tmp_path):
-    with pytest.raises(ValueError, match="sample id-4 .*2 bad sample.*--max-bad-samples allows 1"):
+    with pytest.raises(ValueError, match="sample id-4 .*2 bad sample.*`max_bad_samples` allows 1"):
         annotate_rows(damaged_rows(), tmp_path / "out", max_bad_samples=1)
     assert [path.name for path in (tmp_path / "out" / "data").iterdir()] == ["train-00000-of-00003.parquet"]
     result = annotate_rows(damaged_rows(), tmp_path / "out", max_bad_samples=9)
@@ -290,8 +290,8 @@ def test_one_bad_row_too_many_ends_the_work_and_a_larger_budget_goes_on(tmp_path
     "options, named",
     [
         ({"text_column": None}, "say what to look for"),
-        ({"threshold": 1.5}, "--threshold must be between 0 and 1, got 1.5"),
-        ({"shard_size": 0}, "--shard-size must be 1 or more, got 0"),
+        ({"threshold": 1.5}, "`threshold` must be between 0 and 1, got 1.5"),
+        ({"shard_size": 0}, "`shard_size`: got 0; accepted: 1 or more"),
         ({"reference_images": [np.zeros((4, 4, 3))]}, "must come in pairs, got 1 and 0"),
     ],
 )
@@ -302,16 +302,16 @@ def test_settings_that_contradict_themselves_are_refused(options, named):
 
 def test_what_is_no_dataset_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("nothing")
-    with pytest.raises(ValueError, match="DATASET: .*no such folder"):
+    with pytest.raises(ValueError, match="`dataset`: .*no such folder"):
         open_source(str(tmp_path / "nowhere"))
     with pytest.raises(ValueError, match="must be Parquet"):
         open_source(str(tmp_path / "notes.txt"))
     table(2).to_parquet(str(tmp_path / "rows.parquet"))
     (tmp_path / "half.parquet").write_bytes((tmp_path / "rows.parquet").read_bytes()[:-20])
-    with pytest.raises(ValueError, match="DATASET: .*half.parquet' cannot be opened"):
+    with pytest.raises(ValueError, match="`dataset`: .*half.parquet' cannot be opened"):
         open_source(str(tmp_path / "half.parquet"))
     picture_folder(tmp_path / "split" / "train", 2), picture_folder(tmp_path / "split" / "test", 2)
-    with pytest.raises(ValueError, match="--split is not given, and there are train, test"):
+    with pytest.raises(ValueError, match="`split`: got none; accepted: train, test"):
         open_source(str(tmp_path / "split"))
-    with pytest.raises(ValueError, match="--split 'val' is not there, but train, test"):
+    with pytest.raises(ValueError, match="`split`: got 'val'; accepted: train, test"):
         open_source(str(tmp_path / "split"), "val")

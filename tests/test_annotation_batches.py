@@ -49,5 +49,5 @@ def test_bad_rows_are_left_out_and_a_batch_that_comes_again_counts_once() -> Non
     batch = batches(4)[0]
     for _ in range(2):
         assert annotator(damaged(batch, 0))["sample_id"].to_pylist() == ["id-1", "id-2", "id-3"]
-    with pytest.raises(ValueError, match="sample id-2 cannot be annotated.*--max-bad-samples allows 1"):
+    with pytest.raises(ValueError, match="sample id-2 cannot be annotated.*`max_bad_samples` allows 1"):
         annotator(damaged(batch, 2))

@@ -138,9 +138,9 @@ def test_examples_are_looked_for_in_every_row(world_folder, tmp_path, capsys):
 @pytest.mark.parametrize(
     "options, named",
     [
-        (["--text-column", "words"], "--text-column: there is no column 'words'; the dataset has image, id, caption"),
+        (["--text-column", "words"], "--text-column: got 'words'; accepted: a column of the dataset: image, id"),
         ([], "say what to look for: --text-column, or --reference-image"),
-        (["--text-column", "caption", "--split", "val"], "--split 'val' is not there, but train"),
+        (["--text-column", "caption", "--split", "val"], "--split: got 'val'; accepted: train"),
         (["--text-column", "caption", "--model", "nowhere"], "--model cannot be loaded from nowhere"),
         (["--text-column", "caption", "--push"], "--push needs a Hub id"),
         (["--text-column", "caption", "--threshold", "2"], "--threshold must be between 0 and 1, got 2.0"),

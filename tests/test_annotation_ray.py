@@ -86,5 +86,6 @@ def test_rows_without_an_id_column_are_refused():
     import pyarrow as pa
 
     annotator = DyingOnce(AnnotationSettings(text_column="caption"))
-    with pytest.raises(ValueError, match="--id-column: must be given with Ray; the dataset has image, caption"):
+    expected = "`id_column`: got none; accepted: with Ray, a column of the dataset: image, caption"
+    with pytest.raises(ValueError, match=expected):
         BatchAnnotator.__call__(annotator, pa.table({"image": [b""], "caption": ["x"]}))

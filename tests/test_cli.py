@@ -10,7 +10,9 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -198,34 +200,39 @@ def test_what_the_machine_could_not_do_is_one_line_and_exit_code_1(
     assert shown.startswith(f"uniref: failed: {message}") and shown.count("\n") == 1
 
 
-def test_an_expression_that_goes_wrong_inside_the_package_is_a_defect() -> None:
+def function_of_the_package(source: str, folder: Path) -> Callable[..., Any]:
+    """A function of a module of this package, whose source is there as with any other."""
+    file = folder / "made_up.py"
+    file.write_text(f"def function(value):\n    {source}\n")
+    namespace: dict[str, Any] = {"__name__": "transformers_uniref.made_up"}
+    exec(compile(file.read_text(), file, "exec"), namespace)
+    return namespace["function"]  # type: ignore[no-any-return]
+
+
+def test_an_expression_that_goes_wrong_inside_the_package_is_a_defect(tmp_path: Path) -> None:
     with pytest.raises(ValueError) as caught:
         label_image(np.array([[1, 2], [3, 4]], dtype=object).astype("U1"))
     assert is_users_mistake(caught.value)
-    source = "def convert(text):\n    return [*map(int, text)]\n"
-    namespace: dict[str, object] = {"__name__": "transformers_uniref.made_up"}
-    exec(source, namespace)
     with pytest.raises(ValueError) as caught:
-        namespace["convert"]("x")  # type: ignore[operator]
+        function_of_the_package("return [*map(int, value)]", tmp_path)("x")
     assert not is_users_mistake(caught.value)
 
 
-def raised_by_the_package(kind: type[Exception]) -> Exception:
-    namespace: dict[str, object] = {"__name__": "transformers_uniref.made_up"}
-    exec("def fail(kind):\n    raise kind('it went wrong')\n", namespace)
-    with pytest.raises(kind) as caught:
-        namespace["fail"](kind)  # type: ignore[operator]
-    return caught.value
+def test_what_the_package_says_with_a_runtime_error_is_a_failure_and_no_mistake(tmp_path: Path) -> None:
+    fail = function_of_the_package("raise value('it went wrong')", tmp_path)
 
+    def raised(kind: type[Exception]) -> Exception:
+        with pytest.raises(kind) as caught:
+            fail(kind)
+        return caught.value
 
-def test_what_the_package_says_with_a_runtime_error_is_a_failure_and_no_mistake() -> None:
     for kind in (RuntimeError, FloatingPointError, NonFiniteError, HubFailureError):
-        error = raised_by_the_package(kind)
+        error = raised(kind)
         assert is_failure(error) and not is_users_mistake(error), kind
     for kind in (NotImplementedError, KeyError):
-        error = raised_by_the_package(kind)
+        error = raised(kind)
         assert not is_failure(error) and not is_users_mistake(error), kind
-    refused = raised_by_the_package(PushError)
+    refused = raised(PushError)
     assert is_users_mistake(refused) and not is_failure(refused)
 
 

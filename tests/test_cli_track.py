@@ -290,7 +290,7 @@ def test_several_clips_have_a_folder_and_a_line_each(
     assert main(["track", *given, "--model", model, "--json"]) == 1
     shown = capsys.readouterr()
     assert [json.loads(line)["clip"] for line in shown.out.splitlines()] == ["a/clip.gif", "fine.gif"]
-    assert "uniref: error: broken.gif: `video` names a damaged picture" in shown.err
+    assert "uniref: error: broken.gif: CLIP names a damaged picture" in shown.err
     assert shown.err.splitlines()[-1] == "uniref: error: 1 of 3 clips could not be followed"
     assert sorted(entry.name for entry in (files / "all").iterdir()) == ["clip", "fine"]
 
@@ -414,7 +414,7 @@ def test_a_tally_keeps_the_stretches_of_presence() -> None:
         (["nowhere", "--text", "a dog"], "there is no nowhere"),
         (["empty", "--text", "a dog"], "this folder holds no picture: empty"),
         (["broken.mp4", "--text", "a dog"], "damaged: broken.mp4"),
-        (["clip", "--text", " "], "`text`"),
+        (["clip", "--text", " "], "--text"),
         (["clip", "--mask", "nowhere.png"], "`--mask` names a file that does not exist: nowhere.png"),
         (["clip", "--mask", "nothing.png"], "at least one object with a value above 0, got none"),
         (["clip", "--mask", "small.png"], "(80, 120), got (40, 60)"),

@@ -287,7 +287,7 @@ def test_both_layouts_of_a_saved_file_are_read(tmp_path: Path) -> None:
 
 def test_attention_heads_of_an_unusual_text_encoder_have_to_be_given() -> None:
     state = hollow_state("small_r50", "meta")
-    with pytest.raises(CheckpointError, match="96 wide.*--set text_config.num_attention_heads=N"):
+    with pytest.raises(CheckpointError, match="96 wide.*text_config.num_attention_heads in `overrides`"):
         variant_config(state)
     assert variant_config(state, HEADS).text_config.num_attention_heads == 4
 
@@ -317,8 +317,8 @@ def test_any_option_can_be_set_by_its_dotted_name() -> None:
         ({"text_config.num_heads": 4}, "no such option; near it: text_config.num_"),
         ({"auxilary_mask_losses": True}, "near it: auxiliary_mask_losses"),
         ({"d_model.x": 1}, "d_model has no options"),
-        ({"num_queries": "many"}, "--set num_queries: refused by the configuration"),
-        ({"matching": "best"}, "--set matching: refused by the configuration"),
+        ({"num_queries": "many"}, "`overrides` num_queries: refused by the configuration"),
+        ({"matching": "best"}, "`overrides` matching: refused by the configuration"),
     ],
 )
 def test_an_option_that_does_not_exist_or_fit_is_refused(settings: dict[str, Any], message: str) -> None:
@@ -403,7 +403,7 @@ def test_a_tokenizer_that_cannot_be_loaded_names_the_option(
     monkeypatch.setattr("huggingface_hub.snapshot_download", no_network)
     for source, named in ((None, "google-bert/bert-base-uncased"), (tmp_path / "nowhere", "nowhere")):
         with pytest.raises(
-            CheckpointError, match=rf"{named}.*--text-encoder DIR takes it from a folder, --text-encoder none"
+            CheckpointError, match=rf'{named}.*`text_encoder` takes it from a folder, "none" there makes'
         ):
             convert_checkpoint(reader, tmp_path / "model", source, HEADS)
     assert not list(tmp_path.iterdir())
@@ -412,7 +412,7 @@ def test_a_tokenizer_that_cannot_be_loaded_names_the_option(
 def test_a_text_encoder_for_a_model_without_text_is_refused(
     detector: Path, tokenizer_folder: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(CheckpointError, match="has no text encoder; leave the option out"):
+    with pytest.raises(CheckpointError, match="has no text encoder; leave it out"):
         convert_checkpoint(detector, tmp_path / "model", tokenizer_folder)
 
 
@@ -420,7 +420,7 @@ def test_only_a_model_is_overwritten_and_only_on_request(detector: Path, tmp_pat
     output = tmp_path / "model"
     output.mkdir()
     (output / "holiday.txt").write_text("precious")
-    with pytest.raises(CheckpointError, match="not empty; give --overwrite"):
+    with pytest.raises(CheckpointError, match="not empty; give `overwrite`"):
         convert_checkpoint(detector, output)
     with pytest.raises(CheckpointError, match="holds other things than a model"):
         convert_checkpoint(detector, output, overwrite=True)

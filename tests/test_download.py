@@ -229,7 +229,7 @@ def test_a_full_disk_is_told_before_anything_is_fetched(
 
 
 def test_a_missing_tokenizer_is_told_before_anything_is_fetched(drive: DriveServer) -> None:
-    with pytest.raises(DownloadError, match="--text-encoder"):
+    with pytest.raises(DownloadError, match="`text_encoder`"):
         download("uniref-pp-r50", text_encoder="no/such-tokenizer")
     assert not drive.requests
 

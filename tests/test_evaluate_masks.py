@@ -159,7 +159,7 @@ def cut(path: Path) -> None:
 
 MISTAKES: dict[str, tuple[Callable[[Path, Path], object], list[str], str]] = {
     "a missing mask": (lambda p, a: (p / "a/00002.png").unlink(), [], "sequence a, 1 are missing: 00002"),
-    "a missing annotation": (lambda p, a: (a / "a/00002.png").unlink(), [], "`annotations` must hold a mask for each"),
+    "a missing annotation": (lambda p, a: (a / "a/00002.png").unlink(), [], "--annotations must hold a mask for each"),
     "another size": (
         lambda p, a: save_label_map(p / "a/00002.png", labels()[:30]),
         [],
@@ -200,9 +200,9 @@ MISTAKES: dict[str, tuple[Callable[[Path, Path], object], list[str], str]] = {
         "lvos-v1, lvos-v2, mose-v1, mose-v2, got 'lvos'",
     ),
     "a group file too many": (lambda p, a: None, ["--unseen", __file__], "knows no unseen categories"),
-    "other metadata": (lambda p, a: None, ["--meta", __file__], "`meta` must be JSON"),
+    "other metadata": (lambda p, a: None, ["--meta", __file__], "--meta must be JSON"),
     "a model beside": (lambda p, a: None, ["--model", "x"], "--model does not go with --predictions"),
-    "no process": (lambda p, a: None, ["--workers", "0"], "`workers` must be at least 1"),
+    "no process": (lambda p, a: None, ["--workers", "0"], "--workers must be at least 1"),
 }
 
 

@@ -311,7 +311,7 @@ def test_a_missing_package_is_told_with_its_extra(package: str, tmp_path: Path, 
     [
         (["uniref-pp", "--paths", "sentence"], "--paths and --verify go with --onnx or --torch"),
         (["uniref-pp", "--no-verify"], "--paths and --verify go with --onnx or --torch"),
-        (["there-is-none", "--torch"], "--model cannot be loaded from there-is-none"),
+        (["there-is-none", "--torch"], "NAME cannot be loaded from there-is-none"),
     ],
 )
 def test_mistakes_on_the_command_line_are_one_line(

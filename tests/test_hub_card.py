@@ -233,20 +233,20 @@ def test_a_folder_that_is_no_good_is_refused_in_one_line(model: Path, damage: An
 
 @pytest.mark.parametrize("name", ["a/b/c", "", "lab/", "spaces in/it", "../up"])
 def test_a_name_that_no_repository_has_is_refused(model: Path, name: str) -> None:
-    with pytest.raises(PushError, match="REPO_ID must be NAMESPACE/NAME or NAME"):
+    with pytest.raises(PushError, match="`repo_id` must be NAMESPACE/NAME or NAME"):
         plan_push(model, name, "mit")
 
 
 def test_an_unknown_licence_is_asked_for_and_not_guessed(model: Path) -> None:
-    with pytest.raises(PushError, match="say it with --license"):
+    with pytest.raises(PushError, match="say it with `license`"):
         plan_push(model, "lab/model")
-    with pytest.raises(PushError, match="--license must be an identifier of the Hub"):
+    with pytest.raises(PushError, match="`license` must be an identifier of the Hub"):
         plan_push(model, "lab/model", "Apache 2.0")
 
 
 def test_an_adapter_for_a_folder_needs_the_id_of_its_base_model(tiny: Path, tmp_path: Path) -> None:
     folder = adapter(tmp_path / "adapter", str(tiny))
-    with pytest.raises(PushError, match="must be the id of a repository.*--base-model"):
+    with pytest.raises(PushError, match="must be the id of a repository.*`base_model`"):
         plan_push(folder, "lab/adapter", "mit")
     (folder / "adapter_model.safetensors").rename(folder / "adapter_model.bin")
     with pytest.raises(PushError, match="adapter_model.bin is a pickle"):

@@ -164,15 +164,15 @@ def test_the_command_says_what_is_wrong_and_returns_1(tmp_path: Path, capsys: py
 @pytest.mark.parametrize(
     ("content", "options", "message"),
     [
-        (b"PK\x03\x04 and no end", [], "`check` is cut off or damaged: its end is missing"),
-        (b"no archive", [], "`check` is no zip file"),
-        (None, [], "`check` names a file that does not exist"),
+        (b"PK\x03\x04 and no end", [], "--check is cut off or damaged: its end is missing"),
+        (b"no archive", [], "--check is no zip file"),
+        (None, [], "--check names a file that does not exist"),
         (
             "right",
             ["--server", "davis"],
-            "`server` must be one of youtube-vos, ref-youtube-vos, mevis, lvos, mose, got",
+            "--server must be one of youtube-vos, ref-youtube-vos, mevis, lvos, mose, got",
         ),
-        ("right", ["--reference", "/no/such"], "`reference` names a folder or file that does not exist"),
+        ("right", ["--reference", "/no/such"], "--reference names a folder or file that does not exist"),
         ("right", ["--binary"], "--binary does not go with --check"),
     ],
 )

@@ -382,7 +382,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(straight_run, tmp_path):
 
 def test_resuming_with_another_configuration_is_refused(straight_run):
     other = TrainingRun(tiny("optimizer.learning_rate=2e-3"), straight_run.output)
-    with pytest.raises(ValueError, match=r"optimizer.learning_rate: 0.001 then, 0.002 now.*--force"):
+    with pytest.raises(ValueError, match=r"optimizer.learning_rate: 0.001 then, 0.002 now.*`force`"):
         other.resume()
     assert other.resume(force=True) and other.step == 6
     assert any("optimizer.learning_rate" in line for line in other.start_report)

@@ -116,7 +116,7 @@ def test_the_stages_of_sam_have_the_released_figures():
     model = model_on_paper("uniref-sam-h-video")
     trained = {name.split(".")[0] for name, value in model.named_parameters() if value.requires_grad}
     assert trained == {"mask_decoder", "mask_encoder", "fusion", "language_encoder"}
-    with pytest.raises(ValueError, match="uniref convert --sam"):
+    with pytest.raises(ValueError, match="`uniref convert`"):
         load_config("uniref-sam-h-image", ["backbone_weights=somewhere"])
 
 

@@ -433,7 +433,7 @@ def test_a_sam_without_all_its_weights_is_refused(plain_sam: Path, tmp_path: Pat
 
 
 def test_a_text_encoder_that_cannot_be_loaded_names_the_option(plain_sam: Path, tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="nowhere.*--text-encoder DIR_OR_ID, or --text-encoder none"):
+    with pytest.raises(CheckpointError, match='nowhere.*as `text_encoder`, or "none" for a model without'):
         build_around_sam(plain_sam, tmp_path / "model", tmp_path / "nowhere")
 
 

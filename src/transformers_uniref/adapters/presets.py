@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import nn
 
+from ..core.errors import InvalidInputError
 from ..core.model_names import name_of
 from ..core.near_names import did_you_mean
 from ..core.optional import require
@@ -169,7 +170,7 @@ _BELONG_TO_A_SAVED_ADAPTER = (
 )
 
 
-def read_config_values(path: Path) -> dict[str, Any]:
+def read_config_values(peft_config: Path) -> dict[str, Any]:
     """The values of a PEFT configuration in a JSON or YAML file.
 
     Raises:
@@ -178,14 +179,16 @@ def read_config_values(path: Path) -> dict[str, Any]:
     """
     import yaml
 
-    if not path.is_file():
-        raise FileNotFoundError(f"--peft-config: no such file: {path}")
+    if not peft_config.is_file():
+        raise FileNotFoundError(f"`peft_config`: no such file: {peft_config}")
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))  # JSON is YAML
+        values = yaml.safe_load(peft_config.read_text(encoding="utf-8"))  # JSON is YAML
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"--peft-config: {path} is neither JSON nor YAML ({str(error).splitlines()[0]})") from error
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"`peft_config`: {peft_config} is neither JSON nor YAML ({reason})") from error
     if not isinstance(values, dict):
-        raise ValueError(f"--peft-config: {path} must hold a mapping of options, got {type(values).__name__}")
+        what = type(values).__name__
+        raise InvalidInputError("peft_config", f"a {what} in {peft_config}", "a mapping of options")
     return {str(name): value for name, value in values.items()}
 
 

@@ -47,14 +47,14 @@ class ModelAnswering:
         self.processor = processor
         self.settings = settings
         if settings.text_column is not None and processor.tokenizer is None:
-            raise ValueError("--model reads no sentences (it has no tokenizer), but --text-column is given")
+            raise ValueError("`model` reads no sentences (it has no tokenizer), but `text_column` is given")
         if settings.reference_images and not model.config.use_mask_references:
-            raise ValueError("--model reads no examples (it has no encoder for them), but --reference-image is given")
+            raise ValueError("`model` reads no examples (it has no encoder for them), but `reference_images` are given")
         self._references: dict[str, Any] = {}
         if settings.reference_images:
-            images = [rgb_array(image, "--reference-image") for image in settings.reference_images]
+            images = [rgb_array(image, "reference_images") for image in settings.reference_images]
             masks = [
-                binary_mask(mask, image.shape[:2], "--reference-mask")
+                binary_mask(mask, image.shape[:2], "reference_masks")
                 for mask, image in zip(settings.reference_masks, images, strict=True)
             ]
             self._references = {"reference_images": images, "reference_masks": masks}

@@ -39,5 +39,5 @@ class BadSamples:
             sample_id, reason = list(self.found.items())[-1]
             raise ValueError(
                 f"sample {sample_id} cannot be annotated: {reason}; {len(self.found)} bad sample(s) so far "
-                f"({', '.join(list(self.found)[-8:])}), --max-bad-samples allows {self.budget}"
+                f"({', '.join(list(self.found)[-8:])}), `max_bad_samples` allows {self.budget}"
             )

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..core.errors import InvalidInputError
 from ..processors.text import says_nothing
 from .settings import AnnotationSettings
 
@@ -90,7 +91,7 @@ class Columns:
             return f"{number:09d}"
         value = row[self.sample_id]
         if value is None or value == "":
-            raise ValueError(f"--id-column: {self.sample_id} is empty in row {number}")
+            raise ValueError(f"`id_column`: {self.sample_id} is empty in row {number}")
         return str(value)
 
     def sentences(self, row: Mapping[str, Any]) -> Any:
@@ -158,11 +159,11 @@ def choose_columns(features: Mapping[str, Any], settings: AnnotationSettings) ->
         ValueError: a column is missing or cannot be told; names it and what was found.
     """
     found = ", ".join(features) or "none"
-    named = {"--text-column": _first_part(settings.text_column), "--image-column": settings.image_column}
-    named["--id-column"] = settings.id_column
-    for option, name in [*named.items(), *(("--keep-column", name) for name in settings.keep_columns)]:
+    named = {"text_column": _first_part(settings.text_column), "image_column": settings.image_column}
+    named["id_column"] = settings.id_column
+    for argument, name in [*named.items(), *(("keep_columns", name) for name in settings.keep_columns)]:
         if name is not None and name not in features:
-            raise ValueError(f"{option}: there is no column {name!r}; the dataset has {found}")
+            raise InvalidInputError(argument, repr(name), f"a column of the dataset: {found}")
     image = settings.image_column
     if image is None:
         candidates = [name for name, kind in features.items() if _holds_pictures(kind)]
@@ -170,7 +171,8 @@ def choose_columns(features: Mapping[str, Any], settings: AnnotationSettings) ->
             candidates = ["image"]
         if len(candidates) != 1:
             which = f"several ({', '.join(candidates)})" if candidates else "none"
-            raise ValueError(f"--image-column: not given, and columns of pictures are {which}; the dataset has {found}")
+            got = f"none, and columns of pictures are {which}"
+            raise InvalidInputError("image_column", got, f"a column of the dataset: {found}")
         image = candidates[0]
     sample_id: str | None = settings.id_column or next((name for name in ID_COLUMNS if name in features), None)
     own: tuple[str, ...] = () if sample_id is None else (sample_id,)
@@ -185,7 +187,7 @@ def _check_free(names: Sequence[str]) -> None:
     taken = (*COLUMNS, PREDICTIONS)
     for name in names:
         if name in taken:
-            raise ValueError(f"--keep-column: {name} is a column of the output ({', '.join(taken)}); rename it first")
+            raise ValueError(f"`keep_columns`: {name} is a column of the output ({', '.join(taken)}); rename it first")
 
 
 def _holds_pictures(kind: Any) -> bool:

@@ -95,7 +95,7 @@ def make_plan(
             sizes.append(size)
         ids.close()
     if not number:
-        raise ValueError(f"DATASET: {source.name!r} has no rows in the split {source.split}")
+        raise ValueError(f"`dataset`: {source.name!r} has no rows in the split {source.split}")
     return Plan(
         {
             "dataset": source.name,
@@ -133,7 +133,7 @@ class _Ids:
             (before,) = self._table.execute("SELECT number FROM ids WHERE id = ?", (sample_id,)).fetchone()
             self.close()
             raise ValueError(
-                f"--id-column: the id {sample_id!r} in {self._column} comes twice, in the rows {before} and {number} "
+                f"`id_column`: the id {sample_id!r} in {self._column} comes twice, in the rows {before} and {number} "
                 "(counted from 0); name a column whose values are unique"
             ) from error
 
@@ -172,7 +172,7 @@ def read_manifest(folder: Path) -> tuple[Plan, str] | None:
         return plan, str(values["fingerprint"])
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
-            f"--output: {path} is not what `uniref annotate` writes ({error}); name another folder or give --overwrite"
+            f"`output`: {path} is not what `uniref annotate` writes ({error}); name another folder or give `overwrite`"
         ) from error
 
 

@@ -20,6 +20,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from ..core.errors import InvalidInputError
 from ..core.families import DEFAULT_CHECKPOINT
 from ..core.hub_reach import reach_options
 from ..core.model_names import model_location
@@ -92,7 +93,8 @@ class BatchAnnotator:
 
         columns = choose_columns(dict.fromkeys(table.column_names), self.settings)
         if columns.sample_id is None:
-            raise ValueError(f"--id-column: must be given with Ray; the dataset has {', '.join(table.column_names)}")
+            found = ", ".join(table.column_names)
+            raise InvalidInputError("id_column", "none", f"with Ray, a column of the dataset: {found}")
         kept = Features.from_arrow_schema(pa.schema([table.schema.field(name) for name in columns.kept]))
         schema = annotated_features(columns, kept, self.settings.copy_images).arrow_schema
         batch = []

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..core.errors import InvalidInputError
+from ..core.score_gate import check_threshold
+
 
 @dataclass(frozen=True)
 class AnnotationSettings:
@@ -49,17 +52,15 @@ class AnnotationSettings:
     def __post_init__(self) -> None:
         if self.text_column is None and not self.reference_images:
             raise ValueError(
-                "say what to look for: --text-column, or --reference-image with --reference-mask, or all of them"
+                "say what to look for: `text_column`, or `reference_images` with `reference_masks`, or all of them"
             )
         if len(self.reference_images) != len(self.reference_masks):
             raise ValueError(
-                f"--reference-image and --reference-mask must come in pairs, got {len(self.reference_images)} and "
+                f"`reference_images` and `reference_masks` must come in pairs, got {len(self.reference_images)} and "
                 f"{len(self.reference_masks)}"
             )
-        for option in ("threshold", "mask_threshold"):
-            value = getattr(self, option)
-            if value is not None and not 0 <= value <= 1:
-                raise ValueError(f"--{option.replace('_', '-')} must be between 0 and 1, got {value}")
-        for option, least in {"shard_size": 1, "batch_size": 1, "max_bad_samples": 0}.items():
-            if getattr(self, option) < least:
-                raise ValueError(f"--{option.replace('_', '-')} must be {least} or more, got {getattr(self, option)}")
+        for name in ("threshold", "mask_threshold"):
+            check_threshold(getattr(self, name), name)
+        for name, least in {"shard_size": 1, "batch_size": 1, "max_bad_samples": 0}.items():
+            if getattr(self, name) < least:
+                raise InvalidInputError(name, getattr(self, name), f"{least} or more")

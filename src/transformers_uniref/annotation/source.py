@@ -14,6 +14,7 @@ from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any
 
+from ..core.errors import InvalidInputError
 from ..core.optional import require
 from ..datasets.push import is_hub_id
 from ..datasets.schema import Row
@@ -116,12 +117,12 @@ def open_source(dataset: str, split: str | None = None, subset: str | None = Non
     require("datasets", "data", "reading datasets")
     try:
         return _open(dataset, split, subset, streaming)
-    except _SplitError as error:
-        raise ValueError(str(error)) from error
+    except InvalidInputError:
+        raise
     except Exception as error:
         # For damaged files the builders of `datasets` raise whatever the libraries of the formats do, and IndexError.
         reason = " ".join(str(error.__cause__ or error).split())
-        raise ValueError(f"DATASET: {dataset!r} cannot be opened ({type(error).__name__}: {reason})") from error
+        raise ValueError(f"`dataset`: {dataset!r} cannot be opened ({type(error).__name__}: {reason})") from error
 
 
 def from_rows(rows: Any, name: str, split: str | None = None, folder: Path | None = None) -> Source:
@@ -137,12 +138,8 @@ def from_rows(rows: Any, name: str, split: str | None = None, folder: Path | Non
         ValueError: the columns of a stream are unknown.
     """
     if rows.features is None:
-        raise ValueError(f"DATASET: the columns of the stream {name!r} are unknown; give its features, or no stream")
+        raise ValueError(f"`dataset`: the columns of the stream {name!r} are unknown; give its features, or no stream")
     return Source(name, split or str(rows.split or "train"), _undecoded(rows), folder)
-
-
-class _SplitError(Exception):
-    pass
 
 
 def _open(dataset: str, split: str | None, subset: str | None, streaming: bool) -> Source:
@@ -206,8 +203,7 @@ def _choose_split(found: Sequence[Any], split: str | None) -> str:
     if split is None and len(names) == 1:
         return names[0]
     if split not in names:
-        given = "is not given, and there are" if split is None else f"{split!r} is not there, but"
-        raise _SplitError(f"--split {given} {', '.join(names) or 'none'}")
+        raise InvalidInputError("split", "none" if split is None else repr(split), ", ".join(names) or "none is there")
     return split
 
 

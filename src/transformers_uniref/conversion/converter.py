@@ -94,7 +94,9 @@ def load_original_checkpoint(path: str | os.PathLike[str]) -> dict[str, torch.Te
     """
     path = Path(path)
     if path.is_dir():
-        raise CheckpointError(f"{path}: is a folder, not a checkpoint file (a Transformers SAM model needs --sam)")
+        raise CheckpointError(
+            f"{path}: is a folder, not a checkpoint file; `build_around_sam` takes a Transformers SAM model"
+        )
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file")
     try:
@@ -144,9 +146,9 @@ def variant_config(
         return config_class(**apply_overrides(inferred, known, overrides))
     except CheckpointError:
         raise
-    except Exception as error:  # whatever the strict configurations raise, the user's --set is the cause
+    except Exception as error:  # whatever the strict configurations raise, the user's overrides are the cause
         reason = " ".join(str(error).split())
-        raise CheckpointError(f"--set {', '.join(overrides)}: refused by the configuration: {reason}") from error
+        raise CheckpointError(f"`overrides` {', '.join(overrides)}: refused by the configuration: {reason}") from error
 
 
 def convert_state_dict(
@@ -313,7 +315,7 @@ def check_output(output: Path, overwrite: bool) -> None:
         raise CheckpointError(f"{output}: is a file; give a folder that does not exist yet")
     if any(output.iterdir()):
         if not overwrite:
-            raise CheckpointError(f"{output}: the folder is not empty; give --overwrite to replace it")
+            raise CheckpointError(f"{output}: the folder is not empty; give `overwrite` to replace it")
         if not (output / "config.json").is_file():
             raise CheckpointError(f"{output}: holds other things than a model, so it is not overwritten")
 
@@ -338,15 +340,13 @@ def load_tokenizer(config: ReferenceFusionConfig, text_encoder: str | os.PathLik
     text_config: Any = config.text_config
     if text_config is None:
         if text_encoder is not None:
-            raise CheckpointError(
-                f"--text-encoder {text_encoder}: this checkpoint has no text encoder; leave the option out"
-            )
+            raise CheckpointError(f"`text_encoder` {text_encoder}: this checkpoint has no text encoder; leave it out")
         return None
     source = str(text_encoder) if text_encoder is not None else DEFAULT_TEXT_ENCODERS[text_config.model_type]
     tokenizer = fetch_tokenizer(source)
     if len(tokenizer) != text_config.vocab_size:
         raise CheckpointError(
-            f"--text-encoder {source}: its tokenizer has {len(tokenizer)} tokens, the checkpoint "
+            f"`text_encoder` {source}: its tokenizer has {len(tokenizer)} tokens, the checkpoint "
             f"{text_config.vocab_size}; it is the tokenizer of another text encoder"
         )
     return tokenizer
@@ -368,8 +368,8 @@ def fetch_tokenizer(source: str) -> Any:
     except Exception as error:  # the hub, the file system and the tokenizers library all raise their own
         reason = " ".join(str(error).split())[:200]
         raise CheckpointError(
-            f"the tokenizer of {source!r} could not be loaded ({reason}); --text-encoder DIR takes it from a folder, "
-            "--text-encoder none makes a model that takes token ids"
+            f"the tokenizer of {source!r} could not be loaded ({reason}); `text_encoder` takes it from a folder, "
+            '"none" there makes a model that takes token ids'
         ) from error
 
 

@@ -310,10 +310,7 @@ def _check_tokenizer(weights: ReleasedWeights, text_encoder: str | os.PathLike[s
     try:
         fetch_tokenizer(str(text_encoder) if text_encoder is not None else DEFAULT_TEXT_ENCODERS["bert"])
     except CheckpointError as error:
-        reason = str(error).split("; --text-encoder")[0]
-        raise DownloadError(
-            f"{weights.name}: {reason}; uniref download {weights.name} --text-encoder DIR takes it from a folder"
-        ) from error
+        raise DownloadError(f"{weights.name}: {error}") from error
 
 
 def _looks_like_hub_id(text: str) -> bool:

@@ -107,20 +107,20 @@ def _load_sam(sam: str | os.PathLike[str]) -> Any:
         config = AutoConfig.from_pretrained(sam, **reach_options(sam))
     except (OSError, ValueError) as error:
         reason = why_not_here(sam) or _one_line(error)
-        raise CheckpointError(f"--sam {sam}: no Transformers model there ({reason})") from error
+        raise CheckpointError(f"`sam` {sam}: no Transformers model there ({reason})") from error
     if config.model_type != "sam":
         raise CheckpointError(
-            f"--sam {sam}: a model of type {config.model_type!r}; accepted are SAM models, type 'sam' (ViT-B, L or H)"
+            f"`sam` {sam}: a model of type {config.model_type!r}; accepted are SAM models, type 'sam' (ViT-B, L or H)"
         )
     try:
         loaded: Any = SamModel.from_pretrained(
             sam, config=config, dtype=torch.float32, output_loading_info=True, **reach_options(sam, model=True)
         )
     except Exception as error:  # the hub, the file system and safetensors all raise their own
-        raise CheckpointError(f"--sam {sam}: its weights could not be loaded ({_one_line(error)})") from error
+        raise CheckpointError(f"`sam` {sam}: its weights could not be loaded ({_one_line(error)})") from error
     model, account = loaded
     if missing := sorted(account["missing_keys"]):
-        raise CheckpointError(f"--sam {sam}: it lacks {len(missing)} of its weights ({missing[0]}, ...)")
+        raise CheckpointError(f"`sam` {sam}: it lacks {len(missing)} of its weights ({missing[0]}, ...)")
     return model
 
 
@@ -133,8 +133,8 @@ def _load_text_encoder(source: str) -> Any:
         )
     except Exception as error:  # as above
         raise CheckpointError(
-            f"the text encoder {source!r} could not be loaded; give a folder that holds it and its tokenizer with "
-            f"--text-encoder DIR_OR_ID, or --text-encoder none for a model without sentences ({_one_line(error)})"
+            f"the text encoder {source!r} could not be loaded; give a folder that holds it and its tokenizer as "
+            f'`text_encoder`, or "none" for a model without sentences ({_one_line(error)})'
         ) from error
 
 

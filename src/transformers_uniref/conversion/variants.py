@@ -137,7 +137,7 @@ def infer_text_encoder(shapes: Shapes, overrides: Mapping[str, Any]) -> dict[str
         if hidden % TEXT_HEAD_WIDTH:
             raise CheckpointError(
                 f"the text encoder is {hidden} wide, so the number of its attention heads cannot be told from the "
-                "checkpoint; give it with --set text_config.num_attention_heads=N"
+                "checkpoint; give it as text_config.num_attention_heads in `overrides`"
             )
         heads = hidden // TEXT_HEAD_WIDTH
     config = {
@@ -229,7 +229,7 @@ def parse_overrides(assignments: Iterable[str]) -> dict[str, Any]:
         name = name.strip()
         if not separator or not name:
             raise CheckpointError(
-                f"--set {assignment!r}: expected NAME=VALUE, for example text_config.num_attention_heads=4"
+                f"`overrides` {assignment!r}: expected NAME=VALUE, for example text_config.num_attention_heads=4"
             )
         try:
             overrides[name] = json.loads(text)
@@ -252,11 +252,11 @@ def apply_overrides(config: dict[str, Any], known: Mapping[str, Any], overrides:
         *parents, last = name.split(".")
         for part in [*parents, last]:
             if not isinstance(level, Mapping):
-                raise CheckpointError(f"--set {name}: {path[:-1]} has no options in this checkpoint")
+                raise CheckpointError(f"`overrides` {name}: {path[:-1]} has no options in this checkpoint")
             if part not in level:
                 near = difflib.get_close_matches(part, [str(key) for key in level], n=3) or sorted(map(str, level))[:8]
                 hint = ", ".join(path + key for key in near)
-                raise CheckpointError(f"--set {name}: no such option; near it: {hint}")
+                raise CheckpointError(f"`overrides` {name}: no such option; near it: {hint}")
             level, path = level[part], f"{path}{part}."
         for part in parents:
             target = target[part] if isinstance(target.get(part), dict) else target.setdefault(part, {})

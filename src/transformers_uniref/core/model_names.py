@@ -85,7 +85,7 @@ def introduction(given: str | None) -> str | None:
         return None
     return (
         f"{name} is the bundled demonstration model: small, made for drawn scenes, little to be relied on in "
-        "photographs. For those: uniref download uniref-pp-r50, then --model uniref-pp-r50"
+        "photographs. For those: uniref download uniref-pp-r50"
     )
 
 

@@ -60,10 +60,5 @@ def none_passed(gate: float, best: float) -> str:
     return f"no answer passed {written_gate(gate)}; best {written(best)}"
 
 
-def below_gate(show_all: bool) -> str:
-    """Behind a line about answers that did not pass: why they show nevertheless, or how they would."""
-    return ": shown because of --all" if show_all else " (--threshold sets another gate, --all shows every answer)"
-
-
 def _without_zero(number: str) -> str:
     return number.removeprefix("0") or "0"

@@ -56,5 +56,7 @@ def push(folder: Path, hub_id: str, *, private: bool = True, message: str, api: 
         # The client raises errors of its own and of its transport; for the user all of them are one.
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         kind = OSError if is_refusal(error) else ConnectionError
-        raise kind(f"--push: uploading {folder} to {hub_id} failed ({reason}); run the command again") from error
+        raise kind(
+            f"uploading {folder} to {hub_id} failed ({reason}); try again, what is there already is not sent twice"
+        ) from error
     return f"https://huggingface.co/datasets/{hub_id}"

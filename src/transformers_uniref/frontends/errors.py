@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
-import opcode
-from types import FrameType, TracebackType
+import re
+import traceback
+from collections.abc import Mapping
 
+from ..core.errors import InvalidInputError
 from ..core.optional import MissingExtraError
 
 FAILED = 1
@@ -35,12 +37,12 @@ def is_users_mistake(error: BaseException) -> bool:
     this package raises on purpose, for its public functions raise them to describe bad arguments. The same exceptions
     out of a library, or out of an expression of this package that went wrong, are defects.
     """
-    if isinstance(error, (UserError, MissingExtraError)):
+    if isinstance(error, (UserError, MissingExtraError, InvalidInputError)):
         return True
     if isinstance(error, OSError):
         return not (isinstance(error, BrokenPipeError) or is_failure(error))
     described = isinstance(error, (ValueError, TypeError)) and not is_failure(error)
-    return described and _raised_on_purpose(error.__traceback__)
+    return described and _raised_on_purpose(error)
 
 
 def is_failure(error: BaseException) -> bool:
@@ -53,18 +55,33 @@ def is_failure(error: BaseException) -> bool:
         lost = isinstance(error, (ConnectionError, TimeoutError)) and not isinstance(error, BrokenPipeError)
         return lost or error.errno in _OF_THE_MACHINE
     said = isinstance(error, (RuntimeError, FloatingPointError)) and not isinstance(error, NotImplementedError)
-    return _out_of_memory(error) or (said and _raised_on_purpose(error.__traceback__))
+    return _out_of_memory(error) or (said and _raised_on_purpose(error))
 
 
-def describe(error: BaseException) -> str:
-    """The message in one line."""
+def describe(error: BaseException, names: Mapping[str, str] | None = None) -> str:
+    """The message in one line.
+
+    Args:
+        error: of any kind.
+        names: what the front end calls the library's arguments, see `translated`.
+    """
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         text = f"{error.strerror}: {error.filename}"
     elif _out_of_memory(error):
         text = "out of memory; smaller pictures, a smaller --batch-size or --dtype bfloat16 take less"
     else:
         text = str(error) or type(error).__name__
-    return " ".join(text.split())
+    return translated(" ".join(text.split()), names or {})
+
+
+def translated(text: str, names: Mapping[str, str]) -> str:
+    """A message of the library in the words of a front end.
+
+    Args:
+        text: names arguments between backticks.
+        names: what the front end calls them; an argument that it does not have stays as it is.
+    """
+    return re.sub(r"`(\w+)`", lambda found: names.get(found[1], found[0]), text)
 
 
 def _out_of_memory(error: BaseException) -> bool:
@@ -76,13 +93,10 @@ def _out_of_memory(error: BaseException) -> bool:
     )
 
 
-def _raised_on_purpose(traceback: TracebackType | None) -> bool:
-    """Whether the exception comes out of a `raise` statement of this package."""
-    frame: FrameType | None = None
-    position = -1
-    while traceback is not None:
-        frame, position = traceback.tb_frame, traceback.tb_lasti
-        traceback = traceback.tb_next
-    if frame is None or frame.f_globals.get("__name__", "").split(".")[0] != PACKAGE:
+def _raised_on_purpose(error: BaseException) -> bool:
+    """Whether the last line of the traceback is a `raise` of this package; without sources, any line of it."""
+    frames = list(traceback.walk_tb(error.__traceback__))
+    if not frames or frames[-1][0].f_globals.get("__name__", "").split(".")[0] != PACKAGE:
         return False
-    return frame.f_code.co_code[position] == opcode.opmap["RAISE_VARARGS"]
+    (last,) = traceback.extract_tb(error.__traceback__, limit=-1)
+    return not last.line or last.line.startswith("raise")

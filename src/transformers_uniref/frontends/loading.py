@@ -61,7 +61,7 @@ def introduce_model(arguments: argparse.Namespace) -> None:
     """Says on standard error what a bundled model is, unless `--quiet` or `--json` was given."""
     text = introduction(arguments.model)
     if text is not None and not (arguments.quiet or getattr(arguments, "json", False)):
-        print(f"uniref: {text}", file=sys.stderr)
+        print(f"uniref: {text}, then --model uniref-pp-r50", file=sys.stderr)
 
 
 def tell_unknown_words(processor: Any, sentences: Sequence[str]) -> None:
@@ -110,7 +110,7 @@ def checkpoint_location(given: str | None) -> str:
     try:
         return str(DEFAULT_CHECKPOINT) if given is None else model_location(given)
     except NotDownloadedError as error:
-        raise UserError(f"--model {error}, or give --download") from error
+        raise UserError(f"`model` {error}, or give `download`") from error
 
 
 def model_folder(model: str | None) -> Path:
@@ -160,12 +160,12 @@ def load_model_and_processor(
         try:
             require_base(location, base)
         except AdapterError as error:
-            raise UserError(f"--model {error}") from error
+            raise UserError(f"`model` {error}") from error
     try:
         named = location if base is None else base
         config = AutoConfig.from_pretrained(named, **reach_options(named))
         if config.model_type not in [family.model_type for family in MODEL_FAMILIES]:
-            raise UserError(f"--model must be a UniRef model, got one of type {config.model_type!r}: {location}")
+            raise UserError(f"`model` must be a UniRef model, got one of type {config.model_type!r}: {location}")
         # Transformers calls the type of the saved weights "auto".
         wanted = "auto" if dtype is None else chosen_dtype(dtype, place)
         loaded, account = AutoModel.from_pretrained(
@@ -175,9 +175,9 @@ def load_model_and_processor(
         processor = AutoProcessor.from_pretrained(place_of_processor, **reach_options(place_of_processor))
     except (OSError, ValueError, RuntimeError, SafetensorError, StrictDataclassError) as error:
         reason = f"{why_not_here(location)}{did_you_mean(location, known_names())}" or describe(error)
-        raise UserError(f"--model cannot be loaded from {location}: {reason}") from error
+        raise UserError(f"`model` cannot be loaded from {location}: {reason}") from error
     if missing := sorted(account["missing_keys"]):
-        raise UserError(f"--model lacks {len(missing)} of its weights ({missing[0]}, ...): {location}")
+        raise UserError(f"`model` lacks {len(missing)} of its weights ({missing[0]}, ...): {location}")
     loaded = loaded.to(place).eval()
     warn_if_slow(loaded.dtype, place)
     if compiled:
@@ -199,7 +199,7 @@ def check_compiler(device: Any) -> None:
         torch.compile(lambda values: values.sin() + 1)(torch.zeros(2, device=device))
     except Exception as error:  # what a compiler raises is not documented
         reason = describe(error)
-        raise UserError(f"--compile cannot be used on {device}, torch.compile failed: {reason[:200]}") from error
+        raise UserError(f"`compile` cannot be used on {device}, torch.compile failed: {reason[:200]}") from error
 
 
 def processor_location(location: str, base: str | None) -> str:
@@ -223,5 +223,5 @@ def choose_device(given: str | None) -> Any:
         device = torch.device(given)
         torch.zeros(1, device=device).cpu()  # the meta device gives nothing back
     except (RuntimeError, AssertionError) as error:
-        raise UserError(f"--device cannot be used: {given} ({describe(error)})") from error
+        raise UserError(f"`device` cannot be used: {given} ({describe(error)})") from error
     return device

@@ -101,7 +101,7 @@ def read_folder(folder: Path, base_model: str | None = None) -> ModelFolder:
         PushError: with one line that says what is wrong.
     """
     if not folder.is_dir():
-        raise PushError(f"FOLDER must be a folder, got {folder}{'' if folder.exists() else ', which does not exist'}")
+        raise PushError(f"`folder` must be a folder, got {folder}{'' if folder.exists() else ', which does not exist'}")
     kind = _kind(folder)
     found = ModelFolder(folder, kind)
     if kind == "adapter":
@@ -189,7 +189,7 @@ def _read_adapter(found: ModelFolder, base_model: str | None) -> None:
     if not provenance.hub_id(found.base_model):
         raise PushError(
             f"{path}: the adapter's base model must be the id of a repository, NAMESPACE/NAME, for others to find it, "
-            f"got {found.base_model!r}; push that model first, then name it with --base-model ID"
+            f"got {found.base_model!r}; push that model first, then name it with `base_model`"
         )
     # What the adapter was trained on lies here, perhaps; else its base model is looked up, in the cache first.
     found.config = base_config(named if Path(named).is_dir() else found.base_model)

@@ -135,7 +135,7 @@ def plan_push(
         PushError: see `push_to_hub`.
     """
     if not _REPO_ID.fullmatch(repo_id):
-        raise PushError(f"REPO_ID must be NAMESPACE/NAME or NAME, got {without_tokens(repr(repo_id), token)}")
+        raise PushError(f"`repo_id` must be NAMESPACE/NAME or NAME, got {without_tokens(repr(repo_id), token)}")
     if "/" not in repo_id and token is not None:
         repo_id = f"{_owner(token)}/{repo_id}"
     found = read_folder(Path(folder), base_model)
@@ -143,11 +143,11 @@ def plan_push(
     stated = license or _license_in(own_card)
     if not stated and found.kind != "processor":
         raise PushError(
-            "the licence of these weights is not known; say it with --license ID (`license=` in Python), such as "
-            "apache-2.0, or in the metadata of a README.md in the folder"
+            "the licence of these weights is not known; say it with `license`, such as apache-2.0, or in "
+            "the metadata of a README.md in the folder"
         )
     if stated and not _LICENSE.fullmatch(stated):
-        raise PushError(f"--license must be an identifier of the Hub, such as apache-2.0 or other, got {stated!r}")
+        raise PushError(f"`license` must be an identifier of the Hub, such as apache-2.0 or other, got {stated!r}")
 
     plan = PushPlan(repo_id, found.kind, dict(found.files), found.left_out)
     for name in (CONFIG_FILE, PROCESSOR_FILE):

@@ -49,8 +49,8 @@ def initial_config(config: TrainingConfig) -> Any:
     base = base_of(source)
     if base is not None:
         raise ValueError(
-            f"initial_weights: {source} is an adapter for {base}; make a model of both with `uniref export {source} "
-            "--output DIR`, and name that"
+            f"initial_weights: {source} is an adapter for {base}; make a model of both with `uniref export`, and "
+            "name that"
         )
     try:
         found = AutoConfig.from_pretrained(source, **reach_options(source))
@@ -67,7 +67,7 @@ def initial_config(config: TrainingConfig) -> Any:
             own = getattr(found, name, "nothing of it")
             raise ValueError(
                 f"model.{name}: got {value!r}, and the configuration of {source} says {own!r}; the model is taken as "
-                "it is, only losses and dropouts may differ. --override model={} takes everything from there"
+                "it is, only losses and dropouts may differ. model={} in `overrides` takes everything from there"
             )
         changes[name] = value
     return AutoConfig.from_pretrained(source, **reach_options(source), **changes)

@@ -179,7 +179,7 @@ class TrainingRun:
         if changes and not force:
             raise ValueError(
                 f"resume: the configuration changed: {'; '.join(changes)}. Resume with the same configuration and "
-                "overrides, start in another output folder, or accept the change with --force"
+                "overrides, start in another output folder, or accept the change with `force`"
             )
         if state.get("base", "") != self.base:
             raise ValueError(f"resume: the base model {self.config.initial_weights} has changed since the checkpoint")
@@ -391,7 +391,7 @@ class TrainingRun:
                 (stop,) = any_process(self.accelerator, [self.stop_requested])
                 if stop:
                     self.save_checkpoint()
-                    log.message(f"interrupted after step {self.step}: checkpoint written, continue with --resume")
+                    log.message(f"interrupted after step {self.step}: checkpoint written")
                     return False
                 report.end_step(self.step, self._numbers())
                 improved = self._validate_when_due()

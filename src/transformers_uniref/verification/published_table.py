@@ -63,7 +63,7 @@ def measure_published(
             continue
         on_server = figure.split in benchmark.server_splits
         if on_server and output is None:
-            rows.append(TableRow(figure, None, "only a server knows the answers: give --output for the submission"))
+            rows.append(TableRow(figure, None, "only a server knows the answers: give `output` for the submission"))
             continue
         if tell is not None:
             tell(f"{figure.title} {figure.split}")

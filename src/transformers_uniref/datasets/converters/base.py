@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from ...core.errors import InvalidInputError
 from ..schema import Row
 from .remarks import Remarks
 from .source_tree import SourceTree
@@ -76,9 +77,9 @@ class Converter:
     licence: str
 
     def check_split(self, split: str) -> None:
-        """Raises a ValueError that lists the right ones."""
+        """Raises an InvalidInputError that lists the right ones."""
         if split not in self.splits:
-            raise ValueError(f"--split: {self.name} has no split {split!r}; accepted: {', '.join(self.splits)}")
+            raise InvalidInputError("split", repr(split), f"{', '.join(self.splits)} (of {self.name})")
 
 
 def check_unique(names: Sequence[str], what: str) -> None:
@@ -90,5 +91,5 @@ def check_unique(names: Sequence[str], what: str) -> None:
     seen: set[str] = set()
     for name in names:
         if name in seen:
-            raise ValueError(f"--source: {what} {name!r} comes twice; every sample needs an id of its own")
+            raise ValueError(f"`source`: {what} {name!r} comes twice; every sample needs an id of its own")
         seen.add(name)

@@ -19,6 +19,7 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from ...core.atomic import alone
+from ...core.errors import InvalidInputError
 from ...core.json_writing import to_json
 from ...core.version import __version__
 from ..parquet_shards import read_summary, shard_name
@@ -86,14 +87,14 @@ def build(
         ValueError: a wrong split or number, damaged files, ids that come twice, or another build in `output`.
         FileNotFoundError: the source lacks files of a split that was asked for.
     """
-    for name, value in {"--workers": workers, "--rows-per-shard": rows_per_shard}.items():
+    for name, value in {"workers": workers, "rows_per_shard": rows_per_shard}.items():
         if value is not None and value < 1:
-            raise ValueError(f"{name}: got {value}; accepted: at least 1")
+            raise InvalidInputError(name, value, "1 or more")
     for split in splits:
         converter.check_split(split)
     folder = Path(output)
     if folder.exists() and not folder.is_dir():
-        raise ValueError(f"--output: must be a folder, got a file: {folder}")
+        raise ValueError(f"`output` must be a folder, got a file: {folder}")
     tree = SourceTree(source)
     result = BuildResult(folder)
     fresh = not folder.exists()
@@ -125,7 +126,7 @@ def build(
 def _locked(folder: Path) -> Iterator[Path]:
     """The build's own folder in `folder`; two builds must not share it."""
     work = folder / _WORK
-    with alone(work / "lock", f"--output: another build is writing to {folder}"):
+    with alone(work / "lock", f"`output`: another build is writing to {folder}"):
         yield work
 
 
@@ -144,7 +145,7 @@ def _plan(
             continue
         check_unique([item.sample_id for item in plan.items], "the sample")
         if not plan.items:
-            raise ValueError(f"--source: {tree.root} holds no sample of the split {split}")
+            raise ValueError(f"`source`: {tree.root} holds no sample of the split {split}")
         plans[split] = plan
     if not plans:
         raise FileNotFoundError("; ".join(missing))
@@ -238,8 +239,8 @@ def _finished(
             path.unlink()
         else:
             raise ValueError(
-                f"--output: {path} is of another build (other source, options or version); name another "
-                "folder or give --overwrite"
+                f"`output`: {path} is of another build (other source, options or version); name another "
+                "folder or give `overwrite`"
             )
     return found
 
@@ -268,7 +269,7 @@ def _convert(
                     summary = future.result()
                 except BrokenProcessPool as error:
                     raise ValueError(
-                        f"--workers: a process was killed while shards such as {path.name} were written (out of "
+                        f"`workers`: a process was killed while shards such as {path.name} were written (out of "
                         "memory?); run the same command again to go on, with fewer workers"
                     ) from error
                 except ValueError as error:

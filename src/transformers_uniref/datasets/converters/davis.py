@@ -122,7 +122,7 @@ def _read_texts(tree: SourceTree, remarks: Remarks) -> dict[str, list[dict[str, 
             match = _SENTENCE_LINE.match(line.strip())
             if match is None:
                 raise ValueError(
-                    f'--source: {tree.name(path)}, line {number}: expected CLIP ID "SENTENCE", got {line!r}'
+                    f'`source`: {tree.name(path)}, line {number}: expected CLIP ID "SENTENCE", got {line!r}'
                 )
             clip = MISSPELT.get(match[1], match[1])
             if clip != match[1]:

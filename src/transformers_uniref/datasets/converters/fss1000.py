@@ -68,7 +68,7 @@ def plan_fss(tree: SourceTree, split: str, work: Path) -> Plan:
     folder = next((name for name in _FOLDERS if _has_classes(tree, name)), None)
     if folder is None:
         raise FileNotFoundError(
-            f"--source: {tree.root} lacks folders of classes with 1.jpg and 1.png (looked in {', '.join(_FOLDERS)})"
+            f"`source`: {tree.root} lacks folders of classes with 1.jpg and 1.png (looked in {', '.join(_FOLDERS)})"
         )
     classes = [name for name in tree.folders(folder) if tree.is_file(f"{folder}/{name}/1.jpg")]
     used, lists = _classes_of(tree, split, classes)
@@ -107,7 +107,7 @@ def _classes_of(tree: SourceTree, split: str, classes: list[str]) -> tuple[list[
     official = tree.first([f"{folder}/{_OFFICIAL}" for folder in (*_LIST_FOLDERS, "fewshot_data")])
     if official is None or split == "val":
         wanted = _LISTS[split] if split == "val" else f"{_LISTS[split]} or {_OFFICIAL}"
-        raise FileNotFoundError(f"--source: {tree.root} lacks {wanted}, the list of the classes of {split}")
+        raise FileNotFoundError(f"`source`: {tree.root} lacks {wanted}, the list of the classes of {split}")
     test = set(_lines(tree, official))
     return sorted(test) if split == "test" else [name for name in classes if name not in test], [official]
 

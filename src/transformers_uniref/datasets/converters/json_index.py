@@ -29,14 +29,14 @@ def _streamed(tree: SourceTree, path: str, prefix: str, pairs: bool = False) -> 
         try:
             yield from (ijson.kvitems if pairs else ijson.items)(file, prefix, use_float=True)
         except (ijson.JSONError, UnicodeDecodeError) as error:
-            raise ValueError(f"--source: {tree.name(path)} is no whole JSON file ({error})") from error
+            raise ValueError(f"`source`: {tree.name(path)} is no whole JSON file ({error})") from error
 
 
 def _insert(connection: sqlite3.Connection, statement: str, rows: Iterable[tuple[Any, ...]], where: str) -> None:
     try:
         connection.executemany(statement, rows)
     except sqlite3.IntegrityError as error:
-        raise ValueError(f"--source: {where} comes twice ({error})") from error
+        raise ValueError(f"`source`: {where} comes twice ({error})") from error
 
 
 class AnnotationIndex:
@@ -173,4 +173,4 @@ def read_json(tree: SourceTree, path: str) -> Any:
     try:
         return json.loads(tree.read(path), object_pairs_hook=unique)
     except ValueError as error:
-        raise ValueError(f"--source: {tree.name(path)}: {error}") from error
+        raise ValueError(f"`source`: {tree.name(path)}: {error}") from error

@@ -110,7 +110,7 @@ def plan_refer(name: str, folder: str, file: str, tree: SourceTree, split: str, 
             by_image.setdefault(int(reference["image_id"]), []).append(reference)
     if not by_image:
         there = sorted({str(reference["split"]) for reference in references})
-        raise FileNotFoundError(f"--split: {where} has no reference of the split {split!r}; it has {', '.join(there)}")
+        raise FileNotFoundError(f"`split`: {where} has no reference of the split {split!r}; it has {', '.join(there)}")
     check_unique([str(reference["ref_id"]) for reference in references], "ref_id")
     check_unique([str(sentence["sent_id"]) for r in references for sentence in r["sentences"]], "sent_id")
     items = [
@@ -137,8 +137,8 @@ def _slim(reference: Mapping[str, Any]) -> dict[str, Any]:
 def _check_references(references: Any, where: str) -> None:
     needed = {"ref_id", "ann_id", "image_id", "split", "sentences"}
     if not isinstance(references, list) or not references or not isinstance(references[0], dict):
-        raise ValueError(f"--source: {where} must hold a list of references, got {type(references).__name__}")
+        raise ValueError(f"`source`: {where} must hold a list of references, got {type(references).__name__}")
     for reference in references:
         missing = sorted(needed - reference.keys())
         if missing:
-            raise ValueError(f"--source: {where}: a reference lacks {', '.join(missing)}")
+            raise ValueError(f"`source`: {where}: a reference lacks {', '.join(missing)}")

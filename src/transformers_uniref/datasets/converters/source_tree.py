@@ -30,7 +30,7 @@ class SourceTree:
         self.root = Path(root)
         self.base = base
         if not self.root.exists():
-            raise FileNotFoundError(f"--source: there is no folder or archive {self.root}")
+            raise FileNotFoundError(f"`source`: there is no folder or archive {self.root}")
         there = sorted(self.root.iterdir()) if self.root.is_dir() else [self.root]
         self.archives = [path for path in there if path.suffix.lower() == ".zip"] if self.root.is_dir() else there
         self._other_cases: dict[str, dict[tuple[str, str], str]] = {}
@@ -139,13 +139,13 @@ class SourceTree:
             return
         full = self.full(path)
         if full not in self._members:
-            raise FileNotFoundError(f"--source: there is no file {self.name(path)}")
+            raise FileNotFoundError(f"`source`: there is no file {self.name(path)}")
         try:
             with self._zips()[self._members[full]].open(full) as member:
                 yield member
         except (zipfile.BadZipFile, EOFError, zlib.error) as error:
             archive = self.archives[self._members[full]]
-            raise ValueError(f"--source: {archive} is damaged at {full} ({error}); download it again") from error
+            raise ValueError(f"`source`: {archive} is damaged at {full} ({error}); download it again") from error
 
     def read(self, path: str) -> bytes:
         """All of a file; see `open`."""
@@ -200,7 +200,7 @@ class SourceTree:
             if best is None or len(missing) < len(best):
                 best, where = missing, base
         inside = f"{self.root}/{self.full(where)}".rstrip("/")
-        raise FileNotFoundError(f"--source: {inside} lacks {', '.join(best or [])}; docs/data.md shows the layout")
+        raise FileNotFoundError(f"`source`: {inside} lacks {', '.join(best or [])}; docs/data.md shows the layout")
 
 
 def _parent(path: PurePosixPath) -> str:
@@ -211,4 +211,4 @@ def _open_zip(path: Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(path)
     except zipfile.BadZipFile as error:
-        raise ValueError(f"--source: {path} is truncated or no ZIP archive ({error}); download it again") from error
+        raise ValueError(f"`source`: {path} is truncated or no ZIP archive ({error}); download it again") from error

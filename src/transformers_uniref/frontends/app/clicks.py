@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ...processors.drawn_references import box_mask, point_mask
-from ..errors import UserError
+from ..errors import UserError, translated
 
 MOST_POINTS = 50
 INK = (255, 45, 85)
@@ -102,8 +102,7 @@ def clicked_mask(text: str | None, size: tuple[int, int], *, box: bool) -> np.nd
             raise UserError(f"A box is one line of four numbers, x0, y0, x1, y1; got {_short(text)}.")
         return box_mask(lines[0], size)
     except ValueError as error:
-        told = str(error).replace("`points`", "The points").replace("`boxes`", "The corners of the box")
-        raise UserError(told) from error
+        raise UserError(translated(str(error), {"points": "The points", "boxes": "The corners of the box"})) from error
 
 
 def _points(lines: list[list[float]]) -> list[list[float]]:

@@ -16,6 +16,19 @@ from ..errors import describe, is_users_mistake
 
 DEFECT = "Something went wrong inside the program. Its log says what; try other input meanwhile."
 SHOWN_SECONDS = 15
+LABELS = {
+    "model": "the model",
+    "device": "the device",
+    "images": "the picture",
+    "text": "what to look for",
+    "reference_images": "the example picture",
+    "reference_masks": "the mask of the example",
+    "mask": "the mask",
+    "masks": "the mask",
+    "video": "the clip",
+    "threshold": "the score below which an object counts as absent",
+}
+"""What the page calls the library's arguments."""
 PACKAGE_FOLDER = Path(__file__).parents[2]
 
 
@@ -51,7 +64,10 @@ def page_error(error: Exception) -> Exception:
         return error
     # A file that cannot be read or written tells of this machine's folders.
     if is_users_mistake(error) and not isinstance(error, OSError):
-        return gr.Error(html.escape(describe(error)), duration=SHOWN_SECONDS, print_exception=False)
+        text = describe(error, LABELS)
+        if str(error).startswith("`"):  # a label begins the sentence
+            text = text[:1].upper() + text[1:]
+        return gr.Error(html.escape(text), duration=SHOWN_SECONDS, print_exception=False)
     traceback.print_exception(error, file=sys.stderr)
     return gr.Error(DEFECT, duration=SHOWN_SECONDS, print_exception=False)
 

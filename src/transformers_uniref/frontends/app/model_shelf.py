@@ -101,10 +101,7 @@ class ModelShelf:
         return self.settings.model
 
     def _load(self, location: str | None) -> tuple[Any, Any]:
-        try:
-            return load_model_and_processor(location, self.settings.device, self.settings.dtype)
-        except UserError as error:
-            raise UserError(str(error).replace("--model", "The model").replace("--device", "The device")) from error
+        return load_model_and_processor(location, self.settings.device, self.settings.dtype)
 
     def _released(self, name: str) -> str:
         if name not in RELEASED_BY_NAME:

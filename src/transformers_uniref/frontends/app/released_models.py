@@ -61,7 +61,7 @@ def fetch(name: str) -> Iterator[str]:
         thread.join(_SECONDS_BETWEEN_LINES)
     error = outcome[0] if outcome else None
     if isinstance(error, (OSError, MissingExtraError)):
-        raise UserError(describe(error)) from error
+        raise UserError(describe(error, {"text_encoder": f"uniref download {name} --text-encoder DIR"})) from error
     if error is not None:
         raise error
     yield f"{name} is here: press “Use this model”."

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from ...core.json_writing import to_json
+from ..errors import UserError
 
 HELP = "turn a released UniRef++ checkpoint, or a SAM model, into a UniRef folder"
 EXAMPLES = (
@@ -39,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--set",
         action="append",
         default=[],
-        dest="assignments",
+        dest="overrides",
         metavar="NAME=VALUE",
         help="set a configuration option that the tensors cannot tell, such as text_config.num_attention_heads=4; "
         "may be repeated",
@@ -50,6 +51,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Convert; the account goes to standard error, with `--json` every tensor's fate to standard output."""
+    if not arguments.sam and Path(arguments.original).is_dir():
+        raise UserError(
+            f"{arguments.original}: is a folder, not a checkpoint file (a Transformers SAM model needs --sam)"
+        )
     from ...conversion.converter import convert_checkpoint
     from ...conversion.sam_plug_in import build_around_sam
     from ...conversion.variants import parse_overrides
@@ -59,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.original,
         arguments.output_dir,
         text_encoder=arguments.text_encoder,
-        overrides=parse_overrides(arguments.assignments),
+        overrides=parse_overrides(arguments.overrides),
         overwrite=arguments.overwrite,
     )
     print(account.summary(), file=sys.stderr)

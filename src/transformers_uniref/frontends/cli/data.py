@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ...core.json_writing import to_json
+from ..errors import translated
+from .option_names import option_names
 from .publishing import add_push_arguments, output_and_hub_id
 
 HELP = "convert the downloads of benchmarks into datasets, and verify them"
@@ -94,6 +96,8 @@ def _build(arguments: argparse.Namespace) -> int:
     for split, values in counts.items():
         print(f"{split}: {', '.join(f'{n:,} {m}' for m, n in values.items() if n)}", file=sys.stderr)
     print(f"{result.folder}: {result.made} shard(s) written, {result.kept} found finished", file=sys.stderr)
+    names = option_names(add_arguments)
+    result.deviations = [translated(line, names) for line in result.deviations]
     code = _say(result.notes, result.deviations, arguments.allow_deviations)
     address = None
     if hub_id and code == 0:

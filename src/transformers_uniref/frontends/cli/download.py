@@ -85,16 +85,21 @@ def fetch_if_wanted(arguments: argparse.Namespace) -> None:
     name = arguments.model
     if not getattr(arguments, "download", False) or name not in RELEASED_BY_NAME or is_here(name):
         return
-    from ...conversion.download import download
+    from ...conversion.download import DownloadError, download
     from ...core.model_names import NotDownloadedError
+    from ..errors import UserError, describe
 
     try:
         model_location(name)  # a folder of that name goes before
     except NotDownloadedError:
         quiet = getattr(arguments, "quiet", False)
         told = None if quiet else lambda line: print(f"uniref: {line}", file=sys.stderr)
-        with _ProgressBar(name, quiet) as progress:
-            download(name, progress=progress, tell=told)
+        try:
+            with _ProgressBar(name, quiet) as progress:
+                download(name, progress=progress, tell=told)
+        except DownloadError as error:  # the verb at hand lacks the option that helps
+            names = {"text_encoder": f"uniref download {name} --text-encoder DIR"}
+            raise UserError(describe(error, names)) from error
 
 
 def _list(arguments: argparse.Namespace) -> int:

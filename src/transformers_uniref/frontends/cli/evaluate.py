@@ -23,6 +23,8 @@ EXAMPLES = (
     "uniref evaluate --check submission.zip --server mose",
 )
 
+NAMES = {"dataset": "--source", "benchmark": "--dataset"}
+
 WORLD = "world"
 _WORLD_SPLITS = ("test", "validation")
 _WORLD_DEFAULTS = {"seed": TEST_SEED, "images": 400, "clips": 100, "size": 128, "batch_size": 16}

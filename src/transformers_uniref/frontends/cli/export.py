@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     names = ", ".join(bundled_checkpoints()) or "none in this installation"
     parser.add_argument(
-        "name",
+        "model",
         metavar="NAME",
         help=f"a bundled model ({names}) or the folder of an adapter; with --onnx or --torch "
         "any model: folder or Hub id",
@@ -69,23 +69,23 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.paths is not None or arguments.verify is not None:
         raise UserError("--paths and --verify go with --onnx or --torch")
     bundled = bundled_checkpoints()
-    if Path(arguments.name, "adapter_config.json").is_file():
+    if Path(arguments.model, "adapter_config.json").is_file():
         return _merge(arguments)
-    if arguments.name not in bundled:
+    if arguments.model not in bundled:
         known = ", ".join(bundled) or "there is none"
         raise UserError(
-            f"NAME must be a bundled model ({known}) or the folder of an adapter, got {arguments.name}; other models "
+            f"NAME must be a bundled model ({known}) or the folder of an adapter, got {arguments.model}; other models "
             "need --onnx or --torch"
         )
-    source = bundled[arguments.name]
-    target = arguments.output or Path(arguments.name)
+    source = bundled[arguments.model]
+    target = arguments.output or Path(arguments.model)
     names = sorted(file.name for file in source.iterdir() if file.is_file())
     with filling(target, names, overwrite=arguments.overwrite) as staged:
         for name in names:
             shutil.copyfile(source / name, staged / name)
     print(f'written: {target}; AutoModel.from_pretrained("{target}") loads it', file=sys.stderr)
     if arguments.json:
-        print(to_json({"name": arguments.name, "output": str(target), "files": names}))
+        print(to_json({"name": arguments.model, "output": str(target), "files": names}))
     return 0
 
 
@@ -97,14 +97,14 @@ def _graphs(arguments: argparse.Namespace) -> int:
     from ..loading import load_model_and_processor
 
     kind = "onnx" if arguments.onnx else "torch"
-    target = arguments.output or Path(f"{Path(arguments.name).name}-{kind}")
+    target = arguments.output or Path(f"{Path(arguments.model).name}-{kind}")
     if arguments.onnx:
         require_onnx(arguments.verify)  # before a model is loaded
-    model, processor = load_model_and_processor(arguments.name, "cpu")
-    if Path(arguments.name, "adapter_config.json").is_file():
+    model, processor = load_model_and_processor(arguments.model, "cpu")
+    if Path(arguments.model, "adapter_config.json").is_file():
         from ...adapters.merging import merge_adapter
 
-        model = merge_adapter(arguments.name)
+        model = merge_adapter(arguments.model)
     options: dict[str, Any] = {"paths": arguments.paths, "overwrite": arguments.overwrite}
     print("exporting; this takes a minute or more", file=sys.stderr)
     try:
@@ -122,7 +122,7 @@ def _graphs(arguments: argparse.Namespace) -> int:
     if not written.agreements:
         print("not compared with the model", file=sys.stderr)
     if arguments.json:
-        result = {"name": arguments.name, "output": str(target), "files": written.files}
+        result = {"name": arguments.model, "output": str(target), "files": written.files}
         compared = {path: vars(agreement) for path, agreement in written.agreements.items()}
         print(to_json({**result, "compared": compared}))
     return 0
@@ -144,16 +144,16 @@ def _merge(arguments: argparse.Namespace) -> int:
         raise UserError("--output is missing: the folder for the merged model")
     if target.exists() and not arguments.overwrite and any(target.iterdir() if target.is_dir() else [target]):
         raise UserError(f"--output exists already: {target}; name another folder or give --overwrite")
-    base = base_of(arguments.name)
+    base = base_of(arguments.model)
     assert base is not None
-    model = merge_adapter(arguments.name)
-    place = processor_location(arguments.name, base)
+    model = merge_adapter(arguments.model)
+    place = processor_location(arguments.model, base)
     processor: Any = AutoProcessor.from_pretrained(place, **reach_options(place))
     with replacing_folder(target) as partial:
         model.save_pretrained(partial, save_original_format=False)
         processor.save_pretrained(partial)
         names = sorted(file.name for file in partial.iterdir())
-    print(f"written: {target}, {arguments.name} merged into its base", file=sys.stderr)
+    print(f"written: {target}, {arguments.model} merged into its base", file=sys.stderr)
     if arguments.json:
-        print(to_json({"name": arguments.name, "output": str(target), "files": names}))
+        print(to_json({"name": arguments.model, "output": str(target), "files": names}))
     return 0

@@ -16,6 +16,7 @@ from ...core.version import __version__
 from ..errors import FAILED, INTERRUPTED, USERS_MISTAKE, describe, is_failure, is_users_mistake
 from .ending import interrupted_by_sigterm, stdout_is_lost
 from .help_text import complete_help
+from .option_names import option_names
 from .suggestions import SuggestingParser
 
 VERBS = (
@@ -36,7 +37,7 @@ VERBS = (
 )
 """In the order of `uniref --help`. Each is a module beside this one with a line `HELP`, command lines `EXAMPLES`, a
 function `add_arguments(parser)` and a function `run(arguments)` that returns the exit code and imports what it
-needs."""
+needs; perhaps `NAMES`, its words for arguments of the library that no option of that name gives."""
 
 
 def available_verbs() -> list[str]:
@@ -92,14 +93,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("uniref: interrupted", file=sys.stderr)
         return INTERRUPTED
     except Exception as error:
-        return _report(error, debug="--debug" in given)
+        return _report(error, given)
 
 
 def _run(given: list[str]) -> int:
-    verbs = available_verbs()
+    verb = _verb(given)
     # With a known verb the others' modules need not be imported.
-    verb = next((word for word in given if not word.startswith("-")), None)
-    parsed = build_parser([verb] if verb in verbs else verbs).parse_args(given)
+    parsed = build_parser(available_verbs() if verb is None else [verb]).parse_args(given)
     if getattr(parsed, "download", False):
         from .download import fetch_if_wanted
 
@@ -107,17 +107,33 @@ def _run(given: list[str]) -> int:
     return int(parsed.run(parsed))
 
 
-def _report(error: Exception, debug: bool) -> int:
+def _verb(given: list[str]) -> str | None:
+    """The verb on a command line; None without one that is known."""
+    verb = next((word for word in given if not word.startswith("-")), None)
+    return verb if verb in available_verbs() else None
+
+
+def _told(error: Exception, given: list[str]) -> str:
+    """The error in one line, with the verb's options where the library names arguments."""
+    verb = _verb(given)
+    if verb is None:
+        return describe(error)
+    module = _verb_module(verb)
+    return describe(error, option_names(module.add_arguments, getattr(module, "NAMES", None)))
+
+
+def _report(error: Exception, given: list[str]) -> int:
     """Says what went wrong, and returns the exit code."""
     if stdout_is_lost() and isinstance(error, BrokenPipeError):
         return FAILED  # whoever read the output has stopped, as `head` does, and knows
+    debug = "--debug" in given
     if debug:
         traceback.print_exception(error)
     if is_users_mistake(error):
-        print(f"uniref: error: {describe(error)}", file=sys.stderr)
+        print(f"uniref: error: {_told(error, given)}", file=sys.stderr)
         return USERS_MISTAKE
     if is_failure(error):
-        print(f"uniref: failed: {describe(error)}", file=sys.stderr)
+        print(f"uniref: failed: {_told(error, given)}", file=sys.stderr)
         return FAILED
     hint = "" if debug else "; run with --debug for the traceback"
     print(f"uniref: defect of the program: {type(error).__name__}: {describe(error)}{hint}", file=sys.stderr)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ...core.json_writing import to_json
 from ..errors import FAILED
 from ..loading import add_model_arguments, add_output_arguments
+from .option_names import option_names
 from .option_types import at_least_one, some_of
 from .picture_inputs import PictureInput, find_pictures, names_one_file
 from .segment_results import FILES, MOST_OBJECTS, doubts, messages, summary, write_results
@@ -232,9 +233,10 @@ class Segmentation:
         if not is_users_mistake(error):
             raise error
         self.failed += 1
-        self._say([f"uniref: error: {picture.label} is left out: {describe(error)}"])
+        told = describe(error, option_names(add_arguments))
+        self._say([f"uniref: error: {picture.label} is left out: {told}"])
         if self.arguments.json:
-            print(to_json({"image": picture.label, "error": describe(error)}), flush=True)
+            print(to_json({"image": picture.label, "error": told}), flush=True)
 
     def _say(self, lines: Sequence[str], before: str = "") -> None:
         from tqdm import tqdm

@@ -169,7 +169,8 @@ def messages(found: Sequence[SegmentedObject]) -> list[str]:
 
 def doubts(found: Sequence[SegmentedObject], show_all: bool) -> list[str]:
     """Lines that say what is not to be believed: no answer passed the gate, or some that are shown did not."""
-    from ...core.score_gate import below_gate, none_passed, written_gate
+    from ...core.score_gate import none_passed, written_gate
+    from .gate_wording import below_gate
 
     gate = found[0].threshold
     failed = [item for item in found if not item.passed]

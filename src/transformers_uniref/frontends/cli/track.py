@@ -15,6 +15,7 @@ from ...core.json_writing import to_json
 from ..errors import FAILED, UserError, describe, is_users_mistake
 from ..loading import add_model_arguments, add_output_arguments
 from .ending import interruption_between_steps
+from .option_names import option_names
 from .option_types import at_least_one, some_of
 from .tracking.clips import GivenClip, clip_identity, find_clips, folders_for
 from .tracking.outputs import (
@@ -45,6 +46,7 @@ EXAMPLES = (
     'uniref track clip.mp4 --mask first.png --text "1=the dog" --text "3=a ball" --start 100 --stride 2 --json',
     'cat clip.mp4 | uniref track - --text "the red car" --formats rle,webm',
 )
+NAMES = {"video": "CLIP", "masks": "--mask"}
 
 Load = Callable[[], tuple[Any, Any]]
 
@@ -203,7 +205,10 @@ def run(arguments: argparse.Namespace) -> int:
                 if len(clips) == 1 or not is_users_mistake(error):
                     raise
                 failed += 1
-                print(f"uniref: error: {clip.shown}: {describe(error)}", file=sys.stderr)
+                print(
+                    f"uniref: error: {clip.shown}: {describe(error, option_names(add_arguments, NAMES))}",
+                    file=sys.stderr,
+                )
     if failed:
         print(f"uniref: error: {failed} of {len(clips)} clips could not be followed", file=sys.stderr)
     return FAILED if failed else 0

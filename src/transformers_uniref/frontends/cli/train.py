@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from pathlib import Path
 
 from ...core.json_writing import to_json
@@ -84,6 +85,8 @@ def run(arguments: argparse.Namespace) -> int:
     from ...training.loop import train
 
     complete = train(config, arguments.output, resume=arguments.resume, force=arguments.force)
+    if not complete and os.environ.get("RANK", "0") == "0":
+        print("uniref: continue with --resume", file=sys.stderr)
     final = arguments.output / "final"
     if arguments.json:
         result = {"complete": complete, "output": str(arguments.output), "final": str(final) if complete else None}

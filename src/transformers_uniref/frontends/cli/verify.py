@@ -11,6 +11,7 @@ from typing import Any
 
 from ...core.json_writing import to_json
 from ..loading import DTYPES, add_quiet_argument
+from .option_names import option_names
 
 HELP = "load a model, answer pictures and a clip, compare with the released code; speed and memory"
 EXAMPLES = (
@@ -22,7 +23,9 @@ EXAMPLES = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the verb's options."""
-    parser.add_argument("name", metavar="NAME", help="a name that `uniref download --list` shows, a folder or a Hub id")
+    parser.add_argument(
+        "model", metavar="NAME", help="a name that `uniref download --list` shows, a folder or a Hub id"
+    )
     parser.add_argument(
         "--source",
         type=Path,
@@ -48,12 +51,12 @@ def run(arguments: argparse.Namespace) -> int:
     from ...core.released_models import RELEASED_BY_NAME
     from ...verification.released_numbers import compare_with_released_code
     from ...verification.trial import overlap, peak_memory, try_model
-    from ..errors import FAILED, UserError
+    from ..errors import FAILED, UserError, translated
     from ..loading import choose_device, load_model_and_processor
 
-    weights = RELEASED_BY_NAME.get(arguments.name)
+    weights = RELEASED_BY_NAME.get(arguments.model)
     if arguments.source is not None and (weights is None or not weights.figures):
-        raise UserError(f"--source: nothing was published for {arguments.name}; uniref evaluate measures any model")
+        raise UserError(f"--source: nothing was published for {arguments.model}; uniref evaluate measures any model")
     if arguments.source is not None and not arguments.source.is_dir():
         raise UserError(f"--source must be a folder of data sets, got {arguments.source}")
 
@@ -62,13 +65,13 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"uniref: {line}", file=sys.stderr)
 
     started = time.perf_counter()
-    model, processor = load_model_and_processor(arguments.name, arguments.device, arguments.dtype)
+    model, processor = load_model_and_processor(arguments.model, arguments.device, arguments.dtype)
     loaded = time.perf_counter() - started
     trials = try_model(model, processor, say)
     memory = peak_memory()
     if model.dtype != torch.float32:
         say("the same in float32")
-        exact, _ = load_model_and_processor(arguments.name, arguments.device, "float32")
+        exact, _ = load_model_and_processor(arguments.model, arguments.device, "float32")
         masks = [trial.mask for trial in try_model(exact, processor)]
         trials = [
             replace(trial, exact_iou=overlap(trial.mask, mask)) for trial, mask in zip(trials, masks, strict=True)
@@ -84,11 +87,13 @@ def run(arguments: argparse.Namespace) -> int:
         rows = measure_published(
             weights, model, processor, arguments.source, output=arguments.output, limit=arguments.limit, tell=say
         )
+        names = option_names(add_arguments)
+        rows = [replace(row, note=translated(row.note, names)) for row in rows]
     if arguments.output is not None:
         _draw(trials, arguments.output)
     equal = all(comparison.is_equal for comparison in comparisons)
     result: dict[str, Any] = {
-        "model": arguments.name,
+        "model": arguments.model,
         "type": type(model).__name__,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "device": str(model.device),

@@ -200,7 +200,7 @@ class PicturesConfig:
 
 
 def flattened(values: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested dictionaries and lists as one dictionary of dotted names, the names that `--override` takes."""
+    """Nested dictionaries and lists as one dictionary of dotted names, the names that overrides take."""
     if isinstance(values, dict):
         items: Iterable[tuple[Any, Any]] = values.items()
     elif isinstance(values, list):

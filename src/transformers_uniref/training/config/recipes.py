@@ -95,4 +95,4 @@ def require_complete(config: TrainingConfig) -> None:
     """
     missing = unset_options(config)
     if missing:
-        raise ValueError(f"{config.name} leaves to be set with --override: {'; '.join(missing)}")
+        raise ValueError(f"{config.name} leaves to be set with `overrides`: {'; '.join(missing)}")

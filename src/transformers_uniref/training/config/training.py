@@ -138,7 +138,7 @@ class TrainingConfig:
         self._check_global_batch()
         if self.architecture == "uniref_sam" and self.backbone_weights:
             raise ValueError(
-                "backbone_weights: a SAM brings more than a backbone; make a folder of it with `uniref convert --sam` "
+                "backbone_weights: a SAM brings more than a backbone; make a folder of it with `uniref convert` "
                 "and name that in initial_weights"
             )
         check_micro_batches(self.micro_batches, self.sampling)

@@ -73,7 +73,7 @@ def _typed(kind: Any, value: Any, where: str, root: Any) -> Any:
     if kind is Any:
         return value
     if kind is str and value is None:
-        return ""  # `--override backbone_weights=` takes a text away
+        return ""  # the override `backbone_weights=` takes a text away
     if kind is float and not isinstance(value, bool):
         try:
             return float(value)  # also "6e-4", which YAML reads as text

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from ....core.score_gate import below_gate, none_passed, passes, written
+from ....core.score_gate import none_passed, passes, written
+from ..gate_wording import below_gate
 
 
 @dataclass
