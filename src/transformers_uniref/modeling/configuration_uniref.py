@@ -28,8 +28,8 @@ class UniRefConfig(ReferenceFusionConfig):
         num_queries: two-stage proposals that become decoder queries. An image needs at least as many positions on the
             levels 8x to 64x: 300 queries need about 128 x 128 pixels, with fewer the released code fails as well.
         mask_channels: channels of the mask features (8 in the released code).
-        mask_pooled_scores: a query's score also sees what its mask covers (`MaskPooledScore`). Off in the released models;
-            on, every call decodes the masks of all queries at a quarter of the input's size.
+        mask_pooled_scores: a query's score also sees what its mask covers (`MaskPooledScore`). Off in the released
+            models; on, every call decodes the masks of all queries at a quarter of the input's size.
         mask_pooled_dropout: dropout inside.
         matching: `"ota"` (released: several queries a target) or `"hungarian"` (one).
         mask_loss_type: `"focal"` (released) or `"bce"` (the paper's text).

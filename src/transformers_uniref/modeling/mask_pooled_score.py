@@ -1,8 +1,8 @@
 """A score that looks at what a query's mask covers: mask-pooled features, matched with the reference.
 
 The released score is read from the query alone. In a small model a query knows well where its object ends and less well
-what it is; the maps know that at every position. Pooling them under the mask (as OpenSeg does, Ghiasi et al., ECCV 2022,
-section 3.2) brings both together. Off in released configurations.
+what it is; the maps know that at every position. Pooling them under the mask, as OpenSeg does (Ghiasi et al., ECCV
+2022), brings both together. Off in released configurations.
 """
 
 from __future__ import annotations

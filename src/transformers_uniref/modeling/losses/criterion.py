@@ -71,11 +71,11 @@ class UniRefCriterion(nn.Module):
     """Matching, losses and their weighted sum.
 
     Loss names: `loss_ce`, `loss_bbox`, `loss_giou`, `loss_mask`, `loss_dice`, with auxiliary mask losses
-    `loss_mask_cls` and `loss_mask_iou`, with `mask_pooled_scores` once `loss_score`, with BoxInst `loss_prj` and `loss_pairwise` in place of the mask losses. The
+    `loss_mask_cls` and `loss_mask_iou`, with BoxInst `loss_prj` and `loss_pairwise` in place of the mask losses. The
     last decoder layer has the plain name, earlier layers the suffix `_0`, `_1`, ..., the two-stage proposals `_enc`
-    (class and boxes only).
+    (class and boxes only). With `mask_pooled_scores` there is one `loss_score`, of the last layer.
 
-    Every loss but BoxInst's two (means) is a sum divided by the number of matched queries. `config.loss_normalizer`
+    Every loss but BoxInst's two and `loss_score` (means) is a sum divided by the number of matched queries. `config.loss_normalizer`
     "local" counts them in this process (as released); "mean" averages the count over all processes, at least 1, which
     makes the averaged gradient of data-parallel training that of one process with the whole batch.
 
