@@ -75,9 +75,10 @@ class UniRefCriterion(nn.Module):
     last decoder layer has the plain name, earlier layers the suffix `_0`, `_1`, ..., the two-stage proposals `_enc`
     (class and boxes only). With `mask_pooled_scores` there is one `loss_score`, of the last layer.
 
-    Every loss but BoxInst's two and `loss_score` (means) is a sum divided by the number of matched queries. `config.loss_normalizer`
-    "local" counts them in this process (as released); "mean" averages the count over all processes, at least 1, which
-    makes the averaged gradient of data-parallel training that of one process with the whole batch.
+    Every loss but BoxInst's two and `loss_score` (means) is a sum divided by the number of matched queries.
+    `config.loss_normalizer` "local" counts them in this process (as released); "mean" averages the count over all
+    processes, at least 1, which makes the averaged gradient of data-parallel training that of one process with the
+    whole batch.
 
     Args:
         config: `UniRefConfig`, its loss options.
