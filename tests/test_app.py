@@ -27,7 +27,7 @@ from transformers_uniref.frontends.app.clips import open_clip
 from transformers_uniref.frontends.app.drawn_masks import drawn_mask
 from transformers_uniref.frontends.app.legend import LegendEntry, draw_results
 from transformers_uniref.frontends.app.marking import CLICK, FILE, Marking
-from transformers_uniref.frontends.app.model_shelf import BUNDLED, FOLDER, HUB, RELEASED, ModelChoice, ModelShelf
+from transformers_uniref.frontends.app.model_cache import BUNDLED, FOLDER, HUB, RELEASED, ModelCache, ModelChoice
 from transformers_uniref.frontends.app.page import Page, own_gate
 from transformers_uniref.frontends.app.picture_tasks import (
     find_by_example,
@@ -50,7 +50,7 @@ from transformers_uniref.worlds.drawn.world import World
 Loaded = tuple[Any, Any]
 
 
-class Shelf:
+class OneModel:
     """Holds one model."""
 
     def __init__(self, loaded: Any) -> None:
@@ -175,7 +175,7 @@ def test_sentences_find_what_they_name_in_a_drawn_scene(loaded: Loaded, tmp_path
 
 @pytest.mark.filterwarnings("ignore::transformers_uniref.processors.vocabulary.NothingUnderstoodWarning")
 def test_the_page_says_what_is_unknown_and_what_fell_below_the_models_gate(loaded: Loaded) -> None:
-    gate = own_gate(Page(AppSettings(), Shelf(loaded), None, None), ModelChoice())
+    gate = own_gate(Page(AppSettings(), OneModel(loaded), None, None), ModelChoice())
     assert gate == loaded[1].score_threshold
     found = find_by_sentences(np.zeros((128, 128, 3), np.uint8), ["a <b>submarine</b>"], gate, *loaded)
     assert not found[0].passed and not found[0].mask.any()
@@ -366,9 +366,9 @@ def test_objects_of_a_mask_file_keep_their_ids_where_these_are_free(job: ClipJob
 # ------------------------------------------------------------------------------------------------ following on the page
 @pytest.fixture
 def page(loaded: Loaded, tmp_path: Path) -> Any:
-    shelf = SimpleNamespace(get=lambda choice: loaded)
+    models = SimpleNamespace(get=lambda choice: loaded)
     shown = SimpleNamespace(shown=lambda *_: "newest.jpg", new_folder=lambda: Path(tempfile.mkdtemp(dir=tmp_path)))
-    return SimpleNamespace(shelf=shelf, workspace=shown)
+    return SimpleNamespace(models=models, workspace=shown)
 
 
 def test_following_twice_at_once_is_following_once(job: ClipJob, page: Any) -> None:
@@ -405,29 +405,29 @@ def test_only_folders_below_the_root_can_be_chosen(tmp_path: Path) -> None:
     root = tmp_path / "models"
     inside, outside = model_folder(root / "mine" / "final"), model_folder(tmp_path / "elsewhere")
     (root / "link").symlink_to(outside)
-    shelf = ModelShelf(AppSettings(models_root=root))
-    assert shelf.folders() == ["mine/final"]
-    assert shelf.locate(ModelChoice(FOLDER, "mine/final")) == str(inside)
+    models = ModelCache(AppSettings(models_root=root))
+    assert models.folders() == ["mine/final"]
+    assert models.locate(ModelChoice(FOLDER, "mine/final")) == str(inside)
     for name in ("link", "../elsewhere", str(outside), str(inside), "", "mine"):
         with pytest.raises(UserError):
-            shelf.locate(ModelChoice(FOLDER, name))
+            models.locate(ModelChoice(FOLDER, name))
 
 
 def test_without_permission_no_folder_can_be_named_and_with_it_any(tmp_path: Path) -> None:
     folder = model_folder(tmp_path / "model")
-    closed = ModelShelf(AppSettings(hub=False))
+    closed = ModelCache(AppSettings(hub=False))
     assert closed.kinds == [BUNDLED, RELEASED]
     for choice in (ModelChoice(FOLDER, str(folder)), ModelChoice(HUB, "owner/name")):
         with pytest.raises(UserError, match="cannot be chosen here"):
             closed.locate(choice)
     with pytest.raises(UserError, match="not on this machine yet; press “Fetch it” first"):
         closed.locate(ModelChoice(RELEASED, "uniref-pp-r50"))
-    public = ModelShelf(AppSettings(host="0.0.0.0"))
+    public = ModelCache(AppSettings(host="0.0.0.0"))
     with pytest.raises(UserError, match="its operator can: uniref download uniref-pp-r50"):
         public.locate(ModelChoice(RELEASED, "uniref-pp-r50"))
     with pytest.raises(UserError, match="one of the listed"):
         closed.locate(ModelChoice(RELEASED, "../uniref-pp-r50"))
-    opened = ModelShelf(AppSettings(allow_folders=True))
+    opened = ModelCache(AppSettings(allow_folders=True))
     assert opened.locate(ModelChoice(FOLDER, str(folder))) == str(folder)
     with pytest.raises(UserError, match="no folder with a model"):
         opened.locate(ModelChoice(FOLDER, str(tmp_path)))
@@ -439,12 +439,12 @@ def test_a_hub_id_is_never_read_as_a_folder(tmp_path: Path, monkeypatch: pytest.
     model_folder(tmp_path / "owner" / "name")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
-    shelf = ModelShelf(AppSettings())
+    models = ModelCache(AppSettings())
     with pytest.raises(UserError, match="owner/name cannot be had from the Hub"):
-        shelf.locate(ModelChoice(HUB, "owner/name"))
+        models.locate(ModelChoice(HUB, "owner/name"))
     for name in ("../owner", "/etc/passwd", "name", "", "owner/name/more", "https://example.org/x"):
         with pytest.raises(UserError, match="looks like owner/name"):
-            shelf.locate(ModelChoice(HUB, name))
+            models.locate(ModelChoice(HUB, name))
 
 
 # ------------------------------------------------------------------------------------------------------------- settings
