@@ -45,6 +45,7 @@ from transformers_uniref.frontends.cli.main import main
 from transformers_uniref.frontends.errors import UserError
 from transformers_uniref.inference.results import SegmentedObject
 from transformers_uniref.media.video.io import read_frames, save_animation
+from transformers_uniref.metrics.region import iou
 from transformers_uniref.worlds.drawn.world import World
 
 Loaded = tuple[Any, Any]
@@ -64,10 +65,6 @@ class OneModel:
 def loaded() -> Loaded:
     model = UniRefModel.from_pretrained(DEFAULT_CHECKPOINT).eval()
     return model, UniRefProcessor.from_pretrained(DEFAULT_CHECKPOINT)
-
-
-def overlap(found: np.ndarray, truth: np.ndarray) -> float:
-    return float((found & truth).sum() / (found | truth).sum())
 
 
 # ------------------------------------------------------------------------------------------------------------ sentences
@@ -159,7 +156,7 @@ def test_sentences_find_what_they_name_in_a_drawn_scene(loaded: Loaded, tmp_path
     scene = World(split="test", size=128, seed=5).image(1, easy=True)
     sentences = [sentences[0] for sentences in scene["sentences"]]
     found = find_by_sentences(scene["image"], sentences, 0.0, *loaded)
-    overlaps = [overlap(item.mask, truth) for item, truth in zip(found, scene["masks"], strict=True)]
+    overlaps = [iou(item.mask, truth) for item, truth in zip(found, scene["masks"], strict=True)]
     assert np.mean(overlaps) > 0.5, overlaps
     overlay = picture_overlay(scene["image"], found)
     files = [Path(file) for file in save_picture_results(tmp_path, overlay, found)]
@@ -192,7 +189,7 @@ def test_an_example_finds_its_like(loaded: Loaded) -> None:
         scene = World(split="test", size=128, seed=5).few_shot(index)
         example, mask = scene["reference_images"][0], scene["reference_masks"][0]
         [found] = find_by_example(scene["image"], example, mask, None, 0.0, *loaded)
-        overlaps.append(overlap(found.mask, scene["mask"]))
+        overlaps.append(iou(found.mask, scene["mask"]))
     assert np.mean(overlaps) > 0.4, overlaps
 
 
@@ -289,7 +286,7 @@ def test_a_clip_is_followed_stopped_added_to_and_goes_on(
     assert job.objects[2].frame == 2, "a sentence for a frame that has passed holds from the next one on"
     rest = list(job.run(*loaded))
     assert [result.index for result in rest] == [2, 3, 4] and set(rest[0].masks) == {1, 2}
-    overlaps = [overlap(result.masks[1], truth[result.index] == first) for result in rest]
+    overlaps = [iou(result.masks[1], truth[result.index] == first) for result in rest]
     assert np.mean(overlaps) > 0.5, overlaps
     with pytest.raises(UserError, match="The clip is done"):
         next(job.run(*loaded))

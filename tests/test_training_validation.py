@@ -26,11 +26,7 @@ from transformers_uniref.training.validation.datasets import clip_of  # noqa: E4
 MODEL = tuple(option for option in VERY_TINY if option.startswith(("model", "text", "backbone")))
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("kept_threads")
 
 
 @pytest.fixture(scope="module")
