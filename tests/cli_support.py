@@ -5,10 +5,12 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
+import numpy as np
 import torch
+from PIL import Image
 from transformers import BertConfig, ResNetConfig
 
-from processor_support import WORDS, small_processor
+from processor_support import WORDS, picture, small_processor
 from transformers_uniref import UniRefConfig, UniRefModel
 
 
@@ -38,6 +40,24 @@ def tiny_config() -> UniRefConfig:
         ffn_dim=32,
         num_queries=8,
     )
+
+
+def content(folder: str | Path) -> dict[str, bytes]:
+    """Every file in a folder by its path there."""
+    folder = Path(folder)
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def frame(index: int) -> np.ndarray:
+    """uint8 (H, W, 3) of a clip in which everything moves to the right."""
+    return np.roll(picture(), 2 * index, axis=1)
+
+
+def write_frames(folder: Path, count: int) -> None:
+    """A new folder with the first frames of that clip."""
+    folder.mkdir()
+    for index in range(count):
+        Image.fromarray(frame(index)).save(folder / f"{index:05d}.png")
 
 
 def save_tiny_checkpoint(folder: Path) -> Path:

@@ -1,9 +1,33 @@
-"""Set before anything is imported: tests reach no network, and parallel workers do not fight for the cores."""
+"""Fixtures of many files, and what is set before anything is imported.
+
+Tests reach no network, and parallel workers do not fight for the cores.
+"""
 
 import os
+from collections.abc import Iterator
+
+import pytest
 
 from no_skips import pytest_addoption, pytest_make_collect_report, pytest_runtest_makereport  # noqa: F401
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture
+def kept_threads() -> Iterator[None]:
+    """Gives back the number of threads that a training run changes."""
+    import torch
+
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def one_thread(kept_threads: None) -> None:
+    """Computes in one thread."""
+    import torch
+
+    torch.set_num_threads(1)

@@ -28,7 +28,7 @@ from transformers_uniref.frontends.app.drawn_masks import drawn_mask
 from transformers_uniref.frontends.app.legend import LegendEntry, draw_results
 from transformers_uniref.frontends.app.marking import CLICK, FILE, Marking
 from transformers_uniref.frontends.app.messages import LABELS
-from transformers_uniref.frontends.app.model_shelf import BUNDLED, FOLDER, HUB, RELEASED, ModelChoice, ModelShelf
+from transformers_uniref.frontends.app.model_cache import BUNDLED, FOLDER, HUB, RELEASED, ModelCache, ModelChoice
 from transformers_uniref.frontends.app.page import Page, own_gate
 from transformers_uniref.frontends.app.picture_tasks import (
     find_by_example,
@@ -46,12 +46,13 @@ from transformers_uniref.frontends.cli.main import main
 from transformers_uniref.frontends.errors import UserError, describe
 from transformers_uniref.inference.results import SegmentedObject
 from transformers_uniref.media.video.io import read_frames, save_animation
+from transformers_uniref.metrics.region import iou
 from transformers_uniref.worlds.drawn.world import World
 
 Loaded = tuple[Any, Any]
 
 
-class Shelf:
+class OneModel:
     """Holds one model."""
 
     def __init__(self, loaded: Any) -> None:
@@ -65,10 +66,6 @@ class Shelf:
 def loaded() -> Loaded:
     model = UniRefModel.from_pretrained(DEFAULT_CHECKPOINT).eval()
     return model, UniRefProcessor.from_pretrained(DEFAULT_CHECKPOINT)
-
-
-def overlap(found: np.ndarray, truth: np.ndarray) -> float:
-    return float((found & truth).sum() / (found | truth).sum())
 
 
 # ------------------------------------------------------------------------------------------------------------ sentences
@@ -160,7 +157,7 @@ def test_sentences_find_what_they_name_in_a_drawn_scene(loaded: Loaded, tmp_path
     scene = World(split="test", size=128, seed=5).image(1, easy=True)
     sentences = [sentences[0] for sentences in scene["sentences"]]
     found = find_by_sentences(scene["image"], sentences, 0.0, *loaded)
-    overlaps = [overlap(item.mask, truth) for item, truth in zip(found, scene["masks"], strict=True)]
+    overlaps = [iou(item.mask, truth) for item, truth in zip(found, scene["masks"], strict=True)]
     assert np.mean(overlaps) > 0.5, overlaps
     overlay = picture_overlay(scene["image"], found)
     files = [Path(file) for file in save_picture_results(tmp_path, overlay, found)]
@@ -176,7 +173,7 @@ def test_sentences_find_what_they_name_in_a_drawn_scene(loaded: Loaded, tmp_path
 
 @pytest.mark.filterwarnings("ignore::transformers_uniref.processors.vocabulary.NothingUnderstoodWarning")
 def test_the_page_says_what_is_unknown_and_what_fell_below_the_models_gate(loaded: Loaded) -> None:
-    gate = own_gate(Page(AppSettings(), Shelf(loaded), None, None), ModelChoice())
+    gate = own_gate(Page(AppSettings(), OneModel(loaded), None, None), ModelChoice())
     assert gate == loaded[1].score_threshold
     found = find_by_sentences(np.zeros((128, 128, 3), np.uint8), ["a <b>submarine</b>"], gate, *loaded)
     assert not found[0].passed and not found[0].mask.any()
@@ -193,7 +190,7 @@ def test_an_example_finds_its_like(loaded: Loaded) -> None:
         scene = World(split="test", size=128, seed=5).few_shot(index)
         example, mask = scene["reference_images"][0], scene["reference_masks"][0]
         [found] = find_by_example(scene["image"], example, mask, None, 0.0, *loaded)
-        overlaps.append(overlap(found.mask, scene["mask"]))
+        overlaps.append(iou(found.mask, scene["mask"]))
     assert np.mean(overlaps) > 0.4, overlaps
 
 
@@ -290,7 +287,7 @@ def test_a_clip_is_followed_stopped_added_to_and_goes_on(
     assert job.objects[2].frame == 2, "a sentence for a frame that has passed holds from the next one on"
     rest = list(job.run(*loaded))
     assert [result.index for result in rest] == [2, 3, 4] and set(rest[0].masks) == {1, 2}
-    overlaps = [overlap(result.masks[1], truth[result.index] == first) for result in rest]
+    overlaps = [iou(result.masks[1], truth[result.index] == first) for result in rest]
     assert np.mean(overlaps) > 0.5, overlaps
     with pytest.raises(UserError, match="The clip is done"):
         next(job.run(*loaded))
@@ -367,9 +364,9 @@ def test_objects_of_a_mask_file_keep_their_ids_where_these_are_free(job: ClipJob
 # ------------------------------------------------------------------------------------------------ following on the page
 @pytest.fixture
 def page(loaded: Loaded, tmp_path: Path) -> Any:
-    shelf = SimpleNamespace(get=lambda choice: loaded)
+    models = SimpleNamespace(get=lambda choice: loaded)
     shown = SimpleNamespace(shown=lambda *_: "newest.jpg", new_folder=lambda: Path(tempfile.mkdtemp(dir=tmp_path)))
-    return SimpleNamespace(shelf=shelf, workspace=shown)
+    return SimpleNamespace(models=models, workspace=shown)
 
 
 def test_following_twice_at_once_is_following_once(job: ClipJob, page: Any) -> None:
@@ -406,29 +403,29 @@ def test_only_folders_below_the_root_can_be_chosen(tmp_path: Path) -> None:
     root = tmp_path / "models"
     inside, outside = model_folder(root / "mine" / "final"), model_folder(tmp_path / "elsewhere")
     (root / "link").symlink_to(outside)
-    shelf = ModelShelf(AppSettings(models_root=root))
-    assert shelf.folders() == ["mine/final"]
-    assert shelf.locate(ModelChoice(FOLDER, "mine/final")) == str(inside)
+    models = ModelCache(AppSettings(models_root=root))
+    assert models.folders() == ["mine/final"]
+    assert models.locate(ModelChoice(FOLDER, "mine/final")) == str(inside)
     for name in ("link", "../elsewhere", str(outside), str(inside), "", "mine"):
         with pytest.raises(UserError):
-            shelf.locate(ModelChoice(FOLDER, name))
+            models.locate(ModelChoice(FOLDER, name))
 
 
 def test_without_permission_no_folder_can_be_named_and_with_it_any(tmp_path: Path) -> None:
     folder = model_folder(tmp_path / "model")
-    closed = ModelShelf(AppSettings(hub=False))
+    closed = ModelCache(AppSettings(hub=False))
     assert closed.kinds == [BUNDLED, RELEASED]
     for choice in (ModelChoice(FOLDER, str(folder)), ModelChoice(HUB, "owner/name")):
         with pytest.raises(UserError, match="cannot be chosen here"):
             closed.locate(choice)
     with pytest.raises(UserError, match="not on this machine yet; press “Fetch it” first"):
         closed.locate(ModelChoice(RELEASED, "uniref-pp-r50"))
-    public = ModelShelf(AppSettings(host="0.0.0.0"))
+    public = ModelCache(AppSettings(host="0.0.0.0"))
     with pytest.raises(UserError, match="its operator can: uniref download uniref-pp-r50"):
         public.locate(ModelChoice(RELEASED, "uniref-pp-r50"))
     with pytest.raises(UserError, match="one of the listed"):
         closed.locate(ModelChoice(RELEASED, "../uniref-pp-r50"))
-    opened = ModelShelf(AppSettings(allow_folders=True))
+    opened = ModelCache(AppSettings(allow_folders=True))
     assert opened.locate(ModelChoice(FOLDER, str(folder))) == str(folder)
     with pytest.raises(UserError, match="no folder with a model"):
         opened.locate(ModelChoice(FOLDER, str(tmp_path)))
@@ -441,12 +438,12 @@ def test_a_hub_id_is_never_read_as_a_folder(tmp_path: Path, monkeypatch: pytest.
     model_folder(tmp_path / "owner" / "name")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
-    shelf = ModelShelf(AppSettings())
+    models = ModelCache(AppSettings())
     with pytest.raises(UserError, match="owner/name cannot be had from the Hub"):
-        shelf.locate(ModelChoice(HUB, "owner/name"))
+        models.locate(ModelChoice(HUB, "owner/name"))
     for name in ("../owner", "/etc/passwd", "name", "", "owner/name/more", "https://example.org/x"):
         with pytest.raises(UserError, match="looks like owner/name"):
-            shelf.locate(ModelChoice(HUB, name))
+            models.locate(ModelChoice(HUB, name))
 
 
 # ------------------------------------------------------------------------------------------------------------- settings

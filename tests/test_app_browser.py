@@ -23,6 +23,7 @@ from PIL import Image
 from browser_support import CHROMIUM, Application, User, started_browser
 from transformers_uniref.core.mask_codes import decode_rle
 from transformers_uniref.media.video.io import VideoWriter
+from transformers_uniref.metrics.region import iou
 from transformers_uniref.worlds.drawn.world import World
 
 pytest.importorskip("gradio")
@@ -77,10 +78,6 @@ def picture_file(folder: Path, picture: np.ndarray, name: str = "picture.png") -
     return folder / name
 
 
-def overlap(found: np.ndarray, truth: np.ndarray) -> float:
-    return float((found & truth).sum() / (found | truth).sum())
-
-
 def ask(user: User, picture: Path, text: str) -> None:
     user.open_tab("Sentence")
     user.send_file("sentence-picture", picture)
@@ -95,7 +92,7 @@ def test_sentences_are_answered_with_a_picture_and_files(user: User, tmp_path: P
     told = json.loads(user.download("sentence-files", "masks.json"))
     assert [item["text"] for item in told["objects"]] == sentences
     masks = [decode_rle(item["segmentation"]) for item in told["objects"]]
-    overlaps = [overlap(mask, truth) for mask, truth in zip(masks, scene["masks"], strict=True)]
+    overlaps = [iou(mask, truth) for mask, truth in zip(masks, scene["masks"], strict=True)]
     assert np.mean(overlaps) > 0.4, overlaps
     labels = Image.open(io.BytesIO(user.download("sentence-files", "masks.png")))
     assert labels.mode == "P" and labels.size == (128, 128)
@@ -142,7 +139,7 @@ def test_an_example_is_marked_by_a_mask_file_a_box_or_clicks(
     user.page.locator("#example-notes", has_text="like the example").wait_for()
     found = json.loads(user.download("example-files", "masks.json"))["objects"][0]
     told = {key: value for key, value in found.items() if key != "segmentation"}
-    assert overlap(decode_rle(found["segmentation"]), scene["mask"]) > 0.4, told
+    assert iou(decode_rle(found["segmentation"]), scene["mask"]) > 0.4, told
     screenshot(user, "example-mask")
 
     user.mark_by("example", "a box")

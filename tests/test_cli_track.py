@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cli_support import save_tiny_checkpoint
-from processor_support import disc, picture
+from cli_support import frame, save_tiny_checkpoint, write_frames
+from processor_support import disc
 from transformers_uniref.core.mask_codes import decode_rle
 from transformers_uniref.core.mask_reading import load_label_map
 from transformers_uniref.core.palette import davis_palette, save_label_map
@@ -34,22 +34,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(save_tiny_checkpoint(tmp_path_factory.mktemp("model")))
 
 
-def frame(index: int) -> np.ndarray:
-    return np.roll(picture(), 2 * index, axis=1)
-
-
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     write_frames(tmp_path / "clip", 4)
     save_label_map(tmp_path / "mask.png", disc())
     return tmp_path
-
-
-def write_frames(folder: Path, count: int) -> None:
-    folder.mkdir()
-    for index in range(count):
-        Image.fromarray(frame(index)).save(folder / f"{index:05d}.png")
 
 
 def two_objects() -> np.ndarray:

@@ -15,9 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
-from cli_support import save_tiny_checkpoint
+from cli_support import content, save_tiny_checkpoint, write_frames
 from processor_support import disc, picture
 from transformers_uniref.core.palette import save_label_map
 from transformers_uniref.frontends.cli import track
@@ -69,12 +68,6 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def write_frames(folder: Path, count: int) -> None:
-    folder.mkdir()
-    for index in range(count):
-        Image.fromarray(np.roll(picture(), 2 * index, axis=1)).save(folder / f"{index:05d}.png")
-
-
 @pytest.fixture
 def ask(model: str) -> Callable[..., int]:
     def ask(*words: str, output: str = "here") -> int:
@@ -96,10 +89,6 @@ def at_frame(monkeypatch: pytest.MonkeyPatch, number: int, act: Callable[[], Non
 
     monkeypatch.setattr(track, "segment_frame", segment)
     return computed
-
-
-def content(folder: str) -> dict[str, bytes]:
-    return {str(file.relative_to(folder)): file.read_bytes() for file in Path(folder).rglob("*") if file.is_file()}
 
 
 def interrupt() -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 from transformers_uniref.media.video.frames import VideoFrames
 from transformers_uniref.media.video.io import VideoWriter, probe_clip, read_clip, read_frames
 from transformers_uniref.worlds.drawn.scene import Pose, draw_look, make_sprite
-from transformers_uniref.worlds.photo.scene import Actor, rasterise
+from transformers_uniref.worlds.photo.scene import PastedObject, rasterise
 from video_support import image_processor
 
 ONE = 1 << 16
@@ -70,11 +70,11 @@ def test_a_drawn_object_turns_clockwise_on_the_screen() -> None:
 def test_a_pasted_object_turns_clockwise_on_the_screen() -> None:
     cutout = np.zeros((60, 20, 4), np.uint8)
     cutout[:, 8:12] = 255  # a line from top to bottom
-    actor = Actor(
+    pasted_object = PastedObject(
         "line", ("line",), [SimpleNamespace(image=Image.fromarray(cutout))], (0,), 1.0, 0.2, False, np.ones(3), 0.0
     )
     for degrees in (-30, 30):
-        solid = rasterise(actor, 0, Pose(0.5, 0.5, np.radians(degrees)), 128).solid
+        solid = rasterise(pasted_object, 0, Pose(0.5, 0.5, np.radians(degrees)), 128).solid
         rows = np.flatnonzero(solid.any(1))
         top, bottom = (np.flatnonzero(solid[row]).mean() for row in rows[[2, -3]])
         assert (top > bottom) == (degrees > 0)

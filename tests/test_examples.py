@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 pytest.importorskip("accelerate")
@@ -27,12 +26,7 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 QUICK = ["--steps", "1", "--json", "--override", "checkpoint.every=1000", "--override", "loader_workers=0"]
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture

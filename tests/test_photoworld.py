@@ -114,7 +114,7 @@ def test_masks_are_disjoint_visible_and_show_their_object(world: PhotoWorld, eas
 def test_sentences_are_true_of_exactly_one_object(world: PhotoWorld) -> None:
     found = set()
     for index in range(60):
-        scene = draw_photo_image(Draws(7, index), world._stage, easy=False)
+        scene = draw_photo_image(Draws(7, index), world._source, easy=False)
         for target, group in enumerate(scene.sentences):
             for sentence in group:
                 assert refers_to(sentence.meaning, scene.facts, target), sentence
@@ -205,7 +205,7 @@ def test_clip_sentences_hold_in_every_frame(world: PhotoWorld) -> None:
     for index in range(100):
         if index > 20 and motions:
             break
-        scene = draw_photo_clip(Draws(9, index), world._stage, 8)
+        scene = draw_photo_clip(Draws(9, index), world._source, 8)
         for target, group in enumerate(scene.sentences):
             for sentence in group:
                 assert sentence.meaning.place is None and sentence.meaning.superlative is None

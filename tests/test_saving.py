@@ -12,7 +12,7 @@ import pytest
 import torch
 from transformers import AutoModel, AutoProcessor
 
-from cli_support import save_tiny_checkpoint
+from cli_support import content, save_tiny_checkpoint
 from processor_support import small_processor
 from transformers_uniref.core.atomic import saving_into
 from transformers_uniref.frontends.cli.main import main
@@ -27,10 +27,6 @@ def room_for(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.fixture

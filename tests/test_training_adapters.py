@@ -24,13 +24,7 @@ from transformers_uniref.training.loop import TrainingRun, train  # noqa: E402
 from transformers_uniref.training.model_factory import build_model, choose_tokenizer  # noqa: E402
 from transformers_uniref.training.tokenizer import build_tokenizer  # noqa: E402
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

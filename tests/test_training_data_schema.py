@@ -25,6 +25,16 @@ def test_a_mask_survives_its_codes(mask):
     assert np.array_equal(decode_rle(encode_rle(mask)), mask)
 
 
+@settings(deadline=None, max_examples=60)
+@given(MASKS, st.integers(1, 300), st.integers(1, 300))
+def test_run_lengths_are_byte_for_byte_those_of_pycocotools(mask, high, wide):
+    codes = pytest.importorskip("pycocotools.mask")
+    for shown in (mask, ~mask, np.kron(mask[:8, :8], np.ones((high, wide), bool))):
+        wanted = codes.encode(np.asfortranarray(shown, dtype=np.uint8))
+        assert encode_rle(shown) == {"size": wanted["size"], "counts": wanted["counts"].decode("ascii")}
+        assert np.array_equal(decode_rle(wanted), shown)
+
+
 def test_run_lengths_are_those_of_coco():
     # A 3 x 3 square in a 5 x 7 picture as the published tools write it; columns first.
     mask = np.zeros((5, 7), dtype=bool)
@@ -34,7 +44,19 @@ def test_run_lengths_are_those_of_coco():
     assert np.array_equal(decode_rle(plain), mask)
 
 
-@pytest.mark.parametrize("rle", [{"size": [2, 2], "counts": [1, 2]}, {"size": [2, 2], "counts": "o"}])
+@pytest.mark.parametrize(
+    "rle",
+    [
+        {"size": [2, 2], "counts": [1, 2]},
+        {"size": [2, 2], "counts": [5, -1]},
+        {"size": [2, 2], "counts": [2**64, 4]},
+        {"size": [2, 2], "counts": "1"},
+        {"size": [2, 2], "counts": ""},
+        {"size": [2, 2], "counts": "o"},
+        {"size": [2, 2], "counts": "4o"},
+        {"size": [2, 2], "counts": "o" * 80 + "0"},
+    ],
+)
 def test_a_broken_run_length_code_is_refused(rle):
     with pytest.raises(ValueError, match="rle"):
         decode_rle(rle)

@@ -34,14 +34,10 @@ from transformers_uniref.training.resume_check import changed_options  # noqa: E
 from transformers_uniref.training.step.faults import NonFiniteError  # noqa: E402
 from transformers_uniref.training.step.optimisation import learning_rate_factor  # noqa: E402
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and fork")
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="signals and fork"),
+    pytest.mark.usefixtures("kept_threads"),
+]
 
 
 def assert_equal(one, other, where=""):

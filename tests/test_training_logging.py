@@ -8,7 +8,6 @@ import sys
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 pytest.importorskip("accelerate")
@@ -20,12 +19,7 @@ from transformers_uniref.training.loop import TrainingRun, train  # noqa: E402
 from transformers_uniref.training.metrics_log import MetricsLog, RunningMeans, forget_after  # noqa: E402
 from transformers_uniref.training.step.report import summary  # noqa: E402
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("kept_threads")
 
 
 @pytest.fixture(scope="module")

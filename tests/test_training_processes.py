@@ -34,11 +34,7 @@ SHARED = (
 )
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("kept_threads")
 
 
 def launch(command: list[str], output: Path, *overrides: str) -> None:

@@ -37,12 +37,7 @@ PAPER = [*DETECTORS, "uniref-sam-h-image", "uniref-sam-h-video"]
 TOY = ("world-toy-detection", "world-toy-image", "world-toy-few-shot", "world-toy-video")
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def model_on_paper(name, **changes):

@@ -25,12 +25,7 @@ from transformers_uniref.training.tokenizer import build_tokenizer, extend_token
 VOCABULARY = 90
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -25,11 +25,7 @@ from transformers_uniref.training.validation.validation import validation_parts 
 MODEL = tuple(option for option in VERY_TINY if option.startswith(("model", "text", "backbone")))
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("kept_threads")
 
 
 @pytest.fixture(scope="module")

@@ -28,6 +28,7 @@ MOVED = {
     "data.photoworld": "worlds.photo.world",
     "data.world": "worlds.drawn.world",
     "data.world_datasets": "worlds.drawn.datasets",
+    "frontends.app.model_shelf": "frontends.app.model_cache",
     "hub.conversion": "conversion.converter",
     "hub.sam_plug_in": "conversion.sam_plug_in",
     "media.video_frames": "media.video.frames",

@@ -3,7 +3,8 @@
 The brush's code packs the four channels of a picture, of which the mask is the last, as runs of bytes
 (https://github.com/thi-ng/umbrella, package rle-pack): 32 bits number of values, 5 bits word size - 1, four times 4
 bits run sizes - 1; then for each run one bit (1: a value repeated, 0: as many values), two bits that choose a run size,
-the length - 1 in as many bits, and the value or values.
+the length - 1 in as many bits, and the value or values. Written out here because label-studio-sdk,
+which has it, brings along OpenCV, pandas, NLTK and twenty more, and does not check what it reads.
 """
 
 from __future__ import annotations

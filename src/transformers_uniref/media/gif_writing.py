@@ -38,10 +38,10 @@ _SHORTEST = 2
 class GifWriter(AbstractContextManager["GifWriter"]):
     """Writes frames into a GIF that loops; the file appears under its name only when all are written.
 
-    `Image.save(save_all=True)` keeps all frames until the end; here each is written when the next one comes, which
-    says how long it is shown. Only what changed is written, in colours of the frame's own. GIF counts in hundredths of
-    a second and shows at most 50 frames a second: of a faster clip, frames are left out, so that it plays at its own
-    speed.
+    `Image.save(save_all=True)` keeps all frames until the end, and PyAV is an extra, whose encoder leaves it to its
+    callers to choose colours; here each frame is written when the next one comes, which says how long it is shown.
+    Only what changed is written, in colours of the frame's own. GIF counts in hundredths of a second and shows at most
+    50 frames a second: of a faster clip, frames are left out, so that it plays at its own speed.
 
     Args:
         path: a name that ends in `.gif`.

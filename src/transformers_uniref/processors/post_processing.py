@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from transformers.image_transforms import center_to_corners_format
 
 from ..core.score_gate import check_threshold, passes
 from .all_targets import check_targets, choose_objects, united
@@ -16,16 +17,10 @@ NMS_THRESHOLD = 0.7
 MASK_STRIDE = 4
 
 
-def box_corners(boxes: torch.Tensor) -> torch.Tensor:
-    """(..., 4) centre x, centre y, width, height -> x0, y0, x1, y1."""
-    centre, half = boxes[..., :2], boxes[..., 2:] / 2
-    return torch.cat([centre - half, centre + half], dim=-1)
-
-
 def scale_boxes(boxes: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     """(..., 4) relative cxcywh -> xyxy in pixels of a (height, width) picture, clipped to it."""
     scale = boxes.new_tensor([size[1], size[0], size[1], size[0]])
-    return (box_corners(boxes) * scale).clamp(min=torch.zeros_like(scale), max=scale)
+    return (center_to_corners_format(boxes) * scale).clamp(min=torch.zeros_like(scale), max=scale)
 
 
 def pairwise_iou(boxes: torch.Tensor) -> torch.Tensor:
@@ -246,7 +241,7 @@ def post_process_instance_segmentation(
     for index, queries, scores, valid, target in _entries(outputs, target_sizes, mask_stride):
         boxes = outputs.pred_boxes[index, queries].float()
         best_score, best_class = scores.max(-1)
-        kept = class_wise_nms(box_corners(boxes), best_score, best_class)
+        kept = class_wise_nms(center_to_corners_format(boxes), best_score, best_class)
         # One box may count for several classes: the best pairs of (box, class) are the detections.
         pairs, places = scores[kept].flatten().sort(descending=True, stable=True)
         places = places[:top_k][pairs[:top_k] > threshold]

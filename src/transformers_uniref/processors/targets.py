@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from transformers.image_transforms import corners_to_center_format
 
 from ..core.mask_boxes import box_of
 from ..core.mask_reading import alone, is_mask, read_mask
@@ -62,11 +63,10 @@ def make_label(masks: np.ndarray, valid_size: tuple[int, int], padded_size: tupl
     resized = resized[resized.any(axis=(1, 2))]
     corners = torch.from_numpy(mask_boxes(resized))
     height, width = valid_size
-    centre_and_size = torch.cat([(corners[:, :2] + corners[:, 2:]) / 2, corners[:, 2:] - corners[:, :2]], dim=-1)
     padded = torch.zeros(len(resized), *padded_size, dtype=torch.bool)
     padded[:, :height, :width] = torch.from_numpy(resized.copy())
     return {
-        "boxes": centre_and_size / torch.tensor([width, height, width, height], dtype=torch.float32),
+        "boxes": corners_to_center_format(corners) / torch.tensor([width, height, width, height], dtype=torch.float32),
         "masks": padded,
         "class_labels": torch.zeros(len(resized), dtype=torch.int64),
     }

@@ -10,7 +10,7 @@ from .example_buttons import build_example_buttons
 from .marking import FILE, Marking
 from .marking_area import build_marking_area
 from .messages import explained
-from .model_shelf import ModelChoice
+from .model_cache import ModelChoice
 from .page import AT_ONCE, PICTURES, SCROLL_TO, Page, own_gate
 from .picture_tasks import find_by_example
 from .results_area import build_results_area, shown_results
@@ -30,13 +30,13 @@ def answer(
     """What the results area shows, see `shown_results`.
 
     Raises:
-        UserError: bad input; see `read_picture`, `Marking.mask`, `ModelShelf.get`.
+        UserError: bad input; see `read_picture`, `Marking.mask`, `ModelCache.get`.
     """
     example = read_picture(example_path, "the example picture")
     mask = marking.mask((example.shape[0], example.shape[1]))
     image = read_picture(path, "the picture to search")
     sentence = " ".join(split_sentences(text, required=False)) or None
-    model, processor = page.shelf.get(choice)
+    model, processor = page.models.get(choice)
     return shown_results(page, image, find_by_example(image, example, mask, sentence, threshold, model, processor))
 
 

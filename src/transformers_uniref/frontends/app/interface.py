@@ -6,7 +6,7 @@ from typing import Any
 
 from .example_tab import build_example_tab
 from .limits import FORGET_AFTER_SECONDS, QUEUE_LENGTH
-from .model_shelf import ModelChoice
+from .model_cache import ModelChoice
 from .model_tab import build_model_tab
 from .page import Page
 from .sentence_tab import build_sentence_tab

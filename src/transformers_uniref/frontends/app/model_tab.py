@@ -7,7 +7,7 @@ from typing import Any
 from ..errors import UserError
 from . import released_models
 from .messages import explained
-from .model_shelf import BUNDLED, FOLDER, HUB, RELEASED, ModelChoice
+from .model_cache import BUNDLED, FOLDER, HUB, RELEASED, ModelChoice
 from .page import PICTURES, Page
 
 
@@ -15,13 +15,13 @@ def build_model_tab(page: Page, choice: Any) -> None:
     """Lays the tab out and connects it; see `build_sentence_tab`."""
     import gradio as gr
 
-    shelf, settings = page.shelf, page.settings
-    kinds = shelf.kinds
+    models, settings = page.models, page.settings
+    kinds = models.kinds
     kind = gr.Radio(
         [(_described(name, settings.model), name) for name in kinds], value=BUNDLED, label="Model", elem_id="model-kind"
     )
     folder = gr.Dropdown(
-        shelf.folders(),
+        models.folders(),
         label="Folder" if settings.allow_folders else "One of these folders",
         allow_custom_value=settings.allow_folders,
         visible=False,
@@ -56,7 +56,7 @@ def build_model_tab(page: Page, choice: Any) -> None:
     def use(chosen: str, released_name: str | None, folder_name: str | None, hub_name: str | None) -> Any:
         names = {RELEASED: released_name, FOLDER: folder_name, HUB: hub_name}
         wanted = ModelChoice(chosen, (names.get(chosen) or "").strip())
-        model, _ = shelf.get(wanted)
+        model, _ = models.get(wanted)
         count = sum(parameter.numel() for parameter in model.parameters())
         return (
             wanted,

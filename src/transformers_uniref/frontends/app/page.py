@@ -9,7 +9,7 @@ import numpy as np
 
 from .example_inputs import ExampleInputs
 from .limits import CLIPS_AT_ONCE, EDITOR_SIDE, PICTURES_AT_ONCE
-from .model_shelf import ModelChoice, ModelShelf
+from .model_cache import ModelCache, ModelChoice
 from .settings import AppSettings
 from .uploads import fitted
 from .workspace import Workspace
@@ -33,13 +33,13 @@ class Page:
 
     Attributes:
         settings: how the application was started.
-        shelf: its models.
+        models: those that may be chosen.
         workspace: its folder.
         examples: what can be tried at once.
     """
 
     settings: AppSettings
-    shelf: ModelShelf
+    models: ModelCache
     workspace: Workspace
     examples: ExampleInputs
 
@@ -74,4 +74,4 @@ def editor_value(page: Page, picture: np.ndarray | None) -> Any:
 
 def own_gate(page: Page, choice: ModelChoice) -> float:
     """The score gate that the chosen model carries, where the sliders begin; 0 for none."""
-    return page.shelf.get(choice)[1].score_threshold or 0.0
+    return page.models.get(choice)[1].score_threshold or 0.0

@@ -7,7 +7,7 @@ from typing import Any
 from .example_buttons import build_example_buttons
 from .limits import MAX_OBJECTS
 from .messages import explained
-from .model_shelf import ModelChoice
+from .model_cache import ModelChoice
 from .page import PICTURES, SCROLL_TO, Page, own_gate
 from .picture_tasks import find_by_sentences
 from .results_area import build_results_area, shown_results
@@ -19,11 +19,11 @@ def answer(page: Page, path: str | None, text: str, threshold: float, choice: Mo
     """What the results area shows, see `shown_results`.
 
     Raises:
-        UserError: bad input; see `read_picture`, `split_sentences`, `ModelShelf.get`.
+        UserError: bad input; see `read_picture`, `split_sentences`, `ModelCache.get`.
     """
     image = read_picture(path)
     sentences = split_sentences(text)
-    model, processor = page.shelf.get(choice)
+    model, processor = page.models.get(choice)
     return shown_results(page, image, find_by_sentences(image, sentences, threshold, model, processor))
 
 

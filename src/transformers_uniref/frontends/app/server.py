@@ -53,14 +53,14 @@ def running(settings: AppSettings) -> Iterator[str]:
     require("av", "app", "uniref app, which reads and writes videos,")
     from .example_inputs import make_examples
     from .interface import build_interface
-    from .model_shelf import ModelChoice, ModelShelf
+    from .model_cache import ModelCache, ModelChoice
     from .page import Page
     from .workspace import Workspace
 
-    shelf = ModelShelf(settings)
-    shelf.get(ModelChoice())
+    models = ModelCache(settings)
+    models.get(ModelChoice())
     with Workspace() as workspace:
-        page = Page(settings, shelf, workspace, make_examples(workspace.new_folder("examples")))
+        page = Page(settings, models, workspace, make_examples(workspace.new_folder("examples")))
         blocks = build_interface(page)
         try:
             yield _launch(blocks, settings)

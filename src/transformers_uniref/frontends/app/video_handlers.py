@@ -14,7 +14,7 @@ from .clip_job import ClipJob
 from .clips import open_clip
 from .limits import LIVE_INTERVAL
 from .marking import ORIGINS, Marking
-from .model_shelf import ModelChoice
+from .model_cache import ModelChoice
 from .page import Page
 from .sentences import split_sentences
 
@@ -123,7 +123,7 @@ def follow(page: Page, job: ClipJob | None, choice: ModelChoice) -> Iterator[Pro
 def _followed(page: Page, job: ClipJob, choice: ModelChoice) -> Iterator[Progress]:
     count = len(job.clip)
     yield Progress(progress_bar("loading the model", job.position, count))
-    model, processor = page.shelf.get(choice)
+    model, processor = page.models.get(choice)
     shown = began = time.monotonic()
     before = job.position
     yield Progress(progress_bar("following", job.position, count))

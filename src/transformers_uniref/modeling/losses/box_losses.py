@@ -1,4 +1,4 @@
-"""Boxes: formats, intersection over union and the two regression losses."""
+"""Boxes: intersection over union and the two regression losses."""
 
 from __future__ import annotations
 
@@ -7,18 +7,6 @@ from torch import Tensor
 
 # Only two boxes that are both without any area reach it: 0 / 0 becomes 0.
 _SMALLEST_AREA = 1e-12
-
-
-def cxcywh_to_xyxy(boxes: Tensor) -> Tensor:
-    """(..., 4) centre x, centre y, width, height -> left, top, right, bottom."""
-    centre, half = boxes[..., :2], boxes[..., 2:] / 2
-    return torch.cat([centre - half, centre + half], dim=-1)
-
-
-def xyxy_to_cxcywh(boxes: Tensor) -> Tensor:
-    """(..., 4) left, top, right, bottom -> centre x, centre y, width, height."""
-    low, high = boxes[..., :2], boxes[..., 2:]
-    return torch.cat([(low + high) / 2, high - low], dim=-1)
 
 
 def box_area(boxes: Tensor) -> Tensor:

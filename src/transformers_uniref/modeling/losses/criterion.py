@@ -10,9 +10,10 @@ from typing import Any, Final
 import torch
 import torch.distributed
 from torch import Tensor, nn
+from transformers.image_transforms import center_to_corners_format
 
 from . import boxinst
-from .box_losses import cxcywh_to_xyxy, giou_loss, l1_loss
+from .box_losses import giou_loss, l1_loss
 from .class_losses import one_hot_classes, sigmoid_focal_loss
 from .mask_losses import (
     binary_cross_entropy_mask_loss,
@@ -192,7 +193,8 @@ class UniRefCriterion(nn.Module):
         return {
             "loss_ce": sigmoid_focal_loss(logits, one_hot).sum() / normalizer,
             "loss_bbox": l1_loss(predicted, wanted).sum() / normalizer,
-            "loss_giou": giou_loss(cxcywh_to_xyxy(predicted), cxcywh_to_xyxy(wanted)).sum() / normalizer,
+            "loss_giou": giou_loss(center_to_corners_format(predicted), center_to_corners_format(wanted)).sum()
+            / normalizer,
         }
 
     def _mask_losses(

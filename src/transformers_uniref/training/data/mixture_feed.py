@@ -155,7 +155,7 @@ class StepPreparation(Dataset):
             choices = (
                 (source.sample_id(row), lambda row=row, purpose=purpose: material(row, purpose)) for row in candidates
             )
-            samples.append(self._first_sound(prepared, source.config.name, choices))
+            samples.append(self._first_valid_sample(prepared, source.config.name, choices))
         return samples
 
     def _from_stream(
@@ -180,7 +180,7 @@ class StepPreparation(Dataset):
                 (name, lambda row=candidate, name=name, seed=seed: material(row, name, seed))
                 for name, candidate in named
             )
-            samples.append(self._first_sound(prepared, config.name, choices))
+            samples.append(self._first_valid_sample(prepared, config.name, choices))
         return samples
 
     def _stream(self, dataset: int, lane: int) -> Stream:
@@ -203,7 +203,7 @@ class StepPreparation(Dataset):
                 lanes[dataset].load_state_dict(state)
         return lanes[dataset]
 
-    def _first_sound(
+    def _first_valid_sample(
         self, prepared: PreparedStep, name: str, choices: Iterator[tuple[str, Callable[[], Material]]]
     ) -> Sample:
         """The sample of the first of some rows that can be used; what is wrong with the others is noted.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from transformers.image_transforms import center_to_corners_format
 
-from ...modeling.losses.box_losses import cxcywh_to_xyxy, pairwise_iou_and_giou
+from ...modeling.losses.box_losses import pairwise_iou_and_giou
 from ..data.collation import Batch
 
 DETECTIONS = 100
@@ -71,7 +72,7 @@ def box_recall(logits: Tensor, boxes: Tensor, label: dict[str, Tensor]) -> float
         return 1.0
     classes = logits.shape[1]
     best = logits.float().flatten().topk(min(DETECTIONS, logits.numel())).indices
-    found = cxcywh_to_xyxy(boxes.float()[best // classes])
-    iou, _ = pairwise_iou_and_giou(cxcywh_to_xyxy(label["boxes"].float()), found)
+    found = center_to_corners_format(boxes.float()[best // classes])
+    iou, _ = pairwise_iou_and_giou(center_to_corners_format(label["boxes"].float()), found)
     same = label["class_labels"][:, None] == (best % classes)[None]
     return float(((iou > 0.5) & same).any(1).float().mean())

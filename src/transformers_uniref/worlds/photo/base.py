@@ -65,7 +65,7 @@ def _windows_around(
 ) -> list[Window] | None:
     """Crops that hold most of the object in the first frame and follow it loosely."""
     width, height = folder.sequences[sequence].size
-    where = folder.whereabouts(sequence)
+    where = folder.mask_extents(sequence)
     first, last = where[times[0]].box, where[times[-1]].box or where[times[0]].box
     if first is None or last is None:
         return None
@@ -104,7 +104,7 @@ def _windows_beside(
 ) -> list[Window] | None:
     """Crops without a pixel of the object, at rest or drifting."""
     width, height = folder.sequences[sequence].size
-    boxes = {folder.whereabouts(sequence)[time].box for time in times}
+    boxes = {folder.mask_extents(sequence)[time].box for time in times}
     largest = min(width, height)
     side = draws.uniform(min(_LEAST_SIDE * size, largest), largest)
     x, y = draws.uniform(0, width - side), draws.uniform(0, height - side)
@@ -150,7 +150,7 @@ def crop_picture(folder: PhotoFolder, base: Base, step: int, size: int) -> np.nd
 def _shows_enough(folder: PhotoFolder, base: Base, size: int) -> bool:
     left, top, side = base.windows[0]
     pixels = int(np.count_nonzero(crop_mask(folder, base, 0, size)))
-    whole = folder.whereabouts(base.sequence)[base.times[0]].area * (size / side) ** 2
+    whole = folder.mask_extents(base.sequence)[base.times[0]].area * (size / side) ** 2
     # Thin parts vanish when a mask shrinks, so the share is measured a little more kindly than asked.
     return pixels >= max(LEAST_PIXELS * size * size, 0.85 * _LEAST_SHARE * whole)
 

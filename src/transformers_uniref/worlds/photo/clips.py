@@ -16,36 +16,36 @@ from .grammar import PhotoDescription, PhotoFacts
 from .images import (
     ATTEMPTS,
     Part,
-    Stage,
-    choose_cast,
+    SceneSource,
+    choose_sequences,
     describe_part,
     find_absent_sentences,
     find_photo_sentences,
     things_of,
     word_photo,
 )
+from .random_cutouts import draw_random_cutout
 from .scene import (
-    Actor,
     Layers,
     Occluder,
+    PastedObject,
     Raster,
-    draw_actor,
     draw_appearance,
     draw_occluder,
+    draw_pasted_object,
     paint,
     rasterise,
     shifted,
     shows_enough,
     stack,
 )
-from .scraps import draw_scrap_actor
 
 
 @dataclass(frozen=True)
 class _Track:
     """A pasted object and its way."""
 
-    actor: Actor
+    pasted_object: PastedObject
     poses: list[Pose]
 
 
@@ -59,59 +59,59 @@ def _draw_poses(draws: Draws, start: Pose, centres: Sequence[tuple[float, float]
     ]
 
 
-def _draw_living_actor(
-    draws: Draws, stage: Stage, sequence: str, length: int, brightness: float, largest: float
-) -> Actor | None:
+def _draw_moving_object(
+    draws: Draws, source: SceneSource, sequence: str, length: int, brightness: float, largest: float
+) -> PastedObject | None:
     """An object out of a run of frames, so that it moves its limbs, or out of one."""
-    available = len(stage.folder.sequences[sequence].frames)
+    available = len(source.folder.sequences[sequence].frames)
     alive = draws.chance(0.7)
     times = choose_times(draws, available, length) if alive else (draws.integer(0, available - 1),) * length
-    return draw_actor(draws, stage.folder, sequence, times, stage.size, brightness, largest)
+    return draw_pasted_object(draws, source.folder, sequence, times, source.size, brightness, largest)
 
 
 def _draw_tracks(
     draws: Draws,
-    stage: Stage,
+    source: SceneSource,
     base: Base,
     base_mask: np.ndarray | None,
     hiding: Occluder | None,
     count: int,
-    scraps: bool = False,
+    random_cutouts: bool = False,
 ) -> list[_Track]:
     """Ways such that every object that is there at first shows enough of itself in the first frame."""
-    length, size = len(base.times), stage.size
+    length, size = len(base.times), source.size
     largest = (0.6, 0.58, 0.52, 0.45)[count]
-    brightness = float(crop_picture(stage.folder, base, 0, size)[::4, ::4].mean())
+    brightness = float(crop_picture(source.folder, base, 0, size)[::4, ::4].mean())
     tracks: list[_Track] = []
     first: list[Raster] = []
     late: list[int] = []
-    cast = [""] * count if scraps else choose_cast(draws, stage, base, count, twins=0.1, different=True)
-    for sequence in cast:
-        actor = None
+    chosen = [""] * count if random_cutouts else choose_sequences(draws, source, base, count, twins=0.1, different=True)
+    for sequence in chosen:
+        pasted_object = None
         for _ in range(6):
-            actor = (
-                _draw_living_actor(draws, stage, sequence, length, brightness, largest)
+            pasted_object = (
+                _draw_moving_object(draws, source, sequence, length, brightness, largest)
                 if sequence
-                else draw_scrap_actor(draws, stage, length, brightness, largest)
+                else draw_random_cutout(draws, source, length, brightness, largest)
             )
-            if actor is not None:
+            if pasted_object is not None:
                 break
-        if actor is None:
+        if pasted_object is None:
             continue
         manner = draws.weighted(MANNERS, MANNER_WEIGHTS)
         if manner == "enter" and (len(tracks) + base.has_object < 2 or length < 4):
             manner = "bounce"
-        edge = min(actor.radius * 0.8, 0.45)
+        edge = min(pasted_object.radius * 0.8, 0.45)
         turn = draws.uniform(-0.1, 0.1) if draws.chance(0.3) else 0.0
-        raster = rasterise(actor, 0, Pose(0.5, 0.5, turn), size)
+        raster = rasterise(pasted_object, 0, Pose(0.5, 0.5, turn), size)
         for _ in range(30):
             start = Pose(draws.uniform(edge, 1 - edge), draws.uniform(edge, 1 - edge), turn)
             meet = draws.choice(tracks).poses[0] if tracks else None
-            poses = _draw_poses(draws, start, route(manner, start, min(actor.radius, 0.5), meet, length, draws))
+            poses = _draw_poses(draws, start, route(manner, start, min(pasted_object.radius, 0.5), meet, length, draws))
             trial = [*first, shifted(raster, poses[0], size)]
             exempt = [*late, len(trial)] if manner == "enter" else late
             if shows_enough(stack(base_mask, trial, size, hiding), size, base_mask is not None, exempt):
-                tracks.append(_Track(actor, poses))
+                tracks.append(_Track(pasted_object, poses))
                 first, late = trial, exempt
                 break
     return tracks
@@ -121,7 +121,7 @@ def _motion(track: _Track) -> str | None:
     """A word for a motion that is plain throughout the clip, or `None`."""
     motion = motion_word(track.poses)
     # Who dances on the spot does not stand still.
-    return None if motion == "still" and len(set(track.actor.times)) > 1 else motion
+    return None if motion == "still" and len(set(track.pasted_object.times)) > 1 else motion
 
 
 def _rasters(tracks: Sequence[_Track], size: int, count: int) -> list[list[Raster]]:
@@ -130,7 +130,7 @@ def _rasters(tracks: Sequence[_Track], size: int, count: int) -> list[list[Raste
     for track in tracks:
         previous: Raster | None = None
         for step, pose in enumerate(track.poses):
-            cutouts = track.actor.cutouts
+            cutouts = track.pasted_object.cutouts
             if (
                 previous is not None
                 and cutouts[step] is cutouts[step - 1]
@@ -138,7 +138,7 @@ def _rasters(tracks: Sequence[_Track], size: int, count: int) -> list[list[Raste
             ):
                 previous = shifted(previous, pose, size)
             else:
-                previous = rasterise(track.actor, step, pose, size)
+                previous = rasterise(track.pasted_object, step, pose, size)
             result[step].append(previous)
     return result
 
@@ -155,64 +155,67 @@ def _layout(
     )
 
 
-def _choose_clip_base(draws: Draws, stage: Stage, count: int) -> tuple[Base, int] | None:
+def _choose_clip_base(draws: Draws, source: SceneSource, count: int) -> tuple[Base, int] | None:
     """The photographs behind and the number of pasted objects."""
     manner = draws.weighted(("real", "mixed", "over scenery", "over an object"), (0.3, 0.15, 0.4, 0.15))
     if manner in ("real", "mixed"):
-        base = choose_base(draws, stage.folder, stage.sequences, stage.size, count)
+        base = choose_base(draws, source.folder, source.sequences, source.size, count)
         pasted = 0 if manner == "real" else draws.integer(1, 2)
     else:
         still = draws.chance(0.45)
         base = choose_base(
-            draws, stage.folder, stage.sequences, stage.size, count, manner == "over an object", still=still
+            draws, source.folder, source.sequences, source.size, count, manner == "over an object", still=still
         )
         pasted = draws.weighted((2, 3), (0.55, 0.45))
     return None if base is None else (base, pasted)
 
 
-def draw_photo_clip(draws: Draws, stage: Stage, count: int, scraps: bool = False) -> ClipScene[PhotoDescription]:
+def draw_photo_clip(
+    draws: Draws, source: SceneSource, count: int, random_cutouts: bool = False
+) -> ClipScene[PhotoDescription]:
     """One clip of `count` frames with one to four objects of different sequences.
 
     Args:
         draws: random decisions.
-        stage: what there is.
+        source: what there is.
         count: number of frames.
-        scraps: paste nameless scraps instead of the folder's objects; nothing is said about such a clip.
+        random_cutouts: paste random cut-outs of photographs instead of the folder's objects; nothing is said about
+            such a clip.
 
     Raises:
         RuntimeError: when no frame of the split gives a usable object.
     """
-    size, folder = stage.size, stage.folder
+    size, folder = source.size, source.folder
     for _ in range(ATTEMPTS):
-        chosen = _choose_clip_base(draws, stage, count)
+        chosen = _choose_clip_base(draws, source, count)
         if chosen is None:
             continue
         base, pasted = chosen
         masks = [crop_mask(folder, base, step, size) for step in range(count)] if base.has_object else [None] * count
-        occluded = bool(stage.plain) and draws.chance(0.15)
-        hiding = draw_occluder(draws, folder, stage.plain, size) if occluded else None
-        pasted = max(pasted, 1) if scraps else pasted
-        tracks = _draw_tracks(draws, stage, base, masks[0], hiding, pasted, scraps) if pasted else []
+        occluded = bool(source.plain) and draws.chance(0.15)
+        hiding = draw_occluder(draws, folder, source.plain, size) if occluded else None
+        pasted = max(pasted, 1) if random_cutouts else pasted
+        tracks = _draw_tracks(draws, source, base, masks[0], hiding, pasted, random_cutouts) if pasted else []
         if not base.has_object and not tracks:
             continue
         if base.has_object and not shows_enough(stack(masks[0], (), size, hiding), size, True):
             continue
-        return _render(draws, stage, base, masks, hiding, tracks)
-    raise RuntimeError(f"folder: no usable object in {ATTEMPTS} trials over {', '.join(stage.sequences)}")
+        return _render(draws, source, base, masks, hiding, tracks)
+    raise RuntimeError(f"folder: no usable object in {ATTEMPTS} trials over {', '.join(source.sequences)}")
 
 
 def _render(
     draws: Draws,
-    stage: Stage,
+    source: SceneSource,
     base: Base,
     masks: Sequence[np.ndarray | None],
     hiding: Occluder | None,
     tracks: Sequence[_Track],
 ) -> ClipScene[PhotoDescription]:
-    size, count = stage.size, len(base.times)
+    size, count = source.size, len(base.times)
     parts = [Part(base.sequence, base.times[0], 0, 0.0)] if base.has_object else []
     for number, track in enumerate(tracks, start=1):
-        parts.append(Part(track.actor.sequence, track.actor.times[0], number, track.poses[0].rotation))
+        parts.append(Part(track.pasted_object.sequence, track.pasted_object.times[0], number, track.poses[0].rotation))
     nameless = any(not part.sequence for part in parts)
     # Depth and number are unrelated: ids are dealt after the depths.
     parts = draws.shuffled(parts)
@@ -230,7 +233,7 @@ def _render(
         table = identity[[0, 1, *(index + 2 for index in members)]]
         label_maps[step] = table[layers.owner + 1]
         drawn = [rasters[index] for index in members]
-        frames[step] = paint(crop_picture(stage.folder, base, step, size), drawn, hiding, look, draws)
+        frames[step] = paint(crop_picture(source.folder, base, step, size), drawn, hiding, look, draws)
 
     if nameless:
         # Numbers without sentences: only a mask can refer to such an object.
@@ -238,17 +241,17 @@ def _render(
         told = [{"sequence": part.sequence or None, "frame": part.time} for part in parts]
         return ClipScene(frames, label_maps, told, None, nothing, [])
     beginning = stack(masks[0], pictures[0], size, hiding)
-    things = things_of(stage, beginning, parts)
+    things = things_of(source, beginning, parts)
     for position, part in enumerate(parts):
         if part.number and not base.moving:
             things[position] = replace(things[position], motion=_motion(tracks[part.number - 1]))
-    facts = PhotoFacts(things, stage.names(base.sequence).clutter)
+    facts = PhotoFacts(things, source.names(base.sequence).clutter)
     objects = [
         describe_part(part, thing, beginning) | {"motion": thing.motion}
         for part, thing in zip(parts, things, strict=True)
     ]
     sentences = [_clip_sentences(facts, target, draws) for target in range(len(things))]
-    absent = find_absent_sentences(facts, stage, places=False, draws=draws)
+    absent = find_absent_sentences(facts, source, places=False, draws=draws)
     return ClipScene(frames, label_maps, objects, facts, sentences, absent)
 
 

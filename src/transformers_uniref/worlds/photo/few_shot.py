@@ -9,12 +9,12 @@ import numpy as np
 from ..drawn.draws import Draws
 from ..scenes import FewShotScene
 from .base import choose_base, crop_picture
-from .images import ATTEMPTS, Composition, Stage, compose, pick_actor
+from .images import ATTEMPTS, Composition, SceneSource, choose_pasted_object, compose
 
 
 def _scene(
     draws: Draws,
-    stage: Stage,
+    source: SceneSource,
     category: str,
     pool: Sequence[str],
     most: int,
@@ -26,40 +26,40 @@ def _scene(
     Returns:
         The picture and the (sequence, frame) of its targets, or `None` when no trial shows a target.
     """
-    others = [sequence for sequence in stage.sequences if category not in stage.names(sequence).nouns]
+    others = [sequence for sequence in source.sequences if category not in source.names(sequence).nouns]
     for _ in range(ATTEMPTS):
         # Photographs that show objects of the category without a mask would make the answer wrong, unless the very
         # same object is asked for.
-        clean = [one for one in pool if same_object or category not in stage.names(one).clutter]
+        clean = [one for one in pool if same_object or category not in source.names(one).clutter]
         real = bool(clean) and draws.chance(0.5)
         if real:
-            base = choose_base(draws, stage.folder, clean, stage.size)
+            base = choose_base(draws, source.folder, clean, source.size)
         else:
-            behind = [one for one in stage.sequences if category not in stage.names(one).clutter]
+            behind = [one for one in source.sequences if category not in source.names(one).clutter]
             alien = [one for one in behind if one in others]
             with_object = bool(alien) and draws.chance(0.4)
             base = choose_base(
                 draws,
-                stage.folder,
-                alien if with_object else behind or stage.sequences,
-                stage.size,
+                source.folder,
+                alien if with_object else behind or source.sequences,
+                source.size,
                 with_object=with_object,
             )
         if base is None or (real and (base.sequence, base.times[0]) in avoid):
             continue
-        brightness = float(crop_picture(stage.folder, base, 0, stage.size)[::4, ::4].mean())
-        cast = [] if real else [draws.choice(pool)]
+        brightness = float(crop_picture(source.folder, base, 0, source.size)[::4, ::4].mean())
+        chosen = [] if real else [draws.choice(pool)]
         if most > 1 and draws.chance(0.2):
-            cast.append(draws.choice(pool))
-        targets = len(cast)
-        cast += [draws.choice(others) for _ in range(draws.integer(0, 2) if others else 0)]
-        taken = {time for sequence, time in avoid if sequence in cast}
-        actors = []
-        for number, sequence in enumerate(cast):
-            actor = pick_actor(draws, stage, sequence, brightness, 0.52, taken if number < targets else ())
-            if actor is not None:
-                actors.append(actor)
-        scene = compose(draws, stage, base, actors, occluded=False)
+            chosen.append(draws.choice(pool))
+        targets = len(chosen)
+        chosen += [draws.choice(others) for _ in range(draws.integer(0, 2) if others else 0)]
+        taken = {time for sequence, time in avoid if sequence in chosen}
+        pasted_objects = []
+        for number, sequence in enumerate(chosen):
+            pasted = choose_pasted_object(draws, source, sequence, brightness, 0.52, taken if number < targets else ())
+            if pasted is not None:
+                pasted_objects.append(pasted)
+        scene = compose(draws, source, base, pasted_objects, occluded=False)
         found = [(part.sequence, part.time) for part in scene.parts if part.sequence in pool]
         if found:
             return scene, found
@@ -72,7 +72,7 @@ def _target_mask(scene: Composition, pool: Sequence[str]) -> np.ndarray:
 
 
 def draw_photo_few_shot(
-    draws: Draws, stage: Stage, targets: Sequence[str], shots: int, same_object: bool
+    draws: Draws, source: SceneSource, targets: Sequence[str], shots: int, same_object: bool
 ) -> FewShotScene:
     """One query with `shots` supports in other frames.
 
@@ -80,7 +80,7 @@ def draw_photo_few_shot(
 
     Args:
         draws: random decisions.
-        stage: what there is.
+        source: what there is.
         targets: sequences that the target may come from.
         shots: number of supports.
         same_object: take all examples from one sequence, instead of any of its category.
@@ -90,17 +90,17 @@ def draw_photo_few_shot(
     """
     for _ in range(ATTEMPTS):
         chosen = draws.choice(targets)
-        category = stage.names(chosen).category
+        category = source.names(chosen).category
         pool = [chosen]
         if not same_object:
-            pool = [one for one in stage.sequences if stage.names(one).category == category]
-        query = _scene(draws, stage, category, pool, 2, set(), same_object)
+            pool = [one for one in source.sequences if source.names(one).category == category]
+        query = _scene(draws, source, category, pool, 2, set(), same_object)
         if query is None:
             continue
         avoid = {(sequence, time + away) for sequence, time in query[1] for away in range(-3, 4)}
         examples = []
         for _ in range(shots):
-            example = _scene(draws, stage, category, pool, 1, avoid, same_object)
+            example = _scene(draws, source, category, pool, 1, avoid, same_object)
             if example is None:
                 break
             examples.append(example[0])

@@ -93,7 +93,7 @@ class CutOut:
 
 
 @dataclass(frozen=True)
-class Whereabouts:
+class MaskExtent:
     """Where a mask is in its frame: bounding box (x0, y0, x1, y1) or `None` for an empty mask, and its pixels."""
 
     box: tuple[int, int, int, int] | None
@@ -127,11 +127,11 @@ class PhotoFolder:
 
     def _forget(self) -> None:
         self._cache = BoundedCache(self.cache_mebibytes * 2**20)
-        self._whereabouts: dict[str, list[Whereabouts]] = {}
+        self._mask_extents: dict[str, list[MaskExtent]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         # Processes that share the work start with empty caches.
-        return {key: value for key, value in vars(self).items() if key not in ("_cache", "_whereabouts")}
+        return {key: value for key, value in vars(self).items() if key not in ("_cache", "_mask_extents")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -169,19 +169,19 @@ class PhotoFolder:
 
         return self._cache.get(("photo", sequence, time), make, size_of)
 
-    def whereabouts(self, sequence: str) -> list[Whereabouts]:
+    def mask_extents(self, sequence: str) -> list[MaskExtent]:
         """Where the object is in every frame of a sequence; read once."""
-        if sequence not in self._whereabouts:
+        if sequence not in self._mask_extents:
             found = []
             for path in self.sequences[sequence].masks:
                 mask = _read_mask(path)
-                found.append(Whereabouts(mask.getbbox(), mask.histogram()[255]))
-            self._whereabouts[sequence] = found
-        return self._whereabouts[sequence]
+                found.append(MaskExtent(mask.getbbox(), mask.histogram()[255]))
+            self._mask_extents[sequence] = found
+        return self._mask_extents[sequence]
 
     def cutout(self, sequence: str, time: int) -> CutOut | None:
         """The object of a frame, `None` where it is small, cut off by the frame's border or hidden in good part."""
-        where = self.whereabouts(sequence)[time]
+        where = self.mask_extents(sequence)[time]
         box = where.box
         if box is None or where.area < _LEAST_CUTOUT_PIXELS:
             return None

@@ -17,14 +17,14 @@ from .folder import PhotoFolder
 from .grammar import PhotoDescription, PhotoFacts, PhotoThing, find_absent_photo, find_photo_description, word_photo
 from .names import Names
 from .scene import (
-    Actor,
     Layers,
+    PastedObject,
     Raster,
-    draw_actor,
     draw_appearance,
     draw_occluder,
+    draw_pasted_object,
     paint,
-    place_actors,
+    place_pasted_objects,
     shows_enough,
     stack,
 )
@@ -34,7 +34,7 @@ _ABSENT_SENTENCES = 2
 
 
 @dataclass(frozen=True)
-class Stage:
+class SceneSource:
     """What scenes are made of: a folder, the sequences of the split, the side of the pictures in pixels."""
 
     folder: PhotoFolder
@@ -81,51 +81,53 @@ class Composition:
         return self.layers.owner[None] == numbers[:, None, None]
 
 
-def pick_actor(
+def choose_pasted_object(
     draws: Draws,
-    stage: Stage,
+    source: SceneSource,
     sequence: str,
     brightness: float,
     largest: float,
     avoid: Collection[int] = (),
-) -> Actor | None:
+) -> PastedObject | None:
     """An object of a sequence from one of its frames that gives a cut-out; frames to avoid are taken last."""
-    available = len(stage.folder.sequences[sequence].frames)
+    available = len(source.folder.sequences[sequence].frames)
     for attempt in range(8):
         time = draws.integer(0, available - 1)
         if time in avoid and attempt < 6:
             continue
-        actor = draw_actor(draws, stage.folder, sequence, (time,), stage.size, brightness, largest)
-        if actor is not None:
-            return actor
+        pasted = draw_pasted_object(draws, source.folder, sequence, (time,), source.size, brightness, largest)
+        if pasted is not None:
+            return pasted
     return None
 
 
-def compose(draws: Draws, stage: Stage, base: Base, actors: Sequence[Actor], occluded: bool) -> Composition:
-    """Puts actors on a photograph where they show enough of themselves."""
-    base_mask = crop_mask(stage.folder, base, 0, stage.size) if base.has_object else None
-    hiding = draw_occluder(draws, stage.folder, stage.plain, stage.size) if occluded and stage.plain else None
-    if not shows_enough(stack(base_mask, (), stage.size, hiding), stage.size, base_mask is not None):
+def compose(
+    draws: Draws, source: SceneSource, base: Base, pasted_objects: Sequence[PastedObject], occluded: bool
+) -> Composition:
+    """Pastes objects into a photograph where they show enough of themselves."""
+    base_mask = crop_mask(source.folder, base, 0, source.size) if base.has_object else None
+    hiding = draw_occluder(draws, source.folder, source.plain, source.size) if occluded and source.plain else None
+    if not shows_enough(stack(base_mask, (), source.size, hiding), source.size, base_mask is not None):
         hiding = None
-    kept, rasters = place_actors(draws, actors, base_mask, stage.size, hiding)
-    layers = stack(base_mask, rasters, stage.size, hiding)
+    kept, rasters = place_pasted_objects(draws, pasted_objects, base_mask, source.size, hiding)
+    layers = stack(base_mask, rasters, source.size, hiding)
     parts = _parts(base, layers, kept, rasters)
-    canvas = crop_picture(stage.folder, base, 0, stage.size)
-    image = paint(canvas, rasters, hiding, draw_appearance(draws, stage.size), draws)
+    canvas = crop_picture(source.folder, base, 0, source.size)
+    image = paint(canvas, rasters, hiding, draw_appearance(draws, source.size), draws)
     # The order of the objects must not tell who lies on top.
-    return Composition(image, layers, draws.shuffled(parts), frozenset(stage.names(base.sequence).clutter))
+    return Composition(image, layers, draws.shuffled(parts), frozenset(source.names(base.sequence).clutter))
 
 
-def _parts(base: Base, layers: Layers, actors: Sequence[Actor], rasters: Sequence[Raster]) -> list[Part]:
+def _parts(base: Base, layers: Layers, pasted_objects: Sequence[PastedObject], rasters: Sequence[Raster]) -> list[Part]:
     parts = [Part(base.sequence, base.times[0], 0, 0.0)] if base.has_object and layers.visible[0] else []
-    for number, (actor, raster) in enumerate(zip(actors, rasters, strict=True), start=1):
-        parts.append(Part(actor.sequence, actor.times[0], number, raster.pose.rotation))
+    for number, (pasted, raster) in enumerate(zip(pasted_objects, rasters, strict=True), start=1):
+        parts.append(Part(pasted.sequence, pasted.times[0], number, raster.pose.rotation))
     return parts
 
 
-def things_of(stage: Stage, layers: Layers, parts: Sequence[Part]) -> list[PhotoThing]:
+def things_of(source: SceneSource, layers: Layers, parts: Sequence[Part]) -> list[PhotoThing]:
     """What sentences may speak of, measured on the visible parts."""
-    axis = (np.arange(stage.size) + 0.5) / stage.size
+    axis = (np.arange(source.size) + 0.5) / source.size
     things = []
     for part in parts:
         mask = layers.owner == part.number
@@ -134,11 +136,11 @@ def things_of(stage: Stage, layers: Layers, parts: Sequence[Part]) -> list[Photo
         width, height = np.count_nonzero(columns), np.count_nonzero(rows)
         things.append(
             PhotoThing(
-                names=stage.names(part.sequence),
+                names=source.names(part.sequence),
                 x=float(columns @ axis) / pixels,
                 y=float(rows @ axis) / pixels,
-                radius=math.sqrt(width * height) / stage.size / 2,
-                extent=math.sqrt(layers.areas[part.number]) / stage.size,
+                radius=math.sqrt(width * height) / source.size / 2,
+                extent=math.sqrt(layers.areas[part.number]) / source.size,
             )
         )
     return things
@@ -173,53 +175,55 @@ def find_photo_sentences(
 
 
 def find_absent_sentences(
-    facts: PhotoFacts, stage: Stage, places: bool, draws: Draws
+    facts: PhotoFacts, source: SceneSource, places: bool, draws: Draws
 ) -> list[Sentence[PhotoDescription]]:
     """Up to two sentences that are true of nothing in the scene."""
     sentences = []
     for _ in range(_ABSENT_SENTENCES):
-        meaning = find_absent_photo(facts, stage.all_names, places, draws)
+        meaning = find_absent_photo(facts, source.all_names, places, draws)
         if meaning is not None:
             sentences.append(Sentence(word_photo(meaning, draws), meaning, "absent"))
     return sentences
 
 
-def choose_cast(draws: Draws, stage: Stage, base: Base, count: int, twins: float, different: bool = False) -> list[str]:
+def choose_sequences(
+    draws: Draws, source: SceneSource, base: Base, count: int, twins: float, different: bool = False
+) -> list[str]:
     """Sequences of `count` pasted objects.
 
     Args:
         draws: random decisions.
-        stage: what there is.
+        source: what there is.
         base: the photograph behind; what it shows without a mask is rarely shown again with one.
         count: how many.
         twins: share of objects that take the category of another one.
         different: never take a sequence twice, and not the photograph's if its object is seen; there may be fewer
             objects then.
     """
-    clutter = stage.names(base.sequence).clutter
-    cast = [base.sequence] if base.has_object else []
-    own = len(cast)
-    while len(cast) - own < count:
-        pool = list(stage.sequences)
-        taken = {stage.names(sequence).category for sequence in cast}
-        if cast and draws.chance(twins):
-            wanted = stage.names(draws.choice(cast)).category
-            pool = [one for one in pool if stage.names(one).category == wanted]
+    clutter = source.names(base.sequence).clutter
+    chosen = [base.sequence] if base.has_object else []
+    own = len(chosen)
+    while len(chosen) - own < count:
+        pool = list(source.sequences)
+        taken = {source.names(sequence).category for sequence in chosen}
+        if chosen and draws.chance(twins):
+            wanted = source.names(draws.choice(chosen)).category
+            pool = [one for one in pool if source.names(one).category == wanted]
         elif draws.chance(0.85):
-            pool = [one for one in pool if stage.names(one).category not in taken] or pool
+            pool = [one for one in pool if source.names(one).category not in taken] or pool
         if draws.chance(0.75):
-            pool = [one for one in pool if stage.names(one).category not in clutter] or pool
+            pool = [one for one in pool if source.names(one).category not in clutter] or pool
         if different:
-            pool = [one for one in pool if one not in cast]
-            rest = [one for one in stage.sequences if one not in cast]
+            pool = [one for one in pool if one not in chosen]
+            rest = [one for one in source.sequences if one not in chosen]
             if not rest:
                 break
             pool = pool or rest
-        cast.append(draws.choice(pool))
-    return cast[own:]
+        chosen.append(draws.choice(pool))
+    return chosen[own:]
 
 
-def draw_photo_image(draws: Draws, stage: Stage, easy: bool) -> ImageScene[PhotoDescription]:
+def draw_photo_image(draws: Draws, source: SceneSource, easy: bool) -> ImageScene[PhotoDescription]:
     """One still scene: a real crop, a real crop with pasted objects, or pasted objects alone.
 
     Raises:
@@ -227,7 +231,7 @@ def draw_photo_image(draws: Draws, stage: Stage, easy: bool) -> ImageScene[Photo
     """
     for _ in range(ATTEMPTS):
         manner = draws.weighted(("real", "mixed", "pasted"), (0.25, 0.3, 0.45))
-        base = choose_base(draws, stage.folder, stage.sequences, stage.size, with_object=manner != "pasted")
+        base = choose_base(draws, source.folder, source.sequences, source.size, with_object=manner != "pasted")
         if base is None:
             continue
         if manner == "real":
@@ -236,16 +240,18 @@ def draw_photo_image(draws: Draws, stage: Stage, easy: bool) -> ImageScene[Photo
             count = draws.integer(1, 2)
         else:
             count = draws.weighted((2, 3, 4), (0.4, 0.4, 0.0 if easy else 0.2))
-        brightness = crop_picture(stage.folder, base, 0, stage.size)[::4, ::4].mean()
-        actors = []
-        for sequence in choose_cast(draws, stage, base, count, twins=0.0 if easy else 0.45, different=easy):
-            actor = pick_actor(draws, stage, sequence, float(brightness), (0.58, 0.58, 0.52, 0.45, 0.4)[count])
-            if actor is not None:
-                actors.append(actor)
-        scene = compose(draws, stage, base, actors, occluded=draws.chance(0.1))
+        brightness = crop_picture(source.folder, base, 0, source.size)[::4, ::4].mean()
+        pasted_objects = []
+        for sequence in choose_sequences(draws, source, base, count, twins=0.0 if easy else 0.45, different=easy):
+            pasted = choose_pasted_object(
+                draws, source, sequence, float(brightness), (0.58, 0.58, 0.52, 0.45, 0.4)[count]
+            )
+            if pasted is not None:
+                pasted_objects.append(pasted)
+        scene = compose(draws, source, base, pasted_objects, occluded=draws.chance(0.1))
         if not scene.parts:
             continue
-        things = things_of(stage, scene.layers, scene.parts)
+        things = things_of(source, scene.layers, scene.parts)
         facts = PhotoFacts(things, scene.clutter)
         kinds = KINDS[:1] if easy else KINDS
         return ImageScene(
@@ -254,6 +260,6 @@ def draw_photo_image(draws: Draws, stage: Stage, easy: bool) -> ImageScene[Photo
             [describe_part(part, thing, scene.layers) for part, thing in zip(scene.parts, things, strict=True)],
             facts,
             [find_photo_sentences(facts, target, kinds, draws) for target in range(len(things))],
-            find_absent_sentences(facts, stage, places=not easy, draws=draws),
+            find_absent_sentences(facts, source, places=not easy, draws=draws),
         )
-    raise RuntimeError(f"folder: no usable object in {ATTEMPTS} trials over {', '.join(stage.sequences)}")
+    raise RuntimeError(f"folder: no usable object in {ATTEMPTS} trials over {', '.join(source.sequences)}")

@@ -21,7 +21,7 @@ _EXTENTS = (0.2, 0.58)
 
 
 @dataclass(frozen=True)
-class Actor:
+class PastedObject:
     """An object that is pasted into a scene.
 
     Attributes:
@@ -48,7 +48,7 @@ class Actor:
 
 @dataclass(frozen=True)
 class Raster:
-    """An actor in pixels of one picture.
+    """A pasted object in pixels of one picture.
 
     Attributes:
         pose: where it is.
@@ -68,7 +68,7 @@ class Raster:
     area: int
 
 
-def draw_actor(
+def draw_pasted_object(
     draws: Draws,
     folder: PhotoFolder,
     sequence: str,
@@ -76,7 +76,7 @@ def draw_actor(
     size: int,
     brightness: float,
     largest: float = _EXTENTS[1],
-) -> Actor | None:
+) -> PastedObject | None:
     """Takes an object out of frames of its sequence and decides about its size and light.
 
     Args:
@@ -89,7 +89,7 @@ def draw_actor(
         largest: greatest extent in image sides.
 
     Returns:
-        The actor, or `None` when the first frame gives no cut-out.
+        The object, or `None` when the first frame gives no cut-out.
     """
     first = folder.cutout(sequence, times[0])
     if first is None:
@@ -102,10 +102,10 @@ def draw_actor(
         frozen = found is None
         cutouts.append(found or cutouts[-1])
     names = folder.sequences[sequence].names
-    return dress_actor(draws, sequence, names, tuple(cutouts), tuple(times), size, brightness, largest)
+    return make_pasted_object(draws, sequence, names, tuple(cutouts), tuple(times), size, brightness, largest)
 
 
-def dress_actor(
+def make_pasted_object(
     draws: Draws,
     sequence: str,
     names: Names | None,
@@ -114,8 +114,8 @@ def dress_actor(
     size: int,
     brightness: float,
     largest: float,
-) -> Actor:
-    """Decides about the size and light of cut-outs; for the arguments see `Actor` and `draw_actor`."""
+) -> PastedObject:
+    """Decides about the size and light of cut-outs; for the arguments see `PastedObject` and `draw_pasted_object`."""
     first = cutouts[0]
     extents = [math.sqrt(one.image.width * one.image.height) for one in cutouts]
     wanted = math.exp(draws.uniform(math.log(_EXTENTS[0]), math.log(largest))) * size
@@ -128,7 +128,7 @@ def dress_actor(
     gain = min(max(towards, 0.8), 1.25) * draws.uniform(0.88, 1.12)
     tint = np.array([draws.uniform(0.96, 1.04) for _ in range(3)], np.float32)
     softness = draws.uniform(0.3, 0.8) if draws.chance(0.2) else 0.0
-    return Actor(
+    return PastedObject(
         sequence,
         names,
         cutouts,
@@ -141,24 +141,24 @@ def dress_actor(
     )
 
 
-def rasterise(actor: Actor, step: int, pose: Pose, size: int) -> Raster:
-    """Draws an actor for one picture."""
-    image = actor.cutouts[step].image
-    scale = actor.scale * pose.scale
+def rasterise(pasted_object: PastedObject, step: int, pose: Pose, size: int) -> Raster:
+    """Draws a pasted object for one picture."""
+    image = pasted_object.cutouts[step].image
+    scale = pasted_object.scale * pose.scale
     width, height = max(2, round(image.width * scale)), max(2, round(image.height * scale))
-    if actor.mirrored:
+    if pasted_object.mirrored:
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     image = image.resize((width, height), Image.Resampling.BILINEAR)
     if abs(pose.rotation) > 0.01:
         image = image.rotate(-math.degrees(pose.rotation), Image.Resampling.BILINEAR, expand=True)
-    if actor.softness:
-        soft = image.convert("RGBa").filter(ImageFilter.GaussianBlur(actor.softness))
+    if pasted_object.softness:
+        soft = image.convert("RGBa").filter(ImageFilter.GaussianBlur(pasted_object.softness))
         image = soft.convert("RGBA")
     array = np.asarray(image, np.float32)
     alpha = array[..., 3] * np.float32(1 / 255)
     solid = alpha >= 0.5
     left, top = round(pose.x * size - image.width / 2), round(pose.y * size - image.height / 2)
-    return Raster(pose, left, top, array[..., :3] * actor.gain, alpha, solid, int(np.count_nonzero(solid)))
+    return Raster(pose, left, top, array[..., :3] * pasted_object.gain, alpha, solid, int(np.count_nonzero(solid)))
 
 
 def shifted(raster: Raster, pose: Pose, size: int) -> Raster:
@@ -223,27 +223,27 @@ def stack(
     return Layers(owner, tuple(int(n) for n in counts[1:]), (own, *(raster.area for raster in rasters)))
 
 
-def place_actors(
+def place_pasted_objects(
     draws: Draws,
-    actors: Sequence[Actor],
+    pasted_objects: Sequence[PastedObject],
     base_mask: np.ndarray | None,
     size: int,
     occluder: Occluder | None = None,
     attempts: int = 14,
-) -> tuple[list[Actor], list[Raster]]:
+) -> tuple[list[PastedObject], list[Raster]]:
     """Finds places such that all objects of a still scene show enough of themselves; depths are random.
 
     Actors that find no place are left out.
     """
-    placed: list[tuple[float, Actor, Raster]] = []
-    for actor in actors:
+    placed: list[tuple[float, PastedObject, Raster]] = []
+    for pasted_object in pasted_objects:
         depth = draws.random()
-        edge = min(actor.radius * 0.8, 0.5)
+        edge = min(pasted_object.radius * 0.8, 0.5)
         turn = draws.uniform(-0.12, 0.12) if draws.chance(0.4) else 0.0
-        raster = rasterise(actor, 0, Pose(0.5, 0.5, turn), size)
+        raster = rasterise(pasted_object, 0, Pose(0.5, 0.5, turn), size)
         for _ in range(attempts):
             pose = Pose(draws.uniform(edge, 1 - edge), draws.uniform(edge, 1 - edge), turn)
-            trial = [*placed, (depth, actor, shifted(raster, pose, size))]
+            trial = [*placed, (depth, pasted_object, shifted(raster, pose, size))]
             trial.sort(key=lambda one: one[0])
             layers = stack(base_mask, [one for _, _, one in trial], size, occluder)
             if shows_enough(layers, size, base_mask is not None):

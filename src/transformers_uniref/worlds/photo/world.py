@@ -25,7 +25,7 @@ from .clips import draw_photo_clip
 from .few_shot import draw_photo_few_shot
 from .folder import PhotoFolder
 from .grammar import photo_vocabulary
-from .images import Stage, draw_photo_image
+from .images import SceneSource, draw_photo_image
 from .names import DAVIS_NAMES, DAVIS_VALIDATION, Names, parse_names, read_names
 
 __all__ = [
@@ -117,7 +117,7 @@ class PhotoWorld:
         self.sequences = tuple(sequences)
         categories = {self.folder.sequences[one].names.category for one in everything if one not in sequences}
         self._novel = tuple(one for one in sequences if self.folder.sequences[one].names.category not in categories)
-        self._stage = Stage(self.folder, self.sequences, self.size)
+        self._source = SceneSource(self.folder, self.sequences, self.size)
 
     def _draws(self, task: str, index: int) -> Draws:
         return Draws(self.seed, PHOTO_SPLITS.index(self.split), TASKS.index(task), check_integer("index", index, 0), 1)
@@ -137,7 +137,7 @@ class PhotoWorld:
             A dict with the keys of `World.image`. In "objects", "shape" is the category, "colour" the first colour
             word or `None`, "texture" and "size" are `None`, and "sequence" and "frame" tell where the object is from.
         """
-        return draw_photo_image(self._draws("image", index), self._stage, easy).values()
+        return draw_photo_image(self._draws("image", index), self._source, easy).values()
 
     def few_shot(self, index: int, shots: int = 1, novel: bool = False, family: str = "named") -> dict[str, Any]:
         """A query scene and annotated support scenes.
@@ -166,7 +166,7 @@ class PhotoWorld:
         draws = self._draws("few_shot", index)
         same_object = family == "random" or (family == "mixed" and draws.chance(0.5))
         targets = self._novel if novel else self.sequences
-        return draw_photo_few_shot(draws, self._stage, targets, shots, same_object).values()
+        return draw_photo_few_shot(draws, self._source, targets, shots, same_object).values()
 
     def clip(self, index: int, frames: int = 8, scraps: bool = False) -> dict[str, Any]:
         """A clip of one to four objects of different sequences: real, pasted over real frames, or both.
@@ -174,11 +174,12 @@ class PhotoWorld:
         Args:
             index: number of the clip, at least 0.
             frames: number of frames T, at least 1. Another length draws another clip.
-            scraps: paste nameless scraps of photographs (see `photoworld_scraps`) instead of the folder's objects.
+            scraps: paste random cut-outs of photographs, without a name (`random_cutouts`), instead of the folder's
+                objects.
 
         Returns:
-            A dict with the keys of `World.clip`; objects as in `image`, with "motion". Of clips with scraps, objects
-            tell the "sequence" (`None` for a scrap) and "frame" alone, and there are no sentences.
+            A dict with the keys of `World.clip`; objects as in `image`, with "motion". Of clips with `scraps`, objects
+            tell the "sequence" (`None` for a random cut-out) and "frame" alone, and there are no sentences.
         """
         count = check_integer("frames", frames, 1)
-        return draw_photo_clip(self._draws("clip", index), self._stage, count, scraps).values()
+        return draw_photo_clip(self._draws("clip", index), self._source, count, scraps).values()

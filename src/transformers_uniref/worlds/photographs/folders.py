@@ -25,7 +25,7 @@ Split = Literal["train", "validation", "test"]
 
 
 @dataclass(frozen=True)
-class Shot:
+class DecodedPhotograph:
     """One photograph, decoded.
 
     Attributes:
@@ -52,7 +52,7 @@ class PhotographFolder(Protocol):
 
     def __len__(self) -> int: ...
 
-    def read(self, number: int) -> Shot:
+    def read(self, number: int) -> DecodedPhotograph:
         """The photograph of this number."""
         ...
 
@@ -77,19 +77,19 @@ def held_out(count: int, split: Split, every: int = 18) -> list[int]:
     return [number for number in range(count) if (number % every == every - 1) == (split == "validation")]
 
 
-class _Kept:
+class _PhotographCache:
     """The photographs read last."""
 
     def __init__(self) -> None:
-        self._shots: OrderedDict[int, Any] = OrderedDict()
+        self._photographs: OrderedDict[int, Any] = OrderedDict()
 
     def get(self, number: int, read: Any) -> Any:
-        if number not in self._shots:
-            self._shots[number] = read()
-            if len(self._shots) > _KEPT_PICTURES:
-                self._shots.popitem(last=False)
-        self._shots.move_to_end(number)
-        return self._shots[number]
+        if number not in self._photographs:
+            self._photographs[number] = read()
+            if len(self._photographs) > _KEPT_PICTURES:
+                self._photographs.popitem(last=False)
+        self._photographs.move_to_end(number)
+        return self._photographs[number]
 
 
 class CocoFolder:
@@ -127,7 +127,7 @@ class CocoFolder:
             if not self.by_class[name] or self.by_class[name][-1] != number:
                 self.by_class[name].append(number)
         self.by_class = {name: sorted(set(numbers)) for name, numbers in self.by_class.items()}
-        self._kept = _Kept()
+        self._kept = _PhotographCache()
 
     def __len__(self) -> int:
         return len(self._images)
@@ -140,12 +140,12 @@ class CocoFolder:
             for caption in self._captions.get(str(image["id"]), ()):
                 yield from ((caption, name) for name in sorted(self.contents(number)))
 
-    def read(self, number: int) -> Shot:
+    def read(self, number: int) -> DecodedPhotograph:
         data, codes, names, crowd, captions = self._kept.get(number, lambda: self._load(number))
         height, width = data.shape[:2]
         masks = [decode_segmentation(code, height, width) for code in codes]
         stacked = np.stack(masks) if masks else np.zeros((0, height, width), bool)
-        return Shot(data, stacked, names, crowd, captions)
+        return DecodedPhotograph(data, stacked, names, crowd, captions)
 
     def _load(self, number: int) -> tuple[Any, ...]:
         image, annotations = self._images[number], self._annotations[number]
@@ -184,7 +184,7 @@ class AdeFolder:
         if not files:
             raise ValueError(f"{self.folder / 'images'}: no photographs (*.jpg)")
         self.files = [files[number] for number in held_out(len(files), split)]
-        self._kept = _Kept()
+        self._kept = _PhotographCache()
         self.by_class: dict[str, list[int]] = {}
 
     def __len__(self) -> int:
@@ -202,7 +202,7 @@ class AdeFolder:
         with Image.open(self.folder / "labels" / f"{path.stem}.png") as picture:
             return np.asarray(picture)
 
-    def read(self, number: int) -> Shot:
+    def read(self, number: int) -> DecodedPhotograph:
         def load() -> tuple[np.ndarray, np.ndarray]:
             with Image.open(self.files[number]) as picture:
                 return np.asarray(picture.convert("RGB")), self._label(number)
@@ -210,7 +210,7 @@ class AdeFolder:
         image, label = self._kept.get(number, load)
         values = [int(v) for v in np.unique(label) if v in self._names]
         masks = label == np.array(values, label.dtype)[:, None, None]
-        return Shot(image, masks, tuple(self._names[v] for v in values), (False,) * len(values))
+        return DecodedPhotograph(image, masks, tuple(self._names[v] for v in values), (False,) * len(values))
 
 
 def parts_of(mask: np.ndarray) -> list[np.ndarray]:

@@ -1,7 +1,7 @@
-"""Scraps: nameless things of any outline, cut out of photographs, that bend a little while they travel.
+"""Random cut-outs: nameless pieces of photographs, of any outline, that bend a little while they travel.
 
-A folder shows few objects. Whoever learns to follow them alone follows what it knows; scraps have no name, no usual
-outline and often several surfaces, so that only the reference tells what belongs to them.
+A folder shows few objects. Whoever learns to follow them alone follows what it knows; random cut-outs have no name, no
+usual outline and often several surfaces, so that only the reference tells what belongs to them.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from ...core.mask_boxes import box_around
 from ..drawn.draws import Draws
 from ..drawn.shapes import NAMED_SHAPES, Shape, named_shape, paint_coverage, random_shape
 from .folder import CutOut, PhotoFolder
-from .images import Stage
-from .scene import Actor, dress_actor
+from .images import SceneSource
+from .scene import PastedObject, make_pasted_object
 
 _EXTENT = 112
-"""Side of the patch that a scrap is cut in, in pixels."""
+"""Side of the patch that a random cut-out is drawn in, in pixels."""
 
 _LEAST_AREA = 300
 
@@ -39,50 +39,50 @@ def _draw_coverage(draws: Draws, radius: float, x: float, y: float) -> np.ndarra
     return paint_coverage(shape.contours, matrix, centre, _EXTENT, 3).astype(np.float32) * np.float32(1 / 255)
 
 
-def _draw_surface(draws: Draws, folder: PhotoFolder, stage: Stage) -> np.ndarray:
+def _draw_surface(draws: Draws, folder: PhotoFolder, source: SceneSource) -> np.ndarray:
     """A piece of a photograph: float32 (extent, extent, 3), 0 to 255."""
-    sequence = draws.choice(stage.sequences)
+    sequence = draws.choice(source.sequences)
     photo = folder.photo(sequence, draws.integer(0, len(folder.sequences[sequence].frames) - 1)).image
     side = draws.uniform(0.15, 0.75) * min(photo.size)
     left, top = draws.uniform(0, photo.width - side), draws.uniform(0, photo.height - side)
     piece = photo.resize((_EXTENT, _EXTENT), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side))
     surface = np.asarray(piece, np.float32)
     if draws.chance(0.5):
-        # Scraps as dark, as pale or as tinted as no place of the folder is.
+        # Surfaces as dark, as pale or as tinted as no place of the folder is.
         tint = np.array([draws.uniform(0.8, 1.2) for _ in range(3)], np.float32)
         surface = (surface - 128) * draws.uniform(0.5, 1.2) + 128 + draws.uniform(-60, 60)
         surface = np.clip(surface * tint, 0, 255)
     return surface
 
 
-def _draw_scrap(draws: Draws, stage: Stage) -> Image.Image | None:
+def _draw_cutout(draws: Draws, source: SceneSource) -> Image.Image | None:
     """RGBA: a body and up to two limbs, each of which may have a surface of its own."""
-    folder = stage.folder
+    folder = source.folder
     alpha = _draw_coverage(draws, draws.uniform(0.28, 0.42), 0.5, 0.5)
-    picture = _draw_surface(draws, folder, stage)
+    picture = _draw_surface(draws, folder, source)
     for _ in range(draws.weighted((0, 1, 2), (0.45, 0.35, 0.2))):
         angle, away = draws.uniform(0, 2 * math.pi), draws.uniform(0.12, 0.26)
         x, y = 0.5 + away * math.cos(angle), 0.5 + away * math.sin(angle)
         limb = _draw_coverage(draws, draws.uniform(0.12, 0.22), x, y)
         if draws.chance(0.6):
-            picture = picture + (_draw_surface(draws, folder, stage) - picture) * limb[..., None]
+            picture = picture + (_draw_surface(draws, folder, source) - picture) * limb[..., None]
         alpha = np.maximum(alpha, limb)
     if int(np.count_nonzero(alpha >= 0.5)) < _LEAST_AREA:
         return None
     return Image.fromarray(np.concatenate([picture, alpha[..., None] * 255], axis=2).astype(np.uint8))
 
 
-def _bent(draws: Draws, scrap: Image.Image, count: int) -> tuple[CutOut, ...]:
-    """The scrap in `count` frames: stiff, or with corners that sway."""
+def _bent(draws: Draws, picture: Image.Image, count: int) -> tuple[CutOut, ...]:
+    """The cut-out in `count` frames: stiff, or with corners that sway."""
     if count == 1 or draws.chance(0.3):
-        return (_cut(scrap),) * count
+        return (_cut(picture),) * count
     swing, rate = draws.uniform(0.02, 0.1) * _EXTENT, draws.uniform(0.25, 0.7)
     phases = [draws.uniform(0, 2 * math.pi) for _ in range(8)]
     corners = (0, 0, 0, _EXTENT, _EXTENT, _EXTENT, _EXTENT, 0)
     bent = []
     for step in range(count):
         quad = [corner + swing * math.sin(rate * step + phase) for corner, phase in zip(corners, phases, strict=True)]
-        image = scrap.transform(scrap.size, Image.Transform.QUAD, quad, Image.Resampling.BILINEAR)
+        image = picture.transform(picture.size, Image.Transform.QUAD, quad, Image.Resampling.BILINEAR)
         bent.append(_cut(image))
     return tuple(bent)
 
@@ -96,10 +96,12 @@ def _cut(image: Image.Image) -> CutOut:
     return CutOut(image.crop(box), int(np.count_nonzero(array >= 128)))
 
 
-def draw_scrap_actor(draws: Draws, stage: Stage, count: int, brightness: float, largest: float) -> Actor | None:
-    """A scrap for a clip of `count` frames; see `draw_actor`. `None` where the outline came out too thin."""
-    scrap = _draw_scrap(draws, stage)
-    if scrap is None:
+def draw_random_cutout(
+    draws: Draws, source: SceneSource, count: int, brightness: float, largest: float
+) -> PastedObject | None:
+    """A random cut-out for a clip of `count` frames; `None` where the outline came out too thin."""
+    picture = _draw_cutout(draws, source)
+    if picture is None:
         return None
-    cutouts = _bent(draws, scrap, count)
-    return dress_actor(draws, "", None, cutouts, tuple(range(count)), stage.size, brightness, largest)
+    cutouts = _bent(draws, picture, count)
+    return make_pasted_object(draws, "", None, cutouts, tuple(range(count)), source.size, brightness, largest)

@@ -41,7 +41,7 @@ class ModelChoice:
         return self.name or "the model of the start"
 
 
-class ModelShelf:
+class ModelCache:
     """Loads models that the settings allow; safe to use from several threads.
 
     Args:
