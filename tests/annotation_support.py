@@ -39,7 +39,7 @@ class BrightPixels:
 def _find(pixels: np.ndarray, text: str | None) -> SegmentedObject:
     level = int(text) if text and text.isdigit() else 255
     mask = pixels[..., 0] > level
-    return SegmentedObject(mask, float(mask.mean()), (0.5, 1.0, 7.5, 9.0), text)
+    return SegmentedObject(mask, text, score=float(mask.mean()), box=(0.5, 1.0, 7.5, 9.0))
 
 
 def picture_folder(folder: Path, rows: int, **extra: Sequence[Any]) -> Path:

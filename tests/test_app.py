@@ -180,7 +180,7 @@ def test_the_page_says_what_is_unknown_and_what_fell_below_the_models_gate(loade
     _, unknown, below = picture_notes(found)
     assert unknown == "unknown to this model: b, submarine"
     assert below.startswith(f"no answer passed {gate:g}".replace("0.", "."))
-    passed = SegmentedObject(np.ones((2, 2), bool), 0.8, (0, 0, 1, 1), "the star", True, gate)
+    passed = SegmentedObject(np.ones((2, 2), bool), "the star", score=0.8, threshold=gate)
     assert picture_notes([passed]) == ["Found: the star (0.80)."]
 
 
@@ -195,10 +195,9 @@ def test_an_example_finds_its_like(loaded: Loaded) -> None:
 
 
 def test_where_masks_overlap_the_better_score_owns_the_pixel(tmp_path: Path) -> None:
-    box = (0.0, 0.0, 8.0, 8.0)
     full, half = np.ones((8, 8), dtype=bool), np.zeros((8, 8), dtype=bool)
     half[:, :4] = True
-    found = [SegmentedObject(half, 0.9, box, "half"), SegmentedObject(full, 0.5, box, "full")]
+    found = [SegmentedObject(half, "half", score=0.9), SegmentedObject(full, "full", score=0.5)]
     save_picture_results(tmp_path, picture_overlay(np.zeros((8, 8, 3), np.uint8), found), found)
     labels = np.asarray(Image.open(tmp_path / "masks.png"))
     assert (labels[:, :4] == 1).all() and (labels[:, 4:] == 2).all()

@@ -136,7 +136,7 @@ def test_a_named_folder_is_only_overwritten_when_asked(
 
 def test_the_better_score_wins_where_masks_overlap() -> None:
     def found(score: float, *mask: bool) -> SegmentedObject:
-        return SegmentedObject(np.array([mask]), score, (0, 0, 1, 1), "thing")
+        return SegmentedObject(np.array([mask]), "thing", score=score)
 
     assert label_map([found(0.9, True, False), found(0.5, True, True)]).tolist() == [[1, 2]]
     assert label_map([found(0.9, True, False), found(0.95, True, True)]).tolist() == [[2, 2]]

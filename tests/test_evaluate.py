@@ -13,12 +13,13 @@ from transformers import BertConfig, BertTokenizer, ResNetConfig
 
 from transformers_uniref import UniRefConfig, UniRefImageProcessorPil, UniRefModel, UniRefProcessor
 from transformers_uniref.core.provenance import weights_fingerprint
-from transformers_uniref.evaluation.answers import Answer, ModelAnswers
+from transformers_uniref.evaluation.answers import ModelAnswers
 from transformers_uniref.evaluation.definitions import CLIP_FRAMES, DEFINITIONS
 from transformers_uniref.evaluation.tally import Tally
 from transformers_uniref.evaluation.world import FEW_SHOT_TESTS, evaluate_world
 from transformers_uniref.evaluation.world_questions import clip_questions, picture_questions
 from transformers_uniref.frontends.cli.main import main
+from transformers_uniref.inference.results import SegmentedObject
 from transformers_uniref.worlds.drawn.world import World, vocabulary
 
 SIZE, SEED, IMAGES, CLIPS = 64, 3, 8, 3
@@ -58,28 +59,28 @@ class Omniscient:
 
     def to_sentences(
         self, images: Sequence[np.ndarray], sentences: Sequence[Sequence[str | None]]
-    ) -> list[list[Answer]]:
+    ) -> list[list[SegmentedObject]]:
         return [
             [self.to_sentence(self.pictures[image.tobytes()], sentence) for sentence in of_image]
             for image, of_image in zip(images, sentences, strict=True)
         ]
 
-    def to_sentence(self, scene: dict, sentence: str | None) -> Answer:
+    def to_sentence(self, scene: dict, sentence: str | None) -> SegmentedObject:
         numbers = self.meant(scene["sentences"], sentence)
         if not numbers:
-            return Answer(np.zeros((SIZE, SIZE), dtype=bool), 0.1)
+            return SegmentedObject(np.zeros((SIZE, SIZE), dtype=bool), score=0.1)
         assert len(numbers) == 1
-        return Answer(scene["masks"][numbers[0]], 0.9)
+        return SegmentedObject(scene["masks"][numbers[0]], score=0.9)
 
     def to_examples(
         self, images: Sequence[np.ndarray], examples: Sequence[np.ndarray], masks: Sequence[np.ndarray]
-    ) -> list[Answer]:
+    ) -> list[SegmentedObject]:
         scenes = [self.queries[image.tobytes()] for image in images]
         for scene, of_image in zip(scenes, examples, strict=True):
             # The same pictures are asked about with one example and with three, the first of which is that one.
             assert np.array_equal(of_image, scene["reference_images"][: len(of_image)])
         return [
-            Answer(scene["mask"] & mask.any(), 0.9 if mask.any() else 0.1)
+            SegmentedObject(scene["mask"] & mask.any(), score=0.9 if mask.any() else 0.1)
             for scene, mask in zip(scenes, masks, strict=True)
         ]
 
@@ -108,12 +109,12 @@ class Omniscient:
 class IgnoresReferences(Omniscient):
     """Always finds the same object, whatever is said, as a model does that never learned to read references."""
 
-    def to_sentence(self, scene: dict, sentence: str | None) -> Answer:
-        return Answer(scene["masks"][0], 0.9)
+    def to_sentence(self, scene: dict, sentence: str | None) -> SegmentedObject:
+        return SegmentedObject(scene["masks"][0], score=0.9)
 
     def to_examples(
         self, images: Sequence[np.ndarray], examples: Sequence[np.ndarray], masks: Sequence[np.ndarray]
-    ) -> list[Answer]:
+    ) -> list[SegmentedObject]:
         return super().to_examples(images, examples, [np.ones_like(mask) for mask in masks])
 
 
@@ -301,7 +302,8 @@ def test_batches_change_nothing(answers: ModelAnswers) -> None:
 
 
 def test_a_text_that_says_nothing_has_special_tokens_alone(answers: ModelAnswers) -> None:
-    tokens = answers._tokens(["the red star", None])
+    picture = np.zeros((SIZE, SIZE, 3), dtype=np.uint8)
+    tokens = answers._about(picture, ["the red star", None]).inputs
     tokenizer = answers.processor.tokenizer
     assert tokens["input_ids"].shape == (2, 24)
     assert tokens["input_ids"][1, :3].tolist() == [

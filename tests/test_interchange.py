@@ -17,6 +17,7 @@ from interchange_support import clips, images, masks, same_clips, same_objects
 from transformers_uniref import interchange
 from transformers_uniref.core.mask_codes import decode_rle
 from transformers_uniref.datasets.schema import make_instance, make_row
+from transformers_uniref.inference.results import SegmentedObject
 from transformers_uniref.interchange import AnnotatedClip, AnnotatedImage, AnnotatedObject, clip_of, image_of
 from transformers_uniref.interchange.label_studio import decode_brush, encode_brush
 from transformers_uniref.interchange.polygons import mask_to_polygons, polygons_to_mask
@@ -81,6 +82,23 @@ def test_video_masks_keep_their_ids_and_a_list_of_labels_follows_them() -> None:
     assert clip.labels() == {2: "two", 5: "five"}
     assert {number: list(track) for number, track in clip.tracks().items()} == {2: [1], 5: [1]}
     assert np.array_equal(clip.frames[1].label_map(), 2 * first + 5 * second)
+
+
+def test_a_models_answers_go_into_every_format_as_they_are() -> None:
+    first, second = box_mask((6, 8), 1, 2, 4, 5), box_mask((6, 8), 0, 0, 2, 2)
+    answers = [
+        SegmentedObject(first, "the dog", score=0.75, box=(1.5, 1.0, 5.5, 4.0)),
+        SegmentedObject(second, score=0.25),
+    ]
+    image = image_of(answers, name="a.jpg")
+    assert [(entry.label, entry.score) for entry in image.objects] == [("the dog", 0.75), ("object", 0.25)]
+    assert [entry["bbox"] for entry in interchange.to_coco_results([image])] == [[1.5, 1.0, 4.0, 3.0], [0, 0, 2, 2]]
+    assert same_objects(AnnotatedImage((6, 8), answers), image)
+    assert [entry.label for entry in image_of(answers, ["a", None]).objects] == ["a", "object"]
+    assert image_of(answers[0]).objects[0].box == (1.5, 1.0, 5.5, 4.0)
+    clip = clip_of([{}, {2: answers[0]}, {2: answers[0], 5: answers[1]}], {5: "the cat"})
+    assert clip.labels() == {2: "the dog", 5: "the cat"} and clip.scores() == {2: 0.75, 5: 0.25}
+    assert np.array_equal(clip.frames[2].label_map(), np.where(second, 5, 2 * first))
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,12 @@ pytest.importorskip("datasets")
 from photograph_support import write_ade, write_coco  # noqa: E402
 from transformers_uniref.datasets.schema import Record  # noqa: E402
 from transformers_uniref.evaluation import photo_rows  # noqa: E402
-from transformers_uniref.evaluation.answers import Answer  # noqa: E402
 from transformers_uniref.evaluation.benchmarks import BENCHMARKS  # noqa: E402
 from transformers_uniref.evaluation.image_blocks import PictureQuestions  # noqa: E402
 from transformers_uniref.evaluation.photo_rows import PhotoPairRows, PhotoRows  # noqa: E402
 from transformers_uniref.evaluation.question_settings import QuestionSettings  # noqa: E402
 from transformers_uniref.frontends.cli.main import main  # noqa: E402
+from transformers_uniref.inference.results import SegmentedObject  # noqa: E402
 from transformers_uniref.metrics import PhotographScores  # noqa: E402
 
 SETTINGS = QuestionSettings(None, 0.5, True, "both", 1, 0, {})
@@ -56,7 +56,7 @@ class Oracle:
 
     def to_sentences(self, images: Any, texts: Any) -> Any:
         return [
-            [Answer(self.truth[image.tobytes(), text], self.scores[text]) for text in asked]
+            [SegmentedObject(self.truth[image.tobytes(), text], score=self.scores[text]) for text in asked]
             for image, asked in zip(images, texts, strict=True)
         ]
 

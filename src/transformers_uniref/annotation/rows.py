@@ -58,7 +58,7 @@ def annotated_row(
             {
                 "text": prediction.label,
                 "score": float(prediction.score),
-                "box": [float(side) for side in prediction.box],
+                "box": [float(side) for side in prediction.corners],
                 "object_id": number if found else 0,
             }
         )

@@ -4,43 +4,26 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
-from ..core.score_gate import passes
 from ..inference.clips import follow
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What was found in a picture.
-
-    Attributes:
-        mask: bool (H, W), before any gate.
-        score: 0 to 1.
-    """
-
-    mask: np.ndarray
-    score: float
-
-    def is_given(self, threshold: float) -> bool:
-        """Whether a mask with a pixel is left behind the score gate (the score must be above it)."""
-        return bool(passes(self.score, threshold) and self.mask.any())
+from ..inference.pictures import Question, answer, prepare
+from ..inference.results import SegmentedObject
 
 
 class Answers(Protocol):
-    """Whoever can be asked. Pictures are uint8 (H, W, 3), clips (T, H, W, 3), masks bool; all pictures of one size."""
+    """Whoever can be asked. Pictures are uint8 (H, W, 3), clips (T, H, W, 3), masks bool, those of pictures ungated."""
 
     def to_sentences(
         self, images: Sequence[np.ndarray], sentences: Sequence[Sequence[str | None]]
-    ) -> list[list[Answer]]:
+    ) -> list[list[SegmentedObject]]:
         """For each picture its sentences' answers. None asks with a text that says nothing."""
 
     def to_examples(
         self, images: Sequence[np.ndarray], examples: Sequence[np.ndarray], masks: Sequence[np.ndarray]
-    ) -> list[Answer]:
+    ) -> list[SegmentedObject]:
         """For each picture what its K examples (K, H, W, 3) show under their masks (K, H, W), which may be empty."""
 
     def to_masks(
@@ -76,35 +59,24 @@ class ModelAnswers:
 
     def to_sentences(
         self, images: Sequence[np.ndarray], sentences: Sequence[Sequence[str | None]]
-    ) -> list[list[Answer]]:
+    ) -> list[list[SegmentedObject]]:
         """See `Answers`. The visual encoder runs once for each picture."""
-        import torch
-
-        asked = [sentence for of_image in sentences for sentence in of_image]
-        indices = [index for index, of_image in enumerate(sentences) for _ in of_image]
-        inputs = self.processor(images=list(images), return_tensors="pt")
-        tokens = self._tokens(asked)
-        inputs.update(tokens, image_indices=torch.tensor(indices))
-        answers = iter(self._answers(inputs, [images[index] for index in indices]))
-        return [[next(answers) for _ in of_image] for of_image in sentences]
+        return self._ungated([self._about(*asked) for asked in zip(images, sentences, strict=True)])
 
     def to_examples(
         self, images: Sequence[np.ndarray], examples: Sequence[np.ndarray], masks: Sequence[np.ndarray]
-    ) -> list[Answer]:
+    ) -> list[SegmentedObject]:
         """See `Answers`."""
-        # The processor refuses an empty mask, rightly: it is made known to the model alone.
-        allowed = [[mask if mask.any() else ~mask for mask in of_image] for of_image in masks]
-        inputs = self.processor(
-            images=list(images),
-            reference_images=[list(of_image) for of_image in examples],
-            reference_masks=allowed,
-            return_tensors="pt",
-        )
-        for entry, of_image in enumerate(masks):
-            for shot, mask in enumerate(of_image):
+        questions = []
+        for image, shown, marked in zip(images, examples, masks, strict=True):
+            # The processor refuses an empty mask, rightly: it is made known to the model alone.
+            allowed = [mask if mask.any() else ~mask for mask in marked]
+            question = prepare(self.processor, image, reference_images=list(shown), reference_masks=allowed)
+            for shot, mask in enumerate(marked):
                 if not mask.any():
-                    inputs["reference_masks"][entry, shot] = False
-        return self._answers(inputs, images)
+                    question.inputs["reference_masks"][0, shot] = False
+            questions.append(question)
+        return [found for (found,) in self._ungated(questions)]
 
     def to_masks(
         self, frames: np.ndarray, label_maps: np.ndarray, first_frames: Mapping[int, int]
@@ -142,37 +114,22 @@ class ModelAnswers:
     def _session(self, frames: np.ndarray, **options: Any) -> Any:
         return self.processor.init_video_session(video=frames, inference_device=self.model.device, **options)
 
-    def _tokens(self, sentences: Sequence[str | None]) -> dict[str, Any]:
-        """`input_ids` and `attention_mask` (N, L); a sentence that is None has special tokens alone."""
-        import torch
-
+    def _about(self, image: np.ndarray, sentences: Sequence[str | None]) -> Question:
+        """Sentences about a picture; one that is None has special tokens alone, which the processor refuses to make."""
         from ..processors.vocabulary import NothingUnderstoodWarning
 
-        written = [sentence for sentence in sentences if sentence is not None]
         with warnings.catch_warnings():
             # Nonsense is asked on purpose.
             warnings.simplefilter("ignore", NothingUnderstoodWarning)
-            made = self.processor(text=written, return_tensors="pt") if written else {}
-        if len(written) == len(sentences):
-            return dict(made)
-        nothing = self.processor.tokenizer(
-            "", padding="max_length", max_length=self.processor.text_length, return_tensors="pt"
-        )
-        tokens = {}
-        for name in ("input_ids", "attention_mask"):
-            rows = iter(made.get(name, ()))
-            tokens[name] = torch.stack([nothing[name][0] if s is None else next(rows) for s in sentences])
-        return tokens
+            question = prepare(self.processor, image, text=["nothing" if s is None else s for s in sentences])
+        options = dict(padding="max_length", max_length=self.processor.text_length, return_tensors="pt")
+        nothing = self.processor.tokenizer("", **options)
+        for place, sentence in enumerate(sentences):
+            if sentence is None:
+                for name in ("input_ids", "attention_mask"):
+                    question.inputs[name][place] = nothing[name][0]
+        return question
 
-    def _answers(self, inputs: Any, images: Sequence[np.ndarray]) -> list[Answer]:
-        """One for each entry; `images` says of what size."""
-        import torch
-
-        from ..modeling.precision import half_precision
-
-        with torch.inference_mode(), half_precision(self.model):
-            outputs = self.model(**inputs.to(self.model.device))
-        results = self.processor.post_process_referring_segmentation(
-            outputs, target_sizes=[image.shape[:2] for image in images]
-        )
-        return [Answer(result["segmentation"].cpu().numpy(), result["score"]) for result in results]
+    def _ungated(self, questions: Sequence[Question]) -> list[list[SegmentedObject]]:
+        # The benchmarks' own gates count scores alone, whatever of a sentence was understood; they come afterwards.
+        return answer(self.model, self.processor, questions, threshold=0)

@@ -11,9 +11,10 @@ import numpy as np
 from ..core.mask_codes import encode_rle
 from ..core.score_gate import passes
 from ..datasets.schema import Record, Sentence
+from ..inference.results import SegmentedObject
 from ..metrics import FewShotScores, GeneralizedReferringScores, PhotographScores, ReferringScores
 from ..metrics.accumulator import Accumulator
-from .answers import Answer, ModelAnswers
+from .answers import ModelAnswers
 from .asked_sentences import check_asked
 from .benchmarks import Benchmark
 from .evaluated_rows import Rows
@@ -23,6 +24,7 @@ BLOCK_ROWS = 32
 """Pictures that are measured, and kept, together."""
 
 SENTENCES_AT_ONCE = 16
+"""Fewer than `inference.pictures` takes: another number would round published scores differently."""
 
 
 def image_scores(benchmark: Benchmark) -> Accumulator:
@@ -70,7 +72,7 @@ class PictureQuestions:
             samples += ask(index, scores)
         return {"samples": samples, "state": scores.state_dict()}
 
-    def _gated(self, answer: Answer) -> np.ndarray:
+    def _gated(self, answer: SegmentedObject) -> np.ndarray:
         return answer.mask if passes(answer.score, self.settings.gate) else np.zeros_like(answer.mask)
 
     # -------------------------------------------------------------------------------------------------------- sentences

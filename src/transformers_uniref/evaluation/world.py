@@ -8,10 +8,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..core.score_gate import gate_of
+from ..core.score_gate import gate_of, passes
+from ..inference.results import SegmentedObject
 from ..metrics import class_mean_iou, frame_scores, intersection_and_union, iou, most_overlapping, precision_at
 from ..worlds.drawn.world import World
-from .answers import Answer, Answers
+from .answers import Answers
 from .definitions import CLIP_FRAMES, CONFLICT_FRAME, TEST_SEED
 from .report import Report
 from .tally import Tally
@@ -102,7 +103,7 @@ def measure_sentences(
 
 
 def _measure_picture(
-    question: PictureQuestion, found: list[Answer], scene: int, threshold: float, tally: Tally
+    question: PictureQuestion, found: list[SegmentedObject], scene: int, threshold: float, tally: Tally
 ) -> float:
     """Measures the answers to the sentence, to nothing, to another object's sentence, to one that is not there."""
     right, nothing, other, absent = found
@@ -115,15 +116,19 @@ def _measure_picture(
     tally.add("ris/right_object", scene, chosen)
     tally.add(f"ris/miou_{question.kind}", scene, value)
     tally.add(f"ris/right_object_{question.kind}", scene, chosen)
-    tally.add("sanity/present_nonempty", scene, right.is_given(threshold))
+    tally.add("sanity/present_nonempty", scene, _is_given(right, threshold))
     tally.add("sanity/empty_text_miou", scene, float(iou(nothing.mask, target)))
     if question.other is not None:
         moved = most_overlapping(other.mask, question.masks) == question.other
         tally.add("sanity/swap_rate", scene, moved)
         tally.add("sanity/swap_both_right", scene, moved and chosen)
     if question.absent is not None:
-        tally.add("sanity/absent_empty", scene, not absent.is_given(threshold))
+        tally.add("sanity/absent_empty", scene, not _is_given(absent, threshold))
     return value
+
+
+def _is_given(answer: SegmentedObject, threshold: float) -> bool:
+    return bool(answer.is_found and passes(answer.score, threshold))
 
 
 def measure_examples(
@@ -193,6 +198,7 @@ def _add_object(section: str, suffix: str, predicted: np.ndarray, target: np.nda
 
 # ------------------------------------------------------------------------------------------------------------ iteration
 def _batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Scenes are drawn when their turn comes; `inference.pictures` would want them all."""
     iterator = iter(items)
     while batch := list(islice(iterator, size)):
         yield batch

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from ..core.mask_boxes import box_of
 from .results import SegmentedObject
 
 Objects = dict[int, SegmentedObject]
@@ -55,11 +54,8 @@ def read_frame(processor: Any, session: Any, output: Any, *, apart: bool = False
     )
     found = {}
     for number, score, passed in zip(ids, output.object_scores.tolist(), output.objects_passed.tolist(), strict=True):
-        mask = masks[number].cpu().numpy()
-        x0, y0, x1, y1 = box_of(mask)
-        box = (float(x0), float(y0), float(x1), float(y1))
-        gate = session.gate_of(number)
-        found[number] = SegmentedObject(mask, score, box, passed=passed, threshold=gate, object_id=number)
+        mask, gate = masks[number].cpu().numpy(), session.gate_of(number)
+        found[number] = SegmentedObject(mask, score=score, object_id=number, passed=passed, threshold=gate)
     return found
 
 

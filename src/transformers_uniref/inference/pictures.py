@@ -100,15 +100,29 @@ def read(
     return [
         SegmentedObject(
             result["segmentation"].cpu().numpy(),
-            float(result["score"]),
-            tuple(result["box"].tolist()),
             label,
-            bool(result["passed"]),
-            result["threshold"],
-            tuple(words),
+            score=float(result["score"]),
+            box=tuple(result["box"].tolist()),
+            passed=bool(result["passed"]),
+            threshold=result["threshold"],
+            unknown_words=tuple(words),
         )
         for label, words, result in zip(question.labels, question.unknown_words, results, strict=True)
     ]
+
+
+def answer(model: Any, processor: Any, questions: Sequence[Question], **gates: Any) -> list[list[SegmentedObject]]:
+    """Asks prepared questions.
+
+    Args:
+        model, processor: as for `segment_pictures`.
+        questions: those that can go together are computed together.
+        **gates: see `read`.
+    """
+    on_device = [{name: value.to(model.device) for name, value in one.inputs.items()} for one in questions]
+    with torch.inference_mode():
+        outputs = compute(model, on_device)
+    return [read(processor, one, output, **gates) for one, output in zip(questions, outputs, strict=True)]
 
 
 def segment_pictures(
@@ -147,12 +161,9 @@ def segment_pictures(
         for part in [sentences[start : start + step] for start in range(0, len(sentences), step)] or [()]:
             text = {"text": list(part)} if part else {}
             asked.append((position, prepare(processor, picture, **text, **examples)))
-    on_device = [{name: value.to(model.device) for name, value in question.inputs.items()} for _, question in asked]
-    with torch.inference_mode():
-        outputs = compute(model, on_device)
+    gates = dict(threshold=threshold, mask_threshold=mask_threshold, show_all=show_all)
     answers: list[list[SegmentedObject]] = [[] for _ in pictures]
-    for (position, question), output in zip(asked, outputs, strict=True):
-        answers[position] += read(
-            processor, question, output, threshold=threshold, mask_threshold=mask_threshold, show_all=show_all
-        )
+    found = answer(model, processor, [question for _, question in asked], **gates)
+    for (position, _), objects in zip(asked, found, strict=True):
+        answers[position] += objects
     return answers

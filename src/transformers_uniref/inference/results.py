@@ -3,48 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from ..core.mask_codes import encode_rle
+from ..core.annotated_object import AnnotatedObject
 
 
 @dataclass(frozen=True, eq=False)
-class SegmentedObject:
+class SegmentedObject(AnnotatedObject):
     """An answer about a picture or a frame.
 
     Attributes:
         mask: bool (H, W); empty where the answer did not pass, unless all are to be shown.
-        score: 0 to 1.
-        box: x0, y0, x1, y1 in pixels, as the model predicts it (not that of the mask).
         label: the sentence, or what else it is called; None where examples alone were asked.
+        score: 0 to 1.
+        box: x0, y0, x1, y1 in pixels, as the model predicts it (not that of the mask); None in a clip.
+        object_id: 1 or more, in a clip; None in a picture.
         passed: whether the score is above the gate, and the sentence was understood.
         threshold: the gate; None for none.
         unknown_words: words of the sentence that mean nothing to the model.
-        object_id: 1 or more, in a clip; None in a picture.
     """
 
-    mask: np.ndarray
-    score: float
-    box: tuple[float, float, float, float]
-    label: str | None = None
+    label: str | None = None  # type: ignore[assignment]  # an `AnnotatedImage` names those that have none
+    score: float = field(kw_only=True)
     passed: bool = True
     threshold: float | None = None
     unknown_words: tuple[str, ...] = ()
-    object_id: int | None = None
 
-    @property
-    def is_found(self) -> bool:
-        """Whether the mask has a pixel."""
-        return bool(self.mask.any())
+    def __post_init__(self) -> None:
+        """What a model answers needs no check, and a score that is no number shall show."""
 
     def to_dict(self) -> dict[str, Any]:
         """As the pipelines of Transformers say it: `mask` a picture of 0 and 255, `box` rounded and by name."""
         from PIL import Image
 
-        sides = (round(side) for side in self.box)
+        sides = (round(side) for side in self.corners)
         return {
             "score": self.score,
             "label": self.label,
@@ -54,10 +49,6 @@ class SegmentedObject:
             "threshold": self.threshold,
             "unknown_words": list(self.unknown_words),
         }
-
-    def run_length_code(self) -> dict[str, Any]:
-        """The mask as `pycocotools.mask.decode` reads it."""
-        return encode_rle(self.mask)
 
 
 def label_map(found: Sequence[SegmentedObject]) -> np.ndarray:

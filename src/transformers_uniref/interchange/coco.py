@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.mask_codes import decode_rle, encode_rle
+from ..core.mask_codes import decode_rle
 from ..datasets.converters.coco_masks import LEAST_COORDINATES, polygon_lists
 from .objects import DEFAULT_LABEL, AnnotatedImage, AnnotatedObject, category_numbers
 from .polygons import mask_to_polygons, polygons_to_mask
@@ -48,7 +48,7 @@ def to_coco(
                 "iscrowd": 0,
                 "area": entry.area,
                 "bbox": corner_to_size(entry.tight_corners),
-                "segmentation": mask_to_polygons(entry.mask) if polygons else encode_rle(entry.mask),
+                "segmentation": mask_to_polygons(entry.mask) if polygons else entry.run_length_code(),
             }
             if entry.score is not None:
                 annotation["score"] = entry.score
@@ -91,7 +91,7 @@ def to_coco_results(
                 {
                     "image_id": image_id,
                     "category_id": numbers[entry.label],
-                    "segmentation": encode_rle(entry.mask),
+                    "segmentation": entry.run_length_code(),
                     "bbox": corner_to_size(entry.corners),
                     "score": entry.score,
                 }

@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from ..core.mask_boxes import coco_box, window_of
 from ..core.mask_codes import flat_runs, runs_to_flat
 from .objects import AnnotatedClip, AnnotatedImage, AnnotatedObject
 from .polygons import polygons_to_mask
@@ -215,11 +216,8 @@ def _add_score(shape: ElementTree.Element, entry: AnnotatedObject, name: str | N
 
 def _mask_fields(mask: np.ndarray) -> dict[str, str]:
     """A non-empty mask as the attributes of a `mask` element."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    inside = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    values = (columns[0], rows[0], inside.shape[1], inside.shape[0])
-    runs = ", ".join(str(run) for run in flat_runs(inside.ravel()))
-    return {"rle": runs, **dict(zip(_MASK_FIELDS[1:], (str(int(value)) for value in values), strict=True))}
+    runs = ", ".join(str(run) for run in flat_runs(mask[window_of(mask)].ravel()))
+    return {"rle": runs, **dict(zip(_MASK_FIELDS[1:], map(str, coco_box(mask)), strict=True))}
 
 
 # ------------------------------------------------------------------------------------------------------------- reading

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.mask_boxes import coco_box, window_of
 from ..core.masks import nearest_resize
 from .objects import DEFAULT_LABEL, AnnotatedImage, AnnotatedObject
 
@@ -27,11 +28,11 @@ def to_fiftyone(image: AnnotatedImage) -> dict[str, Any]:
     height, width = image.size
     detections = []
     for entry in image.found():
-        x0, y0, x1, y1 = (int(value) for value in entry.tight_corners)
+        x, y, across, down = coco_box(entry.mask)
         fields: dict[str, Any] = {
             "label": entry.label,
-            "bounding_box": [x0 / width, y0 / height, (x1 - x0) / width, (y1 - y0) / height],
-            "mask": entry.mask[y0:y1, x0:x1].copy(),
+            "bounding_box": [x / width, y / height, across / width, down / height],
+            "mask": entry.mask[window_of(entry.mask)].copy(),
         }
         if entry.score is not None:
             fields["confidence"] = entry.score

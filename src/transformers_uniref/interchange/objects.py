@@ -2,65 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from ..datasets.schema import tight_box
-
-DEFAULT_LABEL = "object"
-"""What an object is called whose sentence is not known, for instance one that was given by a mask."""
-
-
-@dataclass(frozen=True, eq=False)
-class AnnotatedObject:
-    """One object in one picture or frame.
-
-    Attributes:
-        mask: bool (H, W); may be empty.
-        label: a sentence or a class.
-        score: 0 to 1; None: unknown, or annotated by hand.
-        box: x0, y0, x1, y1 in pixels, the upper ends exclusive; None: the box around the mask.
-        object_id: 1 or more, the same in all frames of a clip; None: unknown.
-    """
-
-    mask: np.ndarray
-    label: str = DEFAULT_LABEL
-    score: float | None = None
-    box: tuple[float, float, float, float] | None = None
-    object_id: int | None = None
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.mask, np.ndarray) or self.mask.ndim != 2 or self.mask.dtype != np.bool_:
-            kind = f"{getattr(self.mask, 'dtype', type(self.mask).__name__)} {getattr(self.mask, 'shape', '')}".strip()
-            raise ValueError(f"`mask` must be a bool array (height, width), got {kind}.")
-        _make_plain(self, score=number, object_id=whole_number)
-        if self.box is not None:
-            object.__setattr__(self, "box", tuple(float(value) for value in self.box))
-        if self.score is not None and not 0 <= self.score <= 1:
-            raise ValueError(f"`score` must be between 0 and 1, got {self.score}.")
-        if self.object_id is not None and self.object_id < 1:
-            raise ValueError(f"`object_id` must be 1 or more, got {self.object_id}.")
-
-    @property
-    def area(self) -> int:
-        """Pixels of the mask."""
-        return int(self.mask.sum())
-
-    @property
-    def corners(self) -> tuple[float, float, float, float]:
-        """The box, given or around the mask; zeros for an empty mask without one."""
-        if self.box is not None:
-            return self.box
-        return self.tight_corners
-
-    @property
-    def tight_corners(self) -> tuple[float, float, float, float]:
-        """The box around the mask; zeros where it is empty."""
-        x0, y0, x1, y1 = tight_box(self.mask) if self.mask.any() else [0.0] * 4
-        return x0, y0, x1, y1
+from ..core.annotated_object import DEFAULT_LABEL, AnnotatedObject, make_plain, number, whole_number
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +16,7 @@ class AnnotatedImage:
 
     Attributes:
         size: (height, width) in pixels.
-        objects: in any order; masks may overlap.
+        objects: in any order; masks may overlap. A model's answer that has no label is called `DEFAULT_LABEL`.
         name: of the picture's file, or "".
         image_id: its number in its dataset; None: its place in the list that is written, from 1.
     """
@@ -83,7 +30,10 @@ class AnnotatedImage:
         if len(self.size) != 2 or min(self.size) < 1:
             raise ValueError(f"`size` must be (height, width) of 1 or more, got {self.size}.")
         object.__setattr__(self, "size", (int(self.size[0]), int(self.size[1])))
-        _make_plain(self, image_id=whole_number)
+        make_plain(self, image_id=whole_number)
+        if any(entry.label is None for entry in self.objects):
+            named = [replace(entry, label=entry.label or DEFAULT_LABEL) for entry in self.objects]
+            object.__setattr__(self, "objects", named)
         for entry in self.objects:
             if entry.mask.shape != tuple(self.size):
                 raise ValueError(
@@ -92,7 +42,7 @@ class AnnotatedImage:
 
     def found(self) -> list[AnnotatedObject]:
         """The objects that have a pixel."""
-        return [entry for entry in self.objects if entry.mask.any()]
+        return [entry for entry in self.objects if entry.is_found]
 
     def label_map(self) -> np.ndarray:
         """int32 (H, W): 0 background, else the object's id, or its place from 1; later ones lie over earlier ones."""
@@ -121,7 +71,7 @@ class AnnotatedClip:
     def __post_init__(self) -> None:
         if not len(self.frames):
             raise ValueError("`frames` must hold at least one frame, got none.")
-        _make_plain(self, clip_id=whole_number, fps=number)
+        make_plain(self, clip_id=whole_number, fps=number)
         sizes = {tuple(frame.size) for frame in self.frames}
         if len(sizes) > 1:
             raise ValueError(f"`frames` must be of one size, got {sorted(sizes)}.")
@@ -142,7 +92,7 @@ class AnnotatedClip:
             for entry in frame.objects:
                 assert entry.object_id is not None
                 track = tracks.setdefault(entry.object_id, {})
-                if entry.mask.any():
+                if entry.is_found:
                     track[index] = entry
         return dict(sorted(tracks.items()))
 
@@ -163,37 +113,6 @@ class AnnotatedClip:
                 assert entry.object_id is not None
                 lists.setdefault(entry.object_id, []).extend([] if entry.score is None else [entry.score])
         return {number: sum(scores) / len(scores) if scores else None for number, scores in lists.items()}
-
-
-def number(value: Any, name: str) -> float | None:
-    """A number of Python, NumPy or PyTorch (also an array of one) as Python's; None stays.
-
-    Raises:
-        TypeError: it is no number.
-    """
-    try:
-        return None if value is None else float(value.item() if hasattr(value, "item") else value)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise TypeError(f"`{name}` must be a number, got {value!r}.") from error
-
-
-def whole_number(value: Any, name: str) -> int | None:
-    """The same for whole numbers; a text, which some files have for ids, stays.
-
-    Raises:
-        TypeError: it is no whole number.
-    """
-    found = value if isinstance(value, str) else number(value, name)
-    if not isinstance(found, float):
-        return found  # type: ignore[return-value]
-    if not found.is_integer():
-        raise TypeError(f"`{name}` must be a whole number, got {value!r}.")
-    return int(found)
-
-
-def _make_plain(entry: Any, **kinds: Callable[[Any, str], Any]) -> None:
-    for name, kind in kinds.items():
-        object.__setattr__(entry, name, kind(getattr(entry, name), name))
 
 
 def category_numbers(labels: Sequence[str]) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ def image_of(
             - what an image pipeline returns for it: a list of `mask`, `score`, `label`, `box`;
             - one dictionary of `post_process_instance_segmentation`;
             - what `post_process_video_masks` returns for a frame: {object id: mask};
+            - what `inference.pictures.segment_pictures` returns for it, or `inference.clips.follow` for a frame;
             - one frame's dictionary of a video pipeline.
         labels: what the objects are called: one text for all, one for each in order (for instance the sentences that
             were asked; for instance segmentation the names of classes by their number), or {object id: text}. Default:
@@ -60,7 +62,7 @@ def clip_of(
     """A clip's results, frame by frame, as an `AnnotatedClip`.
 
     Args:
-        results: for each frame what `post_process_video_masks` or a video pipeline returns.
+        results: for each frame what `post_process_video_masks`, `inference.clips.follow` or a video pipeline returns.
         labels: see `image_of`; a list is for the objects by ascending id.
         name: of the clip.
         clip_id: its number in its dataset.
@@ -97,6 +99,8 @@ def bool_mask(mask: Any) -> np.ndarray:
     Raises:
         ValueError: not two-dimensional.
     """
+    if isinstance(mask, AnnotatedObject):
+        return mask.mask
     array = np.asarray(mask.detach().cpu() if hasattr(mask, "detach") else mask)
     if array.ndim != 2:
         raise ValueError(f"`result` must hold masks (height, width), got one of shape {array.shape}.")
@@ -107,6 +111,8 @@ def _objects(result: Any, labels: Any) -> Iterable[AnnotatedObject]:
     if isinstance(result, (list, tuple)):
         # Transformers nests the results of a picture once more when several pictures are given.
         return _references(result, labels)
+    if isinstance(result, AnnotatedObject):
+        return _references([result], labels)
     if not isinstance(result, Mapping):
         raise TypeError(f"`result` must be what post-processing or a pipeline returns, got {type(result).__name__}.")
     if "segmentation" in result or "mask" in result:
@@ -119,16 +125,16 @@ def _objects(result: Any, labels: Any) -> Iterable[AnnotatedObject]:
 def _references(results: Sequence[Any], labels: Any) -> Iterable[AnnotatedObject]:
     texts = _texts(labels, len(results))
     for entry, text in zip(results, texts, strict=True):
+        if isinstance(entry, AnnotatedObject):
+            yield replace(entry, label=_label(text or entry.label))
+            continue
         if not isinstance(entry, Mapping) or not ("segmentation" in entry or "mask" in entry):
             raise TypeError(
                 "`result` must hold dictionaries with `segmentation` or `mask`; give one picture's results."
             )
         mask = entry["segmentation"] if "segmentation" in entry else entry["mask"]
         label = text if text is not None else entry.get("label")
-        score = entry.get("score")
-        yield AnnotatedObject(
-            bool_mask(mask), _label(label), None if score is None else float(score), _corners(entry.get("box"))
-        )
+        yield AnnotatedObject(bool_mask(mask), _label(label), entry.get("score"), _corners(entry.get("box")))
 
 
 def _instances(result: Mapping[str, Any], labels: Any) -> Iterable[AnnotatedObject]:
@@ -144,7 +150,7 @@ def _instances(result: Mapping[str, Any], labels: Any) -> Iterable[AnnotatedObje
                     f"`labels` must name every class, got {len(labels)} names and the class {int(number)}."
                 )
             label = labels[int(number)]
-        yield AnnotatedObject(bool_mask(mask), _label(label), float(score), _corners(box))
+        yield AnnotatedObject(bool_mask(mask), _label(label), score, box)
 
 
 def _numbered(result: Mapping[Any, Any], labels: Any) -> Iterable[AnnotatedObject]:
@@ -155,9 +161,11 @@ def _numbered(result: Mapping[Any, Any], labels: Any) -> Iterable[AnnotatedObjec
     texts: Mapping[Any, Any] = labels if by_id else dict(zip(masks, _texts(labels, len(masks)), strict=True))
     for number, mask in masks.items():
         text = texts.get(number)
-        score = scores.get(number)
+        if isinstance(mask, AnnotatedObject):
+            yield replace(mask, label=_label(text or mask.label), object_id=int(number))
+            continue
         label = _label(text if text is not None else own.get(number))
-        yield AnnotatedObject(bool_mask(mask), label, None if score is None else float(score), object_id=int(number))
+        yield AnnotatedObject(bool_mask(mask), label, scores.get(number), object_id=int(number))
 
 
 def _masks_by_id(result: Any) -> Mapping[int, Any]:
@@ -182,9 +190,5 @@ def _label(given: Any) -> str:
     return DEFAULT_LABEL if given is None or given == "" else str(given)
 
 
-def _corners(box: Any) -> tuple[float, float, float, float] | None:
-    if box is None:
-        return None
-    values = [box[key] for key in ("xmin", "ymin", "xmax", "ymax")] if isinstance(box, Mapping) else list(box)
-    x0, y0, x1, y1 = (float(value) for value in values)
-    return x0, y0, x1, y1
+def _corners(box: Any) -> Any:
+    return [box[key] for key in ("xmin", "ymin", "xmax", "ymax")] if isinstance(box, Mapping) else box

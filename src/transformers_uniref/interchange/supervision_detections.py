@@ -67,13 +67,8 @@ def from_supervision(detections: Any, size: tuple[int, int], *, name: str = "") 
                 np.asarray(detections.mask[place]).astype(bool),
                 DEFAULT_LABEL if names is None else str(names[place]),
                 None if detections.confidence is None else float(detections.confidence[place]),
-                _corners(detections.xyxy[place]),
+                detections.xyxy[place],
                 None if ids is None else int(ids[place]),
             )
         )
     return AnnotatedImage(size, objects, name)
-
-
-def _corners(box: Any) -> tuple[float, float, float, float]:
-    x0, y0, x1, y1 = (float(value) for value in box)
-    return x0, y0, x1, y1

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ..core.mask_codes import encode_rle
 from .coco import coco_categories, corner_to_size, image_ids, numbered, read_segmentation
 from .objects import DEFAULT_LABEL, AnnotatedClip, AnnotatedImage, AnnotatedObject
 
@@ -55,7 +54,7 @@ def to_youtube_vis(clips: Iterable[AnnotatedClip], *, categories: Mapping[str, i
                 "height": height,
                 "width": width,
                 "length": len(track),
-                "segmentations": [None if entry is None else encode_rle(entry.mask) for entry in shown],
+                "segmentations": [None if entry is None else entry.run_length_code() for entry in shown],
                 "bboxes": [None if entry is None else corner_to_size(entry.tight_corners) for entry in shown],
                 "areas": [None if entry is None else entry.area for entry in shown],
                 "track_id": number,

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from ..core.mask_reading import is_mask
 from ..core.masks import binary_mask
 from ..core.picture_input import as_tree, is_image, rgb_array
+from ..inference.pictures import prepare, read
 from ..modeling.precision import half_precision
 from ..processors.text import check_sentence
 
@@ -92,13 +93,15 @@ def attention_maps(
     if text is not None and not isinstance(text, str):
         raise TypeError(f"`text` must be one sentence (str), got {type(text).__name__}.")
     picture = rgb_array(image, "image")
-    inputs = processor(
-        images=picture, text=text, reference_images=reference_images, reference_masks=reference_masks
-    ).to(model.device)
+    question = prepare(
+        processor, picture, text=text, reference_images=reference_images, reference_masks=reference_masks
+    )
+    inputs = {name: value.to(model.device) for name, value in question.inputs.items()}
+    # `compute` keeps no attentions, which are large.
     with half_precision(model):
         output = model(**inputs, output_attentions=True)
-    result = processor.post_process_referring_segmentation(output, target_sizes=[picture.shape[:2]])[0]
-    found = result["segmentation"].cpu().numpy()
+    (answer,) = read(processor, question, output, threshold=0)
+    found = answer.mask
     attentions = list(output.fusion_attentions)
     levels = range(len(attentions[0]))
     if level is not None and level not in levels:
@@ -121,7 +124,7 @@ def attention_maps(
         sizes = [(int(mask[:, 0].sum()), int(mask[0].sum())) for mask in inputs["reference_pixel_mask"][0]]
         examples = [_Frame(_whole_input(inputs["reference_pixel_mask"], model), size, strides) for size in sizes]
         parts["example_maps"] = _example_maps(attentions.pop(0), region, frame, examples, used)
-    return AttentionMaps(picture, found, float(result["score"]), **parts)
+    return AttentionMaps(picture, found, answer.score, **parts)
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,7 @@ def legend_entries(image: AnnotatedImage) -> list[LegendEntry]:
     several = len(image.objects) > 1
     for number, entry in numbered(image):
         score = "" if entry.score is None else f"  {entry.score:.2f}"
-        missing = "" if entry.mask.any() else "  (no pixel)"
+        missing = "" if entry.is_found else "  (no pixel)"
         entries.append(LegendEntry(number, entry.label, str(number) if several else "", f"{score}{missing}".strip()))
     return entries
 

@@ -124,7 +124,7 @@ def save_picture_results(folder: Path, overlay: np.ndarray, found: Sequence[Segm
             "id": number,
             "text": item.label,
             "score": round(item.score, 6),
-            "box": [round(side, 2) for side in item.box],
+            "box": [round(side, 2) for side in item.corners],
             "segmentation": item.run_length_code(),
         }
         for number, item in enumerate(found, start=1)

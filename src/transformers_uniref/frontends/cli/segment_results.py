@@ -114,7 +114,7 @@ def coco_masks(label: str, image: np.ndarray, found: Sequence[SegmentedObject]) 
                 "text": item.label,
                 "score": round(item.score, 6),
                 "bbox": coco_box(item.mask),
-                "area": int(item.mask.sum()),
+                "area": item.area,
                 "segmentation": item.run_length_code(),
                 "passed": item.passed,
             }
@@ -132,8 +132,8 @@ def summary(
             "id": number,
             "text": item.label,
             "score": round(item.score, 6),
-            "box": [round(side, 2) for side in item.box],
-            "pixels": int(item.mask.sum()),
+            "box": [round(side, 2) for side in item.corners],
+            "pixels": item.area,
             "passed": item.passed,
             "unknown_words": list(item.unknown_words),
         }
