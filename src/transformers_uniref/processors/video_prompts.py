@@ -59,7 +59,7 @@ class VideoPrompting:
             TypeError, ValueError: not a clip, an unreadable one, or one without frames; an unknown option; `threshold`
                 and one of the two gates together.
         """
-        from ..modeling.video_session import UniRefVideoSession
+        from ..modeling.video.session import UniRefVideoSession
 
         gates = {"vos_score_threshold": self.vos_score_threshold, "rvos_score_threshold": self.rvos_score_threshold}
         if threshold is not None:
