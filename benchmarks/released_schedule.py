@@ -19,7 +19,7 @@ from transformers_uniref.modeling import deformable_attention, deformable_transf
 from transformers_uniref.modeling.mask_head import aligned_upsample
 from transformers_uniref.modeling.modeling_uniref import UniRefModel
 from transformers_uniref.modeling.references import References, ReferenceTokens
-from transformers_uniref.modeling.video_propagation import merge_masks
+from transformers_uniref.modeling.video.merging import merge_masks
 
 
 @contextmanager

@@ -140,7 +140,7 @@ def measure(schedule: str, precision: str, objects: int, output: Path, arguments
 
 
 def our_step(model: Any, masks: dict[int, Tensor], precision: str) -> Any:
-    from transformers_uniref.modeling.video_session import UniRefVideoSession
+    from transformers_uniref.modeling.video.session import UniRefVideoSession
 
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     session = UniRefVideoSession(None, dtype=dtype, vos_score_threshold=SCORE_THRESHOLD)

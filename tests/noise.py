@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from transformers_uniref.modeling.video_propagation import merge_masks
+from transformers_uniref.modeling.video.merging import merge_masks
 
 UNIT = 2.0**-24
 """Half the distance of two neighbouring float32 numbers near 1."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from transformers import BertTokenizer
 
-from transformers_uniref import UniRefImageProcessorPil, UniRefProcessor
+from transformers_uniref import UniRefImageProcessorPil, UniRefProcessor, UniRefVideoSession
 
 WORDS = [
     "[PAD]",
@@ -55,19 +55,27 @@ def disc(height: int = 80, width: int = 120, value: int = 1) -> np.ndarray:
     return inside.astype(np.uint8) * value
 
 
-class RecordingSession:
-    """Stands in for a video session: remembers which prompts reached it."""
+class RecordingSession(UniRefVideoSession):
+    """A session of a grey clip, or of a stream, that shows which prompts reached it."""
 
     def __init__(self, video_size: tuple[int, int] | None = (80, 120), num_frames: int | None = 5) -> None:
-        self.video_size = self.output_size = video_size
-        self.num_frames = num_frames
-        self.masks: dict[tuple[int, int], np.ndarray] = {}
-        self.sentences: dict[tuple[int, int], list[int]] = {}
+        clip = None if video_size is None else np.full((num_frames, *video_size, 3), 127, np.uint8)
+        super().__init__(clip, UniRefImageProcessorPil())
 
-    def add_mask(self, frame_idx: int, obj_id: int, mask: object) -> None:
-        self.masks[frame_idx, obj_id] = mask.numpy()
+    @property
+    def masks(self) -> dict[tuple[int, int], np.ndarray]:
+        """By frame and object."""
+        return {
+            (frame, obj_id): mask.numpy()
+            for obj_id, prompts in self.prompts.items()
+            for frame, mask in prompts.masks.items()
+        }
 
-    def add_text(
-        self, frame_idx: int, obj_id: int, input_ids: object, attention_mask: object, understood: bool = True
-    ) -> None:
-        self.sentences[frame_idx, obj_id] = input_ids[0, : int(attention_mask.sum())].tolist()
+    @property
+    def sentences(self) -> dict[tuple[int, int], list[int]]:
+        """Token ids by frame and object."""
+        return {
+            (frame, obj_id): text.input_ids[0, : int(text.attention_mask.sum())].tolist()
+            for obj_id, prompts in self.prompts.items()
+            for frame, text in prompts.texts.items()
+        }

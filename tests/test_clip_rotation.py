@@ -35,7 +35,7 @@ def scene(index: int) -> np.ndarray:
 @pytest.mark.parametrize("quarters", QUARTERS)
 def test_every_reader_shows_a_turned_clip_upright(quarters: int, tmp_path: Path) -> None:
     pytest.importorskip("av")
-    from transformers_uniref.modeling.video_session import UniRefVideoSession
+    from transformers_uniref.modeling.video.session import UniRefVideoSession
 
     path = tmp_path / "clip.mp4"
     with VideoWriter(path, 10) as writer:

@@ -14,7 +14,7 @@ from transformers_uniref.modeling.frame_fusion import share_frames
 from transformers_uniref.modeling.fusion import UniFusion
 from transformers_uniref.modeling.matrix_products import apply_linear, rows_times
 from transformers_uniref.modeling.references import References, ReferenceTokens, VisualFeatures
-from transformers_uniref.modeling.video_references import ReferenceSlot, join_slots
+from transformers_uniref.modeling.video.references import ReferenceSlot, join_slots
 
 CHANNELS, SHAPES = 32, [(6, 7), (3, 4), (2, 2), (1, 1)]
 

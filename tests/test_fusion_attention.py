@@ -12,7 +12,7 @@ from sam_support import sam_model
 from transformers_uniref import UniRefModel
 from transformers_uniref.modeling.fusion import UniFusion
 from transformers_uniref.modeling.fusion_attention import record_fusion_attention
-from transformers_uniref.modeling.video_session import VideoOutput
+from transformers_uniref.modeling.video.session import VideoOutput
 
 SIZE = 64
 

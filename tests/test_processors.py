@@ -30,7 +30,7 @@ from transformers_uniref import UniRefImageProcessor, UniRefImageProcessorPil, U
 from transformers_uniref.core.masks import nearest_resize
 from transformers_uniref.media.video.frames import VideoFrames
 from transformers_uniref.processors.image_sizes import padded_size, resized_size
-from transformers_uniref.processors.post_processing import class_wise_nms, pairwise_iou, soft_aggregation
+from transformers_uniref.processors.post_processing import class_wise_nms, pairwise_iou
 from transformers_uniref.processors.text import normalise_sentence
 from transformers_uniref.processors.vocabulary import NothingUnderstoodWarning
 
@@ -572,31 +572,6 @@ def test_one_box_may_be_detected_as_two_classes():
 
 
 # --------------------------------------------------------------------------------------------------------- video masks
-def test_soft_aggregation_gives_each_pixel_to_the_largest_channel():
-    #                     sure     weak     both weak     both at 0.5    tie of objects   nothing
-    first = torch.tensor([[0.9, 0.4, 0.45, 0.5, 0.8, 0.0]])
-    second = torch.tensor([[0.2, 0.1, 0.40, 0.5, 0.8, 0.0]])
-    # background:          0.08     0.54     0.33          0.25           0.04             1
-    assert soft_aggregation({1: first, 7: second}).tolist() == [[1, 0, 1, 1, 1, 0]]
-    assert soft_aggregation({7: first, 1: second}).tolist() == [[7, 0, 7, 1, 1, 0]]
-
-
-def test_one_object_alone_needs_more_than_one_half():
-    p = torch.tensor([[0.49, 0.5, 0.51]])
-    assert soft_aggregation({3: p}).tolist() == [[0, 0, 3]]
-
-
-@given(st.lists(st.integers(1, 12), min_size=1, max_size=5, unique=True), st.integers(0, 1000))
-@settings(max_examples=25, deadline=None)
-def test_soft_aggregation_is_the_argmax_over_all_channels(ids, seed):
-    p = torch.rand(len(ids), 4, 5, generator=torch.Generator().manual_seed(seed))
-    channels = torch.zeros(max(ids) + 1, 4, 5)
-    channels[0] = (1 - p).prod(0)
-    for index, obj_id in enumerate(ids):
-        channels[obj_id] = p[index]
-    assert torch.equal(soft_aggregation(dict(zip(ids, p, strict=True))), channels.argmax(0))
-
-
 def test_video_masks_are_disjoint_and_named_by_object():
     out = SimpleNamespace(object_ids=[5, 2], pred_masks=torch.rand(2, 8, 9), object_scores=torch.ones(2))
     masks = small_processor().post_process_video_masks(out, RecordingSession(video_size=(8, 9)))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+import copyreg
 import gc
+import io
+import pickle
 import warnings
 from contextlib import AbstractContextManager
 
@@ -11,7 +14,8 @@ import pytest
 import torch
 
 from transformers_uniref.modeling import precision
-from transformers_uniref.modeling.video_session import UniRefVideoSession, VideoOutput
+from transformers_uniref.modeling.video.memory import TrackedObject
+from transformers_uniref.modeling.video.session import UniRefVideoSession, VideoOutput
 from video_support import add_mask, add_text, clip, disc, offline, stream, tiny_model
 
 NO_GATES = {"vos_score_threshold": None, "rvos_score_threshold": None}
@@ -57,7 +61,7 @@ def test_a_clip_may_be_gone_through_again_outside_inference_mode() -> None:
     session = prompted(offline(4, **NO_GATES))
     with torch.inference_mode():
         begun = list(tiny_model().propagate_in_video_iterator(session, max_frames=2))
-    assert not any(tensor.is_inference() for item in session._tracked.values() for tensor in item.tensors())
+    assert not any(tensor.is_inference() for item in session.memory.objects.values() for tensor in item.tensors())
     begun += tiny_model().propagate_in_video_iterator(session, start_frame_idx=2)
     session.add_mask(1, 1, disc(1, 1))
     assert_close(begun, list(tiny_model().propagate_in_video_iterator(prompted(offline(4, **NO_GATES)))))
@@ -210,3 +214,36 @@ def test_a_session_is_released_from_an_iterator_that_is_still_held() -> None:
     assert len(list(tiny_model().propagate_in_video_iterator(session))) == 3
     with pytest.raises(RuntimeError, match="ended by `release` or `reset`"):
         next(held)
+
+
+# -------------------------------------------------------------------------------------------------------------- pickles
+class EarlierPickler(pickle.Pickler):
+    """Writes a session as it was when it held its prompts and its memory itself."""
+
+    def reducer_override(self, item: object) -> object:
+        if isinstance(item, TrackedObject):
+            parts = vars(item.memory)
+            return copyreg.__newobj__, (type(item),), {"text": item.text, "given": item.given, **parts}
+        if isinstance(item, UniRefVideoSession):
+            state = {key: value for key, value in vars(item).items() if key not in ("prompts", "memory", "lock")}
+            state |= {f"_{name}": getattr(item.memory, name) for name in ("last_frame", "reverse", "restart_needed")}
+            state |= {"_prompts": dict(item.prompts), "_tracked": item.memory.objects, "_running": None}
+            return copyreg.__newobj__, (type(item),), state
+        return NotImplemented
+
+
+def test_a_session_that_was_pickled_before_its_parts_had_files_of_their_own_goes_on() -> None:
+    session = prompted(stream(**NO_GATES))
+    frames = clip(3)
+    for frame in frames[:2]:
+        tiny_model()(inference_session=session, frame=frame)
+    file = io.BytesIO()
+    EarlierPickler(file, protocol=2).dump(session)
+    content = file.getvalue().replace(b"modeling.video.references", b"modeling.video_references")
+    for name in (b"memory", b"prompts", b"session"):
+        content = content.replace(b"modeling.video." + name, b"modeling.video_session")
+    assert b"modeling.video." not in content
+    copies = pickle.loads(content), pickle.loads(pickle.dumps(session)), session
+    earlier, present, expected = (tiny_model()(inference_session=each, frame=frames[2]) for each in copies)
+    assert torch.equal(earlier.pred_masks, expected.pred_masks)
+    assert torch.equal(present.pred_masks, expected.pred_masks)

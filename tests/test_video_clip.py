@@ -11,7 +11,7 @@ from PIL import Image
 
 from noise import assert_same_clip
 from processor_support import small_tokenizer
-from transformers_uniref.modeling.video_session import VideoOutput
+from transformers_uniref.modeling.video.session import VideoOutput
 from transformers_uniref.processors.processing_uniref import UniRefProcessor
 from video_support import image_processor, tiny_model
 

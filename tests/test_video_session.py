@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from noise import SCORE, assert_same_clip, assert_same_probabilities
-from transformers_uniref.modeling.video_propagation import merge_masks
-from transformers_uniref.modeling.video_session import UniRefVideoSession, VideoOutput
-from transformers_uniref.modeling.video_state import restore_session, session_state
+from transformers_uniref.modeling.video.merging import merge_masks
+from transformers_uniref.modeling.video.session import UniRefVideoSession, VideoOutput
+from transformers_uniref.modeling.video.state import restore_session, session_state
 from video_support import (
     HEIGHT,
     SENTENCES,
@@ -208,15 +210,34 @@ def test_objects_by_masks_compete_for_pixels_and_sentences_do_not() -> None:
         add_mask(masks, obj_id)
         add_text(texts, obj_id, sentence=obj_id - 1)
     out = propagate(masks)[-1]
-    assert torch.equal(torch.stack(list(masks.last_masks.values())), merge_masks(out.pred_masks))
+    assert torch.equal(torch.stack(list(masks.last_masks.values())), out.object_masks)
+    assert torch.equal(out.object_masks, merge_masks(out.pred_masks))
     assert not (masks.last_masks[1] & masks.last_masks[2]).any()
     out = propagate(texts)[-1]
     assert torch.equal(torch.stack(list(texts.last_masks.values())), out.pred_masks > 0.5)
 
 
-def test_merging_compares_objects_with_the_chance_that_there_is_none() -> None:
-    probabilities = torch.tensor([[[0.6, 0.4, 0.5, 0.0]], [[0.6, 0.4, 0.0, 1.0]]])
-    assert merge_masks(probabilities).int().tolist() == [[[1, 1, 0, 0]], [[0, 0, 0, 1]]]
+def test_merging_gives_each_pixel_to_the_largest_channel() -> None:
+    #                     sure     weak     both weak     both at 0.5    tie of objects   nothing
+    first = torch.tensor([[0.9, 0.4, 0.45, 0.5, 0.8, 0.0]])
+    second = torch.tensor([[0.2, 0.1, 0.40, 0.5, 0.8, 0.0]])
+    # background:          0.08     0.54     0.33          0.25           0.04             1
+    masks = merge_masks(torch.stack([first, second]))
+    assert masks.int().tolist() == [[[1, 0, 1, 1, 1, 0]], [[0, 0, 0, 0, 0, 0]]]
+    masks = merge_masks(torch.stack([second, first]))
+    assert masks.int().tolist() == [[[0, 0, 0, 1, 1, 0]], [[1, 0, 1, 0, 0, 0]]]
+
+
+def test_one_object_alone_needs_more_than_one_half() -> None:
+    assert merge_masks(torch.tensor([[[0.49, 0.5, 0.51]]])).tolist() == [[[False, False, True]]]
+
+
+@given(st.integers(1, 6), st.integers(0, 1000))
+@settings(max_examples=25, deadline=None)
+def test_merging_is_the_argmax_over_all_channels(count: int, seed: int) -> None:
+    p = torch.rand(count, 4, 5, generator=torch.Generator().manual_seed(seed))
+    channels = torch.cat([(1 - p).prod(0, keepdim=True), p])
+    assert torch.equal(merge_masks(p), channels.argmax(0) == torch.arange(1, count + 1)[:, None, None])
 
 
 def test_score_gate_empties_the_mask_but_not_where_it_was_given() -> None:

@@ -9,7 +9,7 @@ import torch
 
 from transformers_uniref.modeling.configuration_uniref import UniRefConfig
 from transformers_uniref.modeling.modeling_uniref import UniRefModel
-from transformers_uniref.modeling.video_session import UniRefVideoSession
+from transformers_uniref.modeling.video.session import UniRefVideoSession
 from transformers_uniref.processors.image_processing_uniref import UniRefImageProcessorPil
 
 HEIGHT, WIDTH = 60, 90

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .modeling.modeling_uniref import UniRefModel
     from .modeling.modeling_uniref_sam import UniRefSamModel, UniRefSamModelOutput
     from .modeling.outputs import UniRefModelOutput
-    from .modeling.video_session import UniRefVideoSession, VideoOutput
+    from .modeling.video.session import UniRefVideoSession, VideoOutput
     from .pipelines.few_shot_segmentation import FewShotSegmentationPipeline
     from .pipelines.referring_segmentation import ReferringSegmentationPipeline
     from .pipelines.referring_video_segmentation import ReferringVideoSegmentationPipeline
@@ -62,8 +62,8 @@ _MODULE_OF = {
     "UniRefSamConfig": ".modeling.configuration_uniref_sam",
     "UniRefSamModel": ".modeling.modeling_uniref_sam",
     "UniRefSamModelOutput": ".modeling.modeling_uniref_sam",
-    "UniRefVideoSession": ".modeling.video_session",
-    "VideoOutput": ".modeling.video_session",
+    "UniRefVideoSession": ".modeling.video.session",
+    "VideoOutput": ".modeling.video.session",
     "VideoObjectSegmentationPipeline": ".pipelines.video_object_segmentation",
     "push_to_hub": ".hub.push",
 }

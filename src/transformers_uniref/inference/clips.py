@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..modeling.video.merging import likely_masks
 from .results import SegmentedObject
+
+if TYPE_CHECKING:
+    from ..modeling.video.propagation import VideoPropagationMixin
+    from ..modeling.video.session import UniRefVideoSession, VideoOutput
+    from ..processors.processing_uniref import UniRefProcessor
 
 Objects = dict[int, SegmentedObject]
 """What was found in a frame, by object id."""
 
 
-def follow(model: Any, processor: Any, session: Any, *, apart: bool = False) -> Iterator[Objects]:
+def follow(
+    model: VideoPropagationMixin, processor: UniRefProcessor, session: UniRefVideoSession, *, apart: bool = False
+) -> Iterator[Objects]:
     """The objects of each frame of a session that has its clip, the next one when it is asked for.
 
     Args:
@@ -26,7 +34,9 @@ def follow(model: Any, processor: Any, session: Any, *, apart: bool = False) -> 
         yield read_frame(processor, session, output, apart=apart)
 
 
-def next_frame(model: Any, processor: Any, session: Any, frame: Any) -> Objects:
+def next_frame(
+    model: VideoPropagationMixin, processor: UniRefProcessor, session: UniRefVideoSession, frame: Any
+) -> Objects:
     """The objects of the next frame of a stream.
 
     Args:
@@ -36,7 +46,9 @@ def next_frame(model: Any, processor: Any, session: Any, frame: Any) -> Objects:
     return read_frame(processor, session, model(inference_session=session, frame=frame))
 
 
-def read_frame(processor: Any, session: Any, output: Any, *, apart: bool = False) -> Objects:
+def read_frame(
+    processor: UniRefProcessor, session: UniRefVideoSession, output: VideoOutput, *, apart: bool = False
+) -> Objects:
     """What a model's output says about a frame.
 
     Args:
@@ -46,14 +58,15 @@ def read_frame(processor: Any, session: Any, output: Any, *, apart: bool = False
         apart: each object has the pixels that are likelier its own than not, and two may share one; by default the
             objects share the pixels out (`UniRefProcessor.post_process_video_masks`).
     """
-    ids = output.object_ids
+    ids, soft, scores, gated = output.object_ids, output.pred_masks, output.object_scores, output.objects_passed
+    assert ids is not None and soft is not None and scores is not None and gated is not None
     masks = (
-        dict(zip(ids, output.pred_masks > 0.5, strict=True))
+        dict(zip(ids, likely_masks(soft), strict=True))
         if apart
         else processor.post_process_video_masks(output, session)
     )
     found = {}
-    for number, score, passed in zip(ids, output.object_scores.tolist(), output.objects_passed.tolist(), strict=True):
+    for number, score, passed in zip(ids, scores.tolist(), gated.tolist(), strict=True):
         mask, gate = masks[number].cpu().numpy(), session.gate_of(number)
         found[number] = SegmentedObject(mask, score=score, object_id=number, passed=passed, threshold=gate)
     return found

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from transformers.utils.generic import maybe_autocast
 
 from .matrix_products import rows_times
-from .video_references import ReferenceSlot
+from .video.references import ReferenceSlot
 
 # A part of the map, with its exponentials, should stay in a processor's cache.
 _MAP_BYTES = 2**24

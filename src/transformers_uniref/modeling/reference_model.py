@@ -20,8 +20,8 @@ from .normalization import FrozenBatchNorm2d
 from .outputs import UniRefModelOutput
 from .references import ProjectedReferences, References, VisualFeatures, merge_shots, pad_to
 from .shared_model import SharedModel
-from .video_propagation import VideoPropagationMixin
-from .video_session import UniRefVideoSession, VideoOutput
+from .video.propagation import VideoPropagationMixin
+from .video.session import UniRefVideoSession, VideoOutput
 from .visual_encoder import is_tracing
 
 

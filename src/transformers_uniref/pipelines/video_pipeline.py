@@ -76,7 +76,7 @@ class VideoPipeline(UniRefPipeline):
             **options,
         )
         for frame_idx, objects in prompts.items():
-            self.processor.add_mask_prompt(session, frame_idx, list(objects), list(objects.values()))
+            session.add_masks(frame_idx, objects)
         if sentences:
             self.processor.add_text_prompt(session, list(sentences), list(sentences.values()))
         unknown = {number: self.processor.unknown_words(text) for number, text in sentences.items()}

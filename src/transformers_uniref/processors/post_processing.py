@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -92,32 +92,6 @@ def mask_bounds(mask: torch.Tensor) -> torch.Tensor:
     if len(rows) == 0:
         return torch.zeros(4, device=mask.device)
     return torch.stack([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]).float()
-
-
-def soft_aggregation(probabilities: Mapping[int, torch.Tensor] | Sequence[tuple[int, torch.Tensor]]) -> torch.Tensor:
-    """Merges the soft masks of several objects into one label map.
-
-    The background's channel is M[0] = prod_i (1 - p_i), an object's is M[id] = p_i; the largest wins, the smallest id
-    among equals. Nothing is normalised and nothing is compared with 0.5 (though for one object it comes to that).
-
-    Args:
-        probabilities: p_i in 0..1, (H, W), by object id (1 or more); at least one.
-
-    Returns:
-        int64 (H, W), 0 = background.
-    """
-    layers = sorted(dict(probabilities).items())
-    if not layers:
-        raise ValueError("`probabilities` must hold at least one object, got none.")
-    best = torch.ones_like(layers[0][1])
-    for _, layer in layers:
-        best = best * (1 - layer)
-    labels = torch.zeros(best.shape, dtype=torch.int64, device=best.device)
-    for obj_id, layer in layers:
-        wins = layer > best
-        labels = labels.masked_fill(wins, obj_id)
-        best = torch.where(wins, layer, best)
-    return labels
 
 
 # ----------------------------------------------------------------------------------------------------- whole outputs
@@ -259,12 +233,3 @@ def post_process_instance_segmentation(
             }
         )
     return results
-
-
-def post_process_video_masks(output: Any) -> dict[int, torch.Tensor]:
-    """Disjoint bool masks by object id; see `UniRefProcessor.post_process_video_masks`."""
-    ids = [int(obj_id) for obj_id in output.object_ids]
-    if not ids:
-        return {}
-    labels = soft_aggregation(list(zip(ids, output.pred_masks.float(), strict=True)))
-    return {obj_id: labels == obj_id for obj_id in ids}

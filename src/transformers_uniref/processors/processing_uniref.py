@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from ..core.mask_reading import is_mask
 from ..core.masks import binary_mask, nearest_resize
 from ..core.score_gate import gate_of, passes
 from ..core.sharing import SharedProcessor
+from ..modeling.video.merging import merge_masks
 from . import post_processing
 from .all_targets import Targets
 from .drawn_references import drawn_masks
@@ -25,6 +26,9 @@ from .targets import instance_masks, make_label
 from .text import check_sentence, tokenise
 from .video_prompts import VideoPrompting
 from .vocabulary import NothingUnderstoodWarning, Reading, UniRefInputs, read_sentence
+
+if TYPE_CHECKING:
+    from ..modeling.video.session import UniRefVideoSession, VideoOutput
 
 Shot: TypeAlias = "tuple[Any, np.ndarray]"
 """An annotated example: the picture in the image processor's working form (3, H, W), and its bool mask (H, W)."""
@@ -435,15 +439,15 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
             outputs, target_sizes, threshold, top_k, mask_threshold, mask_stride
         )
 
-    def post_process_video_masks(self, output: Any, session: Any) -> dict[int, torch.Tensor]:
-        """One frame's soft masks -> one disjoint bool mask for each object, at the size of the session's results.
+    def post_process_video_masks(self, output: VideoOutput, session: UniRefVideoSession) -> dict[int, torch.Tensor]:
+        """One disjoint bool mask for each object of a frame, at the size of the session's results.
 
-        Soft aggregation: the background's channel is the product of all 1 - p_i, an object's is p_i, and every pixel
-        goes to the largest, to the smallest id among equals. Nothing is normalised or compared with a threshold.
+        They were made by soft aggregation: the background's channel is the product of all 1 - p_i, an object's is p_i,
+        and every pixel goes to the largest, to the smallest id among equals. Nothing is normalised or compared with a
+        threshold.
 
         Args:
-            output: a frame's result: `object_ids` and `pred_masks`, soft (n, H, W) in 0..1, at the video's size or the
-                session's `output_size`.
+            output: a frame's result. Where it has no `object_masks`, its soft `pred_masks` (n, H, W) are merged.
             session: the session that it came from.
 
         Returns:
@@ -452,14 +456,17 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
         Raises:
             ValueError: the masks are not of the session's size.
         """
-        if len(output.object_ids) == 0:
+        if not output.object_ids or output.pred_masks is None:
             return {}
         size = session.output_size
         if size is not None and tuple(output.pred_masks.shape[-2:]) != tuple(size):
             raise ValueError(
                 f"`output` has masks of size {tuple(output.pred_masks.shape[-2:])}, the session makes {tuple(size)}."
             )
-        return post_processing.post_process_video_masks(output)
+        merged = getattr(output, "object_masks", None)
+        if merged is None:
+            merged = merge_masks(output.pred_masks.float())
+        return dict(zip(map(int, output.object_ids), merged, strict=True))
 
     # ------------------------------------------------------------------------------------------------- saving, loading
     def to_dict(self) -> dict[str, Any]:

@@ -14,12 +14,16 @@ from ..media.video.frames import VideoFrames
 from .drawn_references import PAINTERS
 from .vocabulary import Reading
 
+if TYPE_CHECKING:
+    from ..modeling.video.session import UniRefVideoSession
+    from .image_processing_common import UniRefImageProcessorBase
+
 
 class VideoPrompting:
     """Sessions and their prompts, for a processor with an image processor and, to read sentences, a tokenizer."""
 
     if TYPE_CHECKING:
-        image_processor: Any
+        image_processor: UniRefImageProcessorBase
         vos_score_threshold: float | None
         rvos_score_threshold: float | None
         video_mask_threshold: float
@@ -37,7 +41,7 @@ class VideoPrompting:
         dtype: torch.dtype | str = torch.float32,
         threshold: float | None = None,
         **session_options: Any,
-    ) -> Any:
+    ) -> UniRefVideoSession:
         """A session for one clip, or for a stream.
 
         Args:
@@ -53,13 +57,13 @@ class VideoPrompting:
                 to this model's own.
 
         Returns:
-            `UniRefVideoSession`. Frames are read one at a time and resized by the image processor's `video_size`.
+            A session. Its frames are read one at a time and resized by the image processor's `video_size`.
 
         Raises:
             TypeError, ValueError: not a clip, an unreadable one, or one without frames; an unknown option; `threshold`
                 and one of the two gates together.
         """
-        from ..modeling.video_session import UniRefVideoSession
+        from ..modeling.video.session import UniRefVideoSession
 
         gates = {"vos_score_threshold": self.vos_score_threshold, "rvos_score_threshold": self.rvos_score_threshold}
         if threshold is not None:
@@ -76,7 +80,9 @@ class VideoPrompting:
             **{**thresholds, **session_options},
         )
 
-    def add_mask_prompt(self, session: Any, frame_idx: int, obj_ids: int | Sequence[int], masks: Any) -> None:
+    def add_mask_prompt(
+        self, session: UniRefVideoSession, frame_idx: int, obj_ids: int | Sequence[int], masks: Any
+    ) -> None:
         """Gives objects by their masks in one frame; for an object that the session knows, a correction.
 
         Args:
@@ -91,18 +97,11 @@ class VideoPrompting:
             TypeError, ValueError: naming the argument, what came, and what is accepted. Nothing is added then.
         """
         ids = given_masks.object_ids(obj_ids)
-        frame = _frame_index(session, frame_idx)
-        given = given_masks.object_masks(masks, ids)
-        if session.video_size is not None:
-            given = [given_masks.fit_mask(mask, session.video_size, "masks") for mask in given]
-            if not all(mask.any() for mask in given):
-                raise ValueError("`masks` has an object of which no pixel is left at the frame's size.")
-        for obj_id, mask in zip(ids, given, strict=True):
-            session.add_mask(frame, obj_id, torch.from_numpy(np.ascontiguousarray(mask)))
+        session.add_masks(frame_idx, dict(zip(ids, given_masks.object_masks(masks, ids), strict=True)))
 
     def add_point_prompt(
         self,
-        session: Any,
+        session: UniRefVideoSession,
         frame_idx: int,
         obj_ids: int | Sequence[int],
         points: Any,
@@ -128,7 +127,7 @@ class VideoPrompting:
 
     def add_box_prompt(
         self,
-        session: Any,
+        session: UniRefVideoSession,
         frame_idx: int,
         obj_ids: int | Sequence[int],
         boxes: Any,
@@ -150,7 +149,7 @@ class VideoPrompting:
 
     def add_scribble_prompt(
         self,
-        session: Any,
+        session: UniRefVideoSession,
         frame_idx: int,
         obj_ids: int | Sequence[int],
         scribbles: Any,
@@ -173,7 +172,7 @@ class VideoPrompting:
 
     def _add_drawn_prompt(
         self,
-        session: Any,
+        session: UniRefVideoSession,
         frame_idx: int,
         obj_ids: Any,
         kind: str,
@@ -191,10 +190,10 @@ class VideoPrompting:
             raise ValueError(f"`{kind}` must hold one item for each of the {len(ids)} objects, got {found}.")
         size = (int(known[0]), int(known[1]))
         masks = [PAINTERS[kind](value, size, **options) for value in values]
-        self.add_mask_prompt(session, frame_idx, ids, masks)
+        session.add_masks(frame_idx, dict(zip(ids, masks, strict=True)))
 
     def add_text_prompt(
-        self, session: Any, obj_ids: int | Sequence[int], text: str | Sequence[str], frame_idx: int = 0
+        self, session: UniRefVideoSession, obj_ids: int | Sequence[int], text: str | Sequence[str], frame_idx: int = 0
     ) -> None:
         """Gives objects by sentences, to be looked for from one frame on.
 
@@ -212,7 +211,6 @@ class VideoPrompting:
                 mask as well, or the session has no gate, nothing is found for it.
         """
         ids = given_masks.object_ids(obj_ids)
-        frame = _frame_index(session, frame_idx)
         sentences, grouped = self._sentences(text, None)
         if grouped is not None or len(sentences) != len(ids):
             raise ValueError(f"`text` must hold one sentence for each of the {len(ids)} objects, got {len(sentences)}.")
@@ -220,19 +218,9 @@ class VideoPrompting:
         readings = self._read(sentences)
         for index, (obj_id, reading) in enumerate(zip(ids, readings, strict=True)):
             session.add_text(
-                frame,
+                frame_idx,
                 obj_id,
                 tokens["input_ids"][index : index + 1],
                 tokens["attention_mask"][index : index + 1],
                 understood=reading.is_understood,
             )
-
-
-def _frame_index(session: Any, frame_idx: Any) -> int:
-    if not isinstance(frame_idx, (int, np.integer)) or isinstance(frame_idx, bool):
-        raise TypeError(f"`frame_idx` must be an integer, got {frame_idx!r}.")
-    count = session.num_frames
-    if frame_idx < 0 or (count is not None and frame_idx >= count):
-        last = "" if count is None else f" to {count - 1}"
-        raise ValueError(f"`frame_idx` must be from 0{last}, got {frame_idx}.")
-    return int(frame_idx)

@@ -169,7 +169,7 @@ class Progress:
         import torch
 
         from ....core.atomic import replacing
-        from ....modeling.video_state import session_state
+        from ....modeling.video.state import session_state
 
         assert self._latest is not None and self._frames is not None
         result, row = self._latest
@@ -222,7 +222,7 @@ class Progress:
         return f"{self._saved_count} of {self.total} frames" if self.total else f"{self._saved_count} frames"
 
     def _take_over(self, run: dict[str, Any]) -> None:
-        from ....modeling.video_state import restore_session
+        from ....modeling.video.state import restore_session
 
         damaged = f"what --resume would go on with is damaged, --overwrite begins anew: {self.folder}"
         try:

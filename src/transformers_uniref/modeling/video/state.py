@@ -6,8 +6,10 @@ from typing import Any
 
 from torch import Tensor
 
-from .video_references import ReferenceSlot
-from .video_session import ObjectPrompts, TrackedObject, UniRefVideoSession
+from .memory import ObjectMemory, SessionMemory, TrackedObject
+from .prompts import TextPrompt
+from .references import ReferenceSlot
+from .session import UniRefVideoSession
 
 _SLOTS = ("initial", "previous")
 
@@ -35,7 +37,7 @@ def session_state(session: UniRefVideoSession) -> dict[str, Any]:
         "next_frame_idx": session.next_frame_idx,
         "video_size": None if session.video_size is None else list(session.video_size),
         "object_ids": session.object_ids,
-        "objects": {obj_id: _object_state(item) for obj_id in session.object_ids if (item := session.tracked(obj_id))},
+        "objects": {obj_id: _object_state(item) for obj_id, item in sorted(session.memory.objects.items())},
     }
 
 
@@ -57,23 +59,24 @@ def restore_session(session: UniRefVideoSession, state: dict[str, Any]) -> None:
         return
     last = state["next_frame_idx"] - 1
     for obj_id in state["object_ids"]:
-        session._prompts.setdefault(obj_id, ObjectPrompts())
+        session.prompts.of(obj_id)
     texts = session.texts_at(last, reverse=False)
-    tracked = {}
+    objects = {}
     for obj_id, values in state["objects"].items():
         if values["by_text"] and obj_id not in texts:
             raise ValueError(f"`session` must have the sentence of object {obj_id}, got none; add it before.")
-        tracked[obj_id] = _restored_object(session, values, texts.get(obj_id) if values["by_text"] else None)
-    session.restart(tracked)
-    session.commit(last, False, tuple(state["video_size"]), tracked)
+        objects[obj_id] = _restored_object(session, values, texts.get(obj_id) if values["by_text"] else None)
+    session.memory = SessionMemory(restart_needed=False)
+    session.commit(last, False, tuple(state["video_size"]), objects)
 
 
 def _object_state(item: TrackedObject) -> dict[str, Any]:
-    slots = {name: slot for name in _SLOTS if (slot := getattr(item, name)) is not None}
+    slots = {name: slot for name in _SLOTS if (slot := getattr(item.memory, name)) is not None}
+    last_mask = item.memory.last_mask
     return {
         "given": item.given,
         "by_text": item.text is not None,
-        "last_mask": None if item.last_mask is None else _on_cpu(item.last_mask),
+        "last_mask": None if last_mask is None else _on_cpu(last_mask),
         "slots": {
             name: {"frame_idx": slot.frame_idx, "levels": [_on_cpu(tensor) for tensor in slot.tensors()]}
             for name, slot in slots.items()
@@ -81,15 +84,14 @@ def _object_state(item: TrackedObject) -> dict[str, Any]:
     }
 
 
-def _restored_object(session: UniRefVideoSession, values: dict[str, Any], text: Any) -> TrackedObject:
-    item = TrackedObject(text, values["given"])
-    device = session.inference_device
-    for name, slot in values["slots"].items():
-        tensors = [tensor.to(device) for tensor in slot["levels"]]
-        setattr(item, name, ReferenceSlot.from_tensors(tensors, slot["frame_idx"]))
-    if values["last_mask"] is not None:
-        item.last_mask = values["last_mask"].to(device)
-    return item
+def _restored_object(session: UniRefVideoSession, values: dict[str, Any], text: TextPrompt | None) -> TrackedObject:
+    device, last_mask = session.inference_device, values["last_mask"]
+    slots = {
+        name: ReferenceSlot.from_tensors([tensor.to(device) for tensor in slot["levels"]], slot["frame_idx"])
+        for name, slot in values["slots"].items()
+    }
+    last_mask = None if last_mask is None else last_mask.to(device)
+    return TrackedObject(text, values["given"], ObjectMemory(**slots, last_mask=last_mask))
 
 
 def _on_cpu(tensor: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .references import ProjectedReferences, ProjectedTokens, References, ReferenceTokens, VisualFeatures
+from ..references import ProjectedReferences, ProjectedTokens, References, ReferenceTokens, VisualFeatures
 
 
 class ReferenceSlot:

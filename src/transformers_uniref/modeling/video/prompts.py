@@ -1,0 +1,113 @@
+"""What a session was asked for: sentences and masks of each object, from which frame on, also for frames to come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...core.masks import fit_mask
+from ..references import ProjectedReferences
+
+
+@dataclass
+class TextPrompt:
+    """A sentence (1, L) that is looked for from a frame on; `reference` once the model has encoded it.
+
+    Where the model knows no word of it (`understood`), what it finds by the sentence alone does not pass a gate.
+    """
+
+    input_ids: Tensor
+    attention_mask: Tensor
+    understood: bool = True
+    reference: ProjectedReferences | None = None
+
+    @classmethod
+    def of_tokens(cls, input_ids: Tensor, attention_mask: Tensor | None, understood: bool) -> TextPrompt:
+        """See `UniRefVideoSession.add_text`."""
+        ids = torch.as_tensor(input_ids)
+        ids = ids[None] if ids.dim() == 1 else ids
+        if ids.dim() != 2 or ids.shape[0] != 1 or ids.shape[1] == 0 or ids.is_floating_point():
+            raise ValueError(f"`input_ids` must be one sentence, integers (1, L); got {ids.dtype} {tuple(ids.shape)}.")
+        valid = torch.ones_like(ids) if attention_mask is None else torch.as_tensor(attention_mask).reshape(1, -1)
+        if valid.shape != ids.shape or not bool(valid.any()):
+            raise ValueError(
+                f"`attention_mask` must have the shape {tuple(ids.shape)} of `input_ids` and a token that counts; got "
+                f"{tuple(valid.shape)}."
+            )
+        return cls(ids.cpu(), valid.cpu(), understood)
+
+    def tensors(self) -> Iterator[Tensor]:
+        yield from (self.input_ids, self.attention_mask)
+        for tokens in [] if self.reference is None else self.reference.levels:
+            yield from (tokens.keys, tokens.values, tokens.condition)
+            if tokens.valid is not None:
+                yield tokens.valid
+
+
+@dataclass
+class ObjectPrompts:
+    """What the user said about an object: sentences and masks, by frame."""
+
+    texts: dict[int, TextPrompt] = field(default_factory=dict)
+    masks: dict[int, Tensor] = field(default_factory=dict)
+
+    def text_at(self, frame_idx: int, reverse: bool) -> TextPrompt | None:
+        """The sentence in force: the latest that was given for this frame or an earlier one.
+
+        Going back in time there is no "from then on": before the first sentence's frame that sentence holds.
+        """
+        started = [index for index in self.texts if index <= frame_idx]
+        if started:
+            return self.texts[max(started)]
+        return self.texts[min(self.texts)] if reverse and self.texts else None
+
+    def forget_before(self, frame_idx: int) -> None:
+        """Drop what a stream that has arrived at `frame_idx` cannot need any more."""
+        self.masks = {index: mask for index, mask in self.masks.items() if index >= frame_idx}
+        started = [index for index in self.texts if index <= frame_idx]
+        for index in sorted(started)[:-1]:
+            del self.texts[index]
+
+
+class Prompts(dict[int, ObjectPrompts]):
+    """What was said about each object, by its id."""
+
+    def of(self, obj_id: int) -> ObjectPrompts:
+        """Those of an object, which may be new."""
+        return self.setdefault(obj_id, ObjectPrompts())
+
+    def masks_at(self, frame_idx: int, video_size: tuple[int, int]) -> dict[int, Tensor]:
+        """The masks that are given in a frame, by ascending id, at the size of the frames."""
+        given = {obj_id: prompts.masks.get(frame_idx) for obj_id, prompts in sorted(self.items())}
+        return {obj_id: fitted(mask, video_size, "mask") for obj_id, mask in given.items() if mask is not None}
+
+    def texts_at(self, frame_idx: int, reverse: bool) -> dict[int, TextPrompt]:
+        """The sentences in force in a frame, by object."""
+        texts = {obj_id: prompts.text_at(frame_idx, reverse) for obj_id, prompts in self.items()}
+        return {obj_id: text for obj_id, text in texts.items() if text is not None}
+
+    def nearest_given(self, frame_idx: int, reverse: bool) -> dict[int, list[int]]:
+        """For each frame before `frame_idx`, the objects whose last mask on the way there is given in it."""
+        found: dict[int, list[int]] = {}
+        for obj_id, prompts in self.items():
+            passed = [index for index in prompts.masks if (index > frame_idx if reverse else index < frame_idx)]
+            if passed:
+                found.setdefault(min(passed) if reverse else max(passed), []).append(obj_id)
+        return found
+
+    def tensors(self) -> Iterator[Tensor]:
+        for prompts in self.values():
+            yield from prompts.masks.values()
+            for text in prompts.texts.values():
+                yield from text.tensors()
+
+
+def fitted(mask: Tensor, size: tuple[int, int] | None, name: str) -> Tensor:
+    """A mask at the size of the frames, as far as that is known; a small difference is resized with a warning."""
+    if size is None or tuple(mask.shape) == size:
+        return mask
+    return torch.from_numpy(np.ascontiguousarray(fit_mask(mask.cpu().numpy(), size, name)))

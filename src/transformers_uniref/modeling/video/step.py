@@ -1,0 +1,203 @@
+"""One frame of a session: references, the model's answer, whose each pixel is, and what is remembered of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ...core.score_gate import passes
+from ..frame_fusion import SharedFrames, share_frames
+from ..references import ProjectedReferences, References, VisualFeatures, pad_to
+from .frames import PreparedFrame
+from .inference_mode import computing, number_type
+from .memory import SessionMemory, TrackedObject
+from .merging import likely_masks, merge_masks
+from .prompts import TextPrompt
+from .references import ReferenceSlot, join_slots, stack_projected, without_padding
+from .session import UniRefVideoSession, VideoOutput
+
+if TYPE_CHECKING:
+    from .propagation import VideoPropagationMixin
+
+
+def follow_into_frame(
+    model: VideoPropagationMixin, session: UniRefVideoSession, frame_idx: int, frame: PreparedFrame, reverse: bool
+) -> VideoOutput:
+    """Finds the objects of a session in a frame and remembers what was found; after an error nothing has changed."""
+    size = session.output_size or frame.video_size
+    with computing(model, session):
+        given = session.masks_at(frame_idx, frame.video_size)
+        objects = _objects_at(session, given, session.texts_at(frame_idx, reverse))
+        if not objects:
+            session.commit(frame_idx, reverse, frame.video_size, {})
+            none = torch.zeros(0, device=session.inference_device)
+            masks = none.new_zeros(0, *size)
+            return VideoOutput(frame_idx, [], masks, none, none.bool(), masks.bool())
+
+        features = model.encode_image(frame.pixel_values, frame.pixel_mask)
+        for item in objects.values():
+            if not item.memory.is_reserved and (item.given or session.propagate_text):
+                item.memory.reserve(session.references, features, number_type(model, session))
+            if item.text is not None and item.text.reference is None:
+                item.text.reference = _encode_text(model, item.text)
+        if given:
+            _remember_given(model, session, features, frame, given, objects, frame_idx)
+
+        items = list(objects.values())
+        scores, passed, masks = _find_objects(model, session, features, items, frame.network_size, size)
+        # As released, a given mask is the result of its frame, resized bilinearly and not made binary again.
+        for row, obj_id in enumerate(objects):
+            if obj_id in given:
+                passed[row] = True
+                masks[row] = _bilinear(given[obj_id].to(masks)[None], size)[0]
+        merged = merge_masks(masks)
+        # As released, an object with a sentence is followed by all that is likely its own (p > 0.5), whatever others
+        # claim: each sentence was asked alone there, and only the results were merged. Masks compete from the start.
+        by_text = torch.tensor([item.text is not None for item in items], device=merged.device)
+        seen = torch.where(by_text[:, None, None], likely_masks(masks), merged)
+        rows = [
+            row
+            for row, (obj_id, visible) in enumerate(zip(objects, seen.flatten(1).any(1).tolist(), strict=True))
+            if visible and obj_id not in given and items[row].memory.wants_frames
+        ]
+        entries = []
+        if rows:
+            masks_seen = torch.stack([_nearest(seen[row], frame.network_size) for row in rows])
+            entries = list(_encode_masks(model, session, features, masks_seen))
+        # All is computed: from here on nothing can fail halfway.
+        for row, entry in zip(rows, entries, strict=True):
+            items[row].memory.remember(entry, frame_idx)
+        for item, mask in zip(items, seen, strict=True):
+            item.memory.last_mask = mask.clone()
+        session.commit(frame_idx, reverse, frame.video_size, objects)
+    return VideoOutput(frame_idx, list(objects), masks, scores, passed, merged)
+
+
+def restart(model: VideoPropagationMixin, session: UniRefVideoSession, frame_idx: int, reverse: bool) -> None:
+    """Begins anew before `frame_idx`, with the last masks that were given on the way there and with nothing else."""
+    objects: dict[int, TrackedObject] = {}
+    with computing(model, session):
+        for index, obj_ids in session.prompts.nearest_given(frame_idx, reverse).items():
+            frame = session.prepare_frame(session.frame(index), "video")
+            features = model.encode_image(frame.pixel_values, frame.pixel_mask)
+            masks = session.masks_at(index, frame.video_size)
+            for obj_id in obj_ids:
+                objects[obj_id] = TrackedObject(None, given=True)
+                objects[obj_id].memory.reserve(session.references, features, number_type(model, session))
+            given = {obj_id: masks[obj_id] for obj_id in obj_ids}
+            _remember_given(model, session, features, frame, given, objects, index)
+    session.memory = SessionMemory(objects, restart_needed=False)
+
+
+def _objects_at(
+    session: UniRefVideoSession, given: dict[int, Tensor], texts: dict[int, TextPrompt]
+) -> dict[int, TrackedObject]:
+    """The objects that are looked for in a frame, by ascending id."""
+    objects = {}
+    for obj_id in session.object_ids:
+        item, text = session.memory.objects.get(obj_id), texts.get(obj_id)
+        if obj_id in given:
+            item = TrackedObject(text, given=True)
+        elif item is not None and item.given:
+            item = item if item.text is text else TrackedObject(text, True, item.memory)
+        elif text is None:
+            continue
+        elif item is None or item.text is not text:
+            item = TrackedObject(text)
+        objects[obj_id] = item
+    return objects
+
+
+def _find_objects(
+    model: VideoPropagationMixin,
+    session: UniRefVideoSession,
+    features: VisualFeatures,
+    items: list[TrackedObject],
+    network_size: tuple[int, int],
+    size: tuple[int, int],
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Scores (n,), whether they passed (n,), and gated probabilities (n, *size) of objects in a frame."""
+    scores = torch.zeros(len(items), device=session.inference_device)
+    passed = torch.ones(len(items), dtype=torch.bool, device=session.inference_device)
+    masks = torch.zeros(len(items), *size, device=session.inference_device)
+    groups: dict[tuple[bool, bool], list[int]] = {}
+    for row, item in enumerate(items):
+        groups.setdefault((item.text is not None, bool(item.memory.slots())), []).append(row)
+    for (with_text, with_mask), rows in groups.items():
+        threshold = session.rvos_score_threshold if with_text else session.vos_score_threshold
+        for chunk in _chunks(rows, session.object_chunk_size):
+            references: list[ProjectedReferences | SharedFrames] = []
+            if with_text:
+                texts = [items[row].text for row in chunk]
+                references.append(stack_projected([text.reference for text in texts if text and text.reference]))
+            if with_mask:
+                references.append(_join_frames(model, [items[row].memory.slots() for row in chunk]))
+            score, logits = model.segment_objects(features, references)
+            found = model.soft_masks(logits.float() + session.mask_shift)[:, : network_size[0], : network_size[1]]
+            if threshold is not None:
+                heard = [items[row].is_understood for row in chunk]
+                passed[chunk] = passes(score, threshold) & torch.tensor(heard, device=score.device)
+                found = found * passed[chunk][:, None, None]
+            scores[chunk] = score
+            masks[chunk] = _bilinear(found, size)
+    return scores, passed, masks
+
+
+def _join_frames(model: VideoPropagationMixin, rows: list[list[ReferenceSlot]]) -> ProjectedReferences | SharedFrames:
+    """The annotated frames of N objects as one reference with N entries."""
+    if model.fusion.can_share_frames():
+        return share_frames(rows)
+    return model.project_references(join_slots(rows))
+
+
+def _encode_text(model: VideoPropagationMixin, text: TextPrompt) -> ProjectedReferences:
+    ids, valid = text.input_ids.to(model.device), text.attention_mask.to(model.device)
+    return model.project_references(model.encode_language(ids, valid))
+
+
+def _encode_masks(
+    model: VideoPropagationMixin, session: UniRefVideoSession, features: VisualFeatures, masks: Tensor
+) -> Iterator[tuple[References, int]]:
+    """References to one frame for masks (n, h, w) at its network size: batches, each with the entry in it."""
+    padded = pad_to(masks, features.pixel_values.shape[-2:])
+    for chunk in _chunks(list(range(len(masks))), session.object_chunk_size):
+        references = model.encode_mask_references(features, padded[chunk].to(session.inference_device))
+        references = without_padding(references, features)
+        yield from ((references, entry) for entry in range(len(chunk)))
+
+
+def _remember_given(
+    model: VideoPropagationMixin,
+    session: UniRefVideoSession,
+    features: VisualFeatures,
+    frame: PreparedFrame,
+    given: dict[int, Tensor],
+    objects: dict[int, TrackedObject],
+    frame_idx: int,
+) -> None:
+    """Given masks (H, W), by object, become the references of their objects."""
+    masks = torch.stack([_nearest(mask, frame.network_size, exact=True) for mask in given.values()])
+    for obj_id, entry in zip(given, _encode_masks(model, session, features, masks), strict=True):
+        objects[obj_id].memory.remember(entry, frame_idx)
+
+
+def _chunks(rows: list[int], size: int | None) -> list[list[int]]:
+    size = size or max(len(rows), 1)
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
+
+
+def _nearest(mask: Tensor, size: tuple[int, int], exact: bool = False) -> Tensor:
+    """(H, W) bool resized; `exact` reads the pixel under the centre, as masks of the training data are resized."""
+    mode = "nearest-exact" if exact else "nearest"
+    return F.interpolate(mask[None, None].float(), size=size, mode=mode)[0, 0]
+
+
+def _bilinear(masks: Tensor, size: tuple[int, int]) -> Tensor:
+    """(n, h, w) resized."""
+    if tuple(masks.shape[-2:]) == size:
+        return masks
+    return F.interpolate(masks[None], size=size, mode="bilinear", align_corners=False)[0]
