@@ -17,11 +17,11 @@ from transformers_uniref.training.data.collation import Collator
 from transformers_uniref.training.data.mixture import ScenePlan
 from transformers_uniref.training.data.world_source import WorldSource
 from transformers_uniref.training.loop import train
-from transformers_uniref.training.model_factory import build_model
+from transformers_uniref.training.model.factory import build_model
 from transformers_uniref.training.step.auxiliary_head import SemanticHead, class_counts, memory_maps, recorded_levels
 from transformers_uniref.training.step.objective import Objective
-from transformers_uniref.training.text_exchange import exchange_text_encoder
-from transformers_uniref.training.tokenizer import build_tokenizer
+from transformers_uniref.training.model.text_exchange import exchange_text_encoder
+from transformers_uniref.training.model.tokenizer import build_tokenizer
 from transformers_uniref.worlds import World
 
 SIZE = 64

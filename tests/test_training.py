@@ -25,12 +25,12 @@ from transformers_uniref.training.data.corruption import corrupt_mask  # noqa: E
 from transformers_uniref.training.data.mixture import Mixture, ScenePlan  # noqa: E402
 from transformers_uniref.training.data.samples import Entry, Sample  # noqa: E402
 from transformers_uniref.training.data.world_source import WorldSource  # noqa: E402
-from transformers_uniref.training.initialisation import identity_fusion_  # noqa: E402
+from transformers_uniref.training.model.initialisation import identity_fusion_  # noqa: E402
 from transformers_uniref.training.loop import TrainingRun, train  # noqa: E402
 from transformers_uniref.training.step.auxiliary_head import AuxiliaryMaskHead  # noqa: E402
 from transformers_uniref.training.step.ema import ExponentialMovingAverage  # noqa: E402
 from transformers_uniref.training.step.optimisation import learning_rate_factor, parameter_groups  # noqa: E402
-from transformers_uniref.training.tokenizer import build_tokenizer  # noqa: E402
+from transformers_uniref.training.model.tokenizer import build_tokenizer  # noqa: E402
 
 TINY = (
     "steps=6",
@@ -459,7 +459,7 @@ def test_two_processes_learn_the_same_weights_on_each(tmp_path):
 
 
 def test_a_run_starts_from_given_weights_of_its_own_sizes_only(tmp_path):
-    from transformers_uniref.training.model_factory import build_model
+    from transformers_uniref.training.model.factory import build_model
 
     source = build_model(load_config("world-smoke", ["seed=5"]), 60)
     source.save_pretrained(tmp_path)

@@ -91,7 +91,7 @@ def test_a_run_chooses_the_photographs_that_it_never_learns_from(photographs, tm
 
 def test_the_drawn_world_is_measured_as_without_photographs(photographs):
     from transformers_uniref.training.data.collation import Collator
-    from transformers_uniref.training.tokenizer import build_tokenizer
+    from transformers_uniref.training.model.tokenizer import build_tokenizer
 
     collator = Collator(build_tokenizer(["star"], 24), 24)
     both = validation_parts(with_photographs(photographs), collator)[0]

@@ -38,10 +38,10 @@ from .data.loader import loaders_end_with_failure
 from .data.own_references import with_own_references
 from .data.rescaling import fit_to_machine
 from .export import export_model
-from .initial_model import base_fingerprint, changing_state, keep_frozen_statistics, restore_changing_state_
+from .model.adapter import base_fingerprint, changing_state, keep_frozen_statistics, restore_changing_state_
 from .interruption import stopping_gently
 from .metrics_log import forget_after
-from .model_factory import build_model, choose_tokenizer
+from .model.factory import build_model, choose_tokenizer
 from .resume_check import changed_options
 from .sharding.distributed import any_process, average_gradients, from_main, gathered
 from .sharding.request import requested_sharding

@@ -16,7 +16,7 @@ from .config.recipes import unset_options
 from .config.training import TrainingConfig
 from .data.feed import build_feed
 from .data.rescaling import fit_to_machine
-from .model_factory import build_model, choose_tokenizer
+from .model.factory import build_model, choose_tokenizer
 from .sharding.request import requested_sharding
 from .step.auxiliary_head import TrainingHeads, class_counts
 from .step.optimisation import parameter_groups

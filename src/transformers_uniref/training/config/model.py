@@ -39,7 +39,7 @@ class BackboneConfig:
 
 @dataclass
 class InitialisationConfig:
-    """Training-only start values of UniFusion and of the mask controller, see `training/initialisation.py`."""
+    """Training-only start values of UniFusion and of the mask controller, see `training/model/initialisation.py`."""
 
     fusion_identity: bool = True
     noise: float = 0.02

@@ -57,7 +57,7 @@ class TrainingConfig:
         micro_batches: what a step draws from the procedural world; or else
         datasets: what a run is trained on, mixed as `mixture` says.
         global_batch: images of an optimiser step. With it `datasets.*.batch_size` and `accumulation` follow from the
-            number of processes, see `training/rescaling.py`; 0: they are as given.
+            number of processes, see `training/data/rescaling.py`; 0: they are as given.
         micro_batch: with `global_batch`, most images that a process has in one forward and backward pass; 0: any.
         starts_from: the recipe whose `final` folder `initial_weights` has to name, or the command that writes such a
             folder; such a run does not start from random weights by mistake.

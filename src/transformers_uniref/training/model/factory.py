@@ -9,13 +9,14 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoTokenizer, BertConfig, ResNetConfig
 
-from ..core.hub_reach import reach_options
-from ..core.model_names import model_location
-from .config.training import TrainingConfig
-from .initial_model import initial_config, load_initial_model, put_adapter_in
+from ...core.hub_reach import reach_options
+from ...core.model_names import model_location
+from ..config.training import TrainingConfig
+from .adapter import put_adapter_in
+from .initial_model import initial_config, load_initial_model
 from .initialisation import calm_controller_, identity_fusion_
 from .start_weights import WORD_EMBEDDINGS, load_backbone_weights_, load_initial_weights_, load_text_weights_
-from .step.freezing import freeze_model_, trained_share
+from .freezing import freeze_model_, trained_share
 from .tokenizer import build_tokenizer, extend_tokenizer
 
 
@@ -80,8 +81,8 @@ def _load_tokenizer(source: str, option: str, text_length: int) -> Any:
 
 def build_model_config(config: TrainingConfig, vocabulary_size: int) -> Any:
     """The model's configuration: `config.model` with a backbone and a text encoder of the configured sizes."""
-    from ..modeling.configuration_uniref import UniRefConfig
-    from ..modeling.configuration_uniref_sam import UniRefSamConfig
+    from ...modeling.configuration_uniref import UniRefConfig
+    from ...modeling.configuration_uniref_sam import UniRefSamConfig
 
     reserved = sorted({"backbone_config", "text_config"} & set(config.model))
     if reserved:
@@ -179,8 +180,8 @@ def build_model(config: TrainingConfig, vocabulary_size: int, report: list[str] 
 
 def _new_model(config: TrainingConfig, vocabulary_size: int, lines: list[str]) -> Any:
     """A model of the configured sizes, with its start weights; `lines` get what is said about them."""
-    from ..modeling.modeling_uniref import UniRefModel
-    from ..modeling.modeling_uniref_sam import UniRefSamModel
+    from ...modeling.modeling_uniref import UniRefModel
+    from ...modeling.modeling_uniref_sam import UniRefSamModel
 
     model_config = build_model_config(config, vocabulary_size)
     model_config._attn_implementation = config.attention
