@@ -48,7 +48,7 @@ def parse_arguments() -> argparse.Namespace:
 
 def run_config(arguments: argparse.Namespace, workers: int) -> Any:
     """The configuration with a dataset a task."""
-    from transformers_uniref.training.config.training.training import load_config
+    from transformers_uniref.training.config.training import load_config
 
     sizes = [arguments.size - 32, arguments.size] if arguments.size >= 96 else [arguments.size]
     datasets = [

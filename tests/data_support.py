@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers_uniref.training.config.training.training import TrainingConfig, load_config
+from transformers_uniref.training.config.training import TrainingConfig, load_config
 
 from transformers_uniref.training.data.collation import Batch, Collator
 from transformers_uniref.training.data.mixture_feed import MixtureFeed

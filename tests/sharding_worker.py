@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from torch.distributed.tensor import DTensor
-from transformers_uniref.training.sharding.sharding.sharding import local
+from transformers_uniref.training.sharding.sharding import local
 
 from training_support import very_tiny
 from transformers_uniref.modeling.losses.matching import NonFinitePredictionsError

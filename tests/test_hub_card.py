@@ -12,7 +12,7 @@ import torch
 from huggingface_hub import ModelCard
 from safetensors.torch import load_file, save_file
 from transformers import AutoModel, BertConfig, BertModel
-from transformers_uniref.training.config.training.training import load_config
+from transformers_uniref.training.config.training import load_config
 
 from cli_support import save_tiny_checkpoint
 from processor_support import small_processor

@@ -163,7 +163,7 @@ def annotate_over_a_cluster(folder: Path) -> None:
 
 
 def report_to_a_tracker(folder: Path) -> None:
-    from transformers_uniref.training.config.training.training import load_config
+    from transformers_uniref.training.config.training import load_config
 
     from transformers_uniref.training.trackers import build_accelerator
 

@@ -12,7 +12,7 @@ pytest.importorskip("accelerate")
 peft = pytest.importorskip("peft")
 
 from transformers import AutoModel, AutoProcessor  # noqa: E402
-from transformers_uniref.training.config.training.training import config_from_dict, load_config  # noqa: E402
+from transformers_uniref.training.config.training import config_from_dict, load_config  # noqa: E402
 
 from training_support import very_tiny  # noqa: E402
 from transformers_uniref.frontends.cli.main import main  # noqa: E402

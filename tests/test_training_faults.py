@@ -17,7 +17,7 @@ import torch
 
 pytest.importorskip("accelerate")
 
-from transformers_uniref.training.config.training.training import load_config  # noqa: E402
+from transformers_uniref.training.config.training import load_config  # noqa: E402
 
 from training_support import RunServer, very_tiny  # noqa: E402
 from transformers_uniref.training import checkpointing  # noqa: E402

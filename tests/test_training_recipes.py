@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 pytest.importorskip("accelerate")
 datasets = pytest.importorskip("datasets")
 
-from transformers_uniref.training.config.training.training import load_config  # noqa: E402
+from transformers_uniref.training.config.training import load_config  # noqa: E402
 
 from data_support import batches, open_world, run_config, sample_ids, world_feed  # noqa: E402
 from data_support import dataset as section  # noqa: E402

@@ -11,8 +11,8 @@ import torch
 pytest.importorskip("accelerate")
 pytest.importorskip("datasets")
 
-from transformers_uniref.training.config.training.training import load_config  # noqa: E402
-from transformers_uniref.training.validation.validation.validation import validation_parts  # noqa: E402
+from transformers_uniref.training.config.training import load_config  # noqa: E402
+from transformers_uniref.training.validation.validation import validation_parts  # noqa: E402
 
 from data_support import dataset, open_world, run_config  # noqa: E402
 from photo_support import write_folder  # noqa: E402

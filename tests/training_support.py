@@ -29,7 +29,7 @@ VERY_TINY = (
 
 
 def very_tiny(*overrides: str):
-    from transformers_uniref.training.config.training.training import load_config
+    from transformers_uniref.training.config.training import load_config
 
     return load_config("world-smoke", [*VERY_TINY, "model.text_dropout=0.1", *overrides])
 
