@@ -13,14 +13,15 @@ import torch
 
 pytest.importorskip("accelerate")
 
-from transformers_uniref.training.config.training.training import config_from_dict, load_config  # noqa: E402
-from transformers_uniref.training.validation.validation.validation import Validation, validation_parts  # noqa: E402
+from transformers_uniref.processors.targets import relative_boxes  # noqa: E402
+from transformers_uniref.training.config.training import config_from_dict, load_config  # noqa: E402
+from transformers_uniref.training.validation.validation import Validation, validation_parts  # noqa: E402
 
 from transformers_uniref.training.checkpointing import list_checkpoints, save_checkpoint  # noqa: E402
 from transformers_uniref.training.config.loop import OptimizerConfig  # noqa: E402
 from transformers_uniref.training.config.values import bundled_configs  # noqa: E402
 from transformers_uniref.training.config.world import SamplingConfig  # noqa: E402
-from transformers_uniref.training.data.collation import Collator, mask_to_box  # noqa: E402
+from transformers_uniref.training.data.collation import Collator  # noqa: E402
 from transformers_uniref.training.data.corruption import corrupt_mask  # noqa: E402
 from transformers_uniref.training.data.mixture import Mixture, ScenePlan  # noqa: E402
 from transformers_uniref.training.data.samples import Entry, Sample  # noqa: E402
@@ -272,7 +273,7 @@ def test_different_kinds_of_references_do_not_mix(tokenizer):
 def test_the_box_of_a_mask_counts_whole_pixels():
     mask = np.zeros((10, 20), dtype=bool)
     mask[2:4, 5:10] = True
-    assert mask_to_box(mask) == pytest.approx([7.5 / 20, 3 / 10, 5 / 20, 2 / 10])
+    assert relative_boxes(mask[None])[0] == pytest.approx([7.5 / 20, 3 / 10, 5 / 20, 2 / 10])
 
 
 def test_the_tokenizer_spells_unknown_words_and_reloads(tokenizer, tmp_path):
