@@ -58,8 +58,9 @@ from .sharding.sharding import (
     whole_tensor,
 )
 from .step.ema import ExponentialMovingAverage
+from .step.auxiliary_head import build_heads
 from .step.faults import MicroBatchRecord, NonFiniteError, write_nonfinite
-from .step.objective import Objective
+from .step.losses import batch_losses, weights_at
 from .step.optimisation import build_optimizer, build_scheduler, restore_optimizer_
 from .step.report import StepReport
 from .trackers import build_accelerator, start_trackers
@@ -106,8 +107,10 @@ class TrainingRun:
         )
         if config.channels_last:
             self.model.to(memory_format=torch.channels_last)
-        self.objective = Objective(self.model, config).to(self.device)
-        self.auxiliary = self.objective.auxiliary
+        # Compiled or not, the parameters are those of the model.
+        self.forward = torch.compile(self.model, backend=config.compile) if config.compile else self.model
+        self.auxiliary = build_heads(self.model.config.d_model, config.auxiliary, config.sampling.photographs)
+        self.auxiliary.to(self.device)
         self.placement = ""
         if sharding and self.accelerator.num_processes > 1:
             self.placement = shard_(self.model, self.auxiliary, self.accelerator, sharding)
@@ -295,25 +298,25 @@ class TrainingRun:
         if self.sharded:
             # Not in its own forward pass: a process whose predictions are not finite does not get there.
             gather_(self.auxiliary)
-        batch = with_own_references(self.model, batch, self.config.sampling.predicted_share, self._autocast)
-        loss = None
+        config = self.config
+        batch = with_own_references(self.model, batch, config.sampling.predicted_share, self._autocast)
+        weights = weights_at(self.step, config.steps, config.auxiliary, config.alignment)
+        losses = None
         try:
-            loss, output, terms = self.objective(batch, self.step, self._autocast())
+            losses = batch_losses(self.model, self.auxiliary, batch, weights, self._autocast(), self.forward)
         except NonFinitePredictionsError:
             if self.model.criterion.reduce_normalizer and self.accelerator.num_processes > 1:
                 # The other processes wait inside the criterion for this one's count.
                 self._report_nonfinite([MicroBatchRecord.of(batch, math.nan)], math.nan, stop=True)
-        if self.sharded and any_process(self.accelerator, [loss is None])[0]:
+        if self.sharded and any_process(self.accelerator, [losses is None])[0]:
             # The backward pass gathers parameters: all processes make it, or none.
             abandon_pass_((self.model, self.auxiliary))
-            return MicroBatchRecord.of(batch, math.nan if loss is None else float(loss.detach()))
-        if loss is None:
-            return MicroBatchRecord.of(batch, math.nan)
-        self.accelerator.backward(batch.weight / self.config.accumulation * loss)
-        values = {name: float(value) for name, value in terms.items()}
-        finite = math.isfinite(values["loss"])
-        self.report.micro_batch(batch, output, values if finite else {}, time.perf_counter() - started)
-        return MicroBatchRecord.of(batch, float(loss.detach()))
+        elif losses is not None:
+            self.accelerator.backward(batch.weight / config.accumulation * losses.total)
+            terms = {name: float(term) for name, term in losses.terms.items()}
+            known = terms if math.isfinite(terms["loss"]) else {}
+            self.report.micro_batch(batch, losses.output, known, time.perf_counter() - started)
+        return MicroBatchRecord.of(batch, math.nan if losses is None else float(losses.total.detach()))
 
     def _autocast(self) -> contextlib.AbstractContextManager:
         """The precision of a pass. Its cache would keep a whole copy of sharded weights, in half precision."""
