@@ -430,7 +430,8 @@ def test_a_few_steps_lower_the_loss(tmp_path):
 
 def test_the_validation_reports_every_task(straight_run):
     run = straight_run
-    parts = validation_parts(tiny("validation.every=1"), run.collator)
+    config = tiny("validation.every=1")
+    parts = validation_parts(config.validation, config.sampling, config.seed, True, run.collator)
     values = Validation(parts, run.collator).run(run.model.train(), run.device, run.accelerator.autocast)
     assert {"ris/iou", "swap", "fss/iou", "vos/propagated", "rvos/propagated"} <= set(values)
     assert all(0.0 <= value <= 1.0 for value in values.values())

@@ -90,12 +90,12 @@ class TrainingRun:
         if config.threads:
             torch.set_num_threads(config.threads)
         self.output = Path(output)
-        self.accelerator = accelerator or build_accelerator(config, output)
+        self.accelerator = accelerator or build_accelerator(output, config.mixed_precision, config.trackers)
         config, self.division = fit_to_machine(config, self.accelerator.num_processes)
         self.config = config
-        sharding = requested_sharding(config)
+        sharding = requested_sharding(config.sharding)
         if sharding:
-            require_shardable(config)
+            require_shardable(config.channels_last, bool(config.peft), config.compile)
         self.device = self.accelerator.device
         self.feed = feed or build_feed(config, self.accelerator.process_index, self.accelerator.num_processes)
         self.words = self.feed.vocabulary()
@@ -120,7 +120,9 @@ class TrainingRun:
         self.optimizer = build_optimizer(config.optimizer, self.model, [self.auxiliary])
         self.scheduler = build_scheduler(config.optimizer, self.optimizer, config.steps)
         self.ema = ExponentialMovingAverage(self.model, config.ema_decay)
-        self.validation = Validation(validation_parts(config, self.collator), self.collator)
+        on_scenes = bool(config.micro_batches)
+        parts = validation_parts(config.validation, config.sampling, config.seed, on_scenes, self.collator)
+        self.validation = Validation(parts, self.collator)
         # The base of an adapter is in no checkpoint; this tells whether it is still the same.
         self.base = base_fingerprint(self.model) if config.peft else ""
         self.step = 0
@@ -129,7 +131,9 @@ class TrainingRun:
         self.validated_step = 0
         self.best: dict[str, Any] = {}
         self.stop_requested = False
-        self.report = StepReport(config, self.output, self.accelerator, self.tokenizer)
+        self.report = StepReport(
+            self.output, self.accelerator, self.tokenizer, config.steps, config.log_every, config.pictures
+        )
 
     # State
 
@@ -362,7 +366,7 @@ class TrainingRun:
         if main:
             with replacing(self.output / "config.yaml") as partial:
                 partial.write_text(yaml.safe_dump(config.to_dict(), sort_keys=False), encoding="utf-8")
-        start_trackers(self.accelerator, config)
+        start_trackers(self.accelerator, config.name, config.to_dict())
         parameters = sum(p.numel() for p in self.model.parameters())
         log.message(
             f"{parameters / 1e6:.2f} M parameters, {self.feed.summary}, device {self.device}, "
@@ -498,7 +502,7 @@ def train(config: TrainingConfig, output: str | Path, resume: bool = False, forc
     """
     require_complete(config)
     output = Path(output)
-    accelerator = build_accelerator(config, output)
+    accelerator = build_accelerator(output, config.mixed_precision, config.trackers)
     if accelerator.is_main_process:
         if output.is_dir() and any(output.iterdir()) and not resume:
             raise FileExistsError(f"output: {output} is not empty; give another folder or resume")

@@ -75,7 +75,7 @@ def build_plan(config: TrainingConfig, processes: int = 1) -> dict[str, Any]:
     held = sum(p.numel() * p.element_size() for p in model.parameters())
     buffers = sum(b.numel() * b.element_size() for b in model.buffers())
     trained = sum(p.numel() * p.element_size() for group in groups for p in group["params"])
-    pieces = processes if requested_sharding(config) else 1
+    pieces = processes if requested_sharding(config.sharding) else 1
     memory: dict[str, Any] = {
         "parameters": -(-held // pieces) + buffers,
         "gradients": -(-trained // pieces),

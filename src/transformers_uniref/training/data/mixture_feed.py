@@ -266,7 +266,7 @@ class MixtureFeed:
     ) -> None:
         check_shares(config.datasets, num_processes, config.accumulation)
         self.config = config
-        held_out = HeldOut.of_run(config)
+        held_out = HeldOut.of_datasets(config.mixture, [dataset.source for dataset in config.datasets])
         indexed: dict[int, IndexedDataset] = {}
         streamed: dict[int, Any] = {}
         for position, dataset in enumerate(config.datasets):

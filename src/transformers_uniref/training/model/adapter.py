@@ -8,23 +8,29 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from ...adapters.presets import attach_adapter, config_for
 from ...core.model_names import model_location
-from ..config.training import TrainingConfig
+from ..config.loop import AdapterSection
 
 
-def put_adapter_in(model: Any, config: TrainingConfig) -> None:
-    """Put the adapter of `config.peft` into `model`; what else is in it is trained no more.
+def put_adapter_in(model: PreTrainedModel, adapter: AdapterSection, base: str) -> None:
+    """Put an adapter into `model`; what else is in it is trained no more.
+
+    Args:
+        model: as it was loaded.
+        adapter: which one.
+        base: where the model is from.
 
     Raises:
         ValueError: there is no such preset, or PEFT refuses the configuration.
     """
     try:
-        peft_config = config_for(model, config.peft.preset, config.peft.config)
+        peft_config = config_for(model, adapter.preset, adapter.config)
     except ValueError as error:
         raise ValueError(f"peft: {error}") from error
-    attach_adapter(model, peft_config, model_location(config.initial_weights))
+    attach_adapter(model, peft_config, model_location(base))
 
 
 def keep_frozen_statistics(model: nn.Module) -> None:

@@ -12,7 +12,7 @@ from ...adapters.folders import base_of
 from ...core.families import MODEL_FAMILIES
 from ...core.hub_reach import reach_options, why_not_here
 from ...core.model_names import model_location
-from ..config.training import TrainingConfig
+from ..config.model import ModelOptions
 
 MAY_DIFFER = (
     "matching",
@@ -32,7 +32,7 @@ MAY_DIFFER = (
 """Options of a model's configuration that decide about training alone: the trained model computes the same with any."""
 
 
-def initial_config(config: TrainingConfig) -> Any:
+def initial_config(config: ModelOptions) -> Any:
     """The configuration of the model that `config.initial_weights` names, with the run's losses and dropouts.
 
     Raises:
@@ -78,7 +78,7 @@ def _says(found: Any, name: str, value: Any) -> bool:
     return hasattr(found, name) and own == value
 
 
-def load_initial_model(config: TrainingConfig) -> Any:
+def load_initial_model(config: ModelOptions) -> Any:
     """The model of `config.initial_weights` in float32, in training mode.
 
     Raises:
