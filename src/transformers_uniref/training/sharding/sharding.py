@@ -4,6 +4,9 @@ Parameters are gathered module by module when a pass needs them, and gradients a
 as a module's backward pass is done. That works only while all processes run the same modules in the same order:
 `require_lockstep` sees to that. Pieces are `DTensor`s, which checkpoints never hold: `whole` puts them together,
 `piece_of` cuts them again, so that a checkpoint does not tell how many processes wrote it.
+
+This is PyTorch's `fully_shard` without `Accelerator.prepare`, which shards one module, where a step has the model and
+the training-only heads, and on CPUs drops the request without a word.
 """
 
 from __future__ import annotations
