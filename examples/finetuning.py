@@ -13,10 +13,10 @@ import numpy as np
 from datasets import Dataset
 from PIL import Image
 from transformers import AutoConfig, AutoModel, AutoProcessor
-from transformers_uniref.training.config.training import config_from_dict, load_config
 
 from transformers_uniref.core.model_names import model_location
 from transformers_uniref.datasets.schema import features
+from transformers_uniref.training.config.training import config_from_dict, load_config
 from transformers_uniref.training.loop import train
 
 Scores = dict[str, float]

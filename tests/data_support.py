@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers_uniref.training.config.training import TrainingConfig, load_config
 
+from transformers_uniref.training.config.training import TrainingConfig, load_config
 from transformers_uniref.training.data.collation import Batch, Collator
 from transformers_uniref.training.data.mixture_feed import MixtureFeed
 from transformers_uniref.training.model.tokenizer import build_tokenizer

@@ -15,11 +15,11 @@ from typing import Any
 
 import torch
 from torch.distributed.tensor import DTensor
-from transformers_uniref.training.sharding.sharding import local
 
 from training_support import very_tiny
 from transformers_uniref.modeling.losses.matching import NonFinitePredictionsError
 from transformers_uniref.training.loop import TrainingRun
+from transformers_uniref.training.sharding.sharding import local
 
 SHARED = (
     "steps=4",

@@ -12,7 +12,6 @@ import torch
 from huggingface_hub import ModelCard
 from safetensors.torch import load_file, save_file
 from transformers import AutoModel, BertConfig, BertModel
-from transformers_uniref.training.config.training import load_config
 
 from cli_support import save_tiny_checkpoint
 from processor_support import small_processor
@@ -20,6 +19,7 @@ from transformers_uniref.core.provenance import Provenance, weights_fingerprint,
 from transformers_uniref.evaluation.definitions import DEFINITIONS
 from transformers_uniref.frontends.cli.main import main
 from transformers_uniref.hub.push import PushError, plan_push
+from transformers_uniref.training.config.training import load_config
 from transformers_uniref.training.run_provenance import trained
 
 

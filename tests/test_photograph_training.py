@@ -18,10 +18,16 @@ from transformers_uniref.training.data.mixture import ScenePlan
 from transformers_uniref.training.data.world_source import WorldSource
 from transformers_uniref.training.loop import train
 from transformers_uniref.training.model.factory import build_model
-from transformers_uniref.training.step.auxiliary_head import SemanticHead, build_heads, class_counts, memory_maps, recorded_levels
-from transformers_uniref.training.step.losses import batch_losses, weights_at
 from transformers_uniref.training.model.text_exchange import exchange_text_encoder
 from transformers_uniref.training.model.tokenizer import build_tokenizer
+from transformers_uniref.training.step.auxiliary_head import (
+    SemanticHead,
+    build_heads,
+    class_counts,
+    memory_maps,
+    recorded_levels,
+)
+from transformers_uniref.training.step.losses import batch_losses, weights_at
 from transformers_uniref.worlds import World
 
 SIZE = 64

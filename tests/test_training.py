@@ -14,11 +14,9 @@ import torch
 pytest.importorskip("accelerate")
 
 from transformers_uniref.processors.targets import relative_boxes  # noqa: E402
-from transformers_uniref.training.config.training import config_from_dict, load_config  # noqa: E402
-from transformers_uniref.training.validation.validation import Validation, validation_parts  # noqa: E402
-
 from transformers_uniref.training.checkpointing import list_checkpoints, save_checkpoint  # noqa: E402
 from transformers_uniref.training.config.loop import OptimizerConfig  # noqa: E402
+from transformers_uniref.training.config.training import config_from_dict, load_config  # noqa: E402
 from transformers_uniref.training.config.values import bundled_configs  # noqa: E402
 from transformers_uniref.training.config.world import SamplingConfig  # noqa: E402
 from transformers_uniref.training.data.collation import Collator  # noqa: E402
@@ -26,12 +24,13 @@ from transformers_uniref.training.data.corruption import corrupt_mask  # noqa: E
 from transformers_uniref.training.data.mixture import Mixture, ScenePlan  # noqa: E402
 from transformers_uniref.training.data.samples import Entry, Sample  # noqa: E402
 from transformers_uniref.training.data.world_source import WorldSource  # noqa: E402
-from transformers_uniref.training.model.initialisation import identity_fusion_  # noqa: E402
 from transformers_uniref.training.loop import TrainingRun, train  # noqa: E402
+from transformers_uniref.training.model.initialisation import identity_fusion_  # noqa: E402
+from transformers_uniref.training.model.tokenizer import build_tokenizer  # noqa: E402
 from transformers_uniref.training.step.auxiliary_head import AuxiliaryMaskHead  # noqa: E402
 from transformers_uniref.training.step.ema import ExponentialMovingAverage  # noqa: E402
 from transformers_uniref.training.step.optimisation import learning_rate_factor, parameter_groups  # noqa: E402
-from transformers_uniref.training.model.tokenizer import build_tokenizer  # noqa: E402
+from transformers_uniref.training.validation.validation import Validation, validation_parts  # noqa: E402
 
 TINY = (
     "steps=6",

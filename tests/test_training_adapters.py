@@ -12,15 +12,15 @@ pytest.importorskip("accelerate")
 peft = pytest.importorskip("peft")
 
 from transformers import AutoModel, AutoProcessor  # noqa: E402
-from transformers_uniref.training.config.training import config_from_dict, load_config  # noqa: E402
 
 from training_support import very_tiny  # noqa: E402
 from transformers_uniref.frontends.cli.main import main  # noqa: E402
 from transformers_uniref.training.checkpointing import list_checkpoints, load_checkpoint  # noqa: E402
 from transformers_uniref.training.config.recipes import unset_options  # noqa: E402
+from transformers_uniref.training.config.training import config_from_dict, load_config  # noqa: E402
 from transformers_uniref.training.export import export_model  # noqa: E402
-from transformers_uniref.training.model.adapter import keep_frozen_statistics  # noqa: E402
 from transformers_uniref.training.loop import TrainingRun, train  # noqa: E402
+from transformers_uniref.training.model.adapter import keep_frozen_statistics  # noqa: E402
 from transformers_uniref.training.model.factory import build_model, choose_tokenizer  # noqa: E402
 from transformers_uniref.training.model.tokenizer import build_tokenizer  # noqa: E402
 

@@ -17,8 +17,6 @@ import torch
 
 pytest.importorskip("accelerate")
 
-from transformers_uniref.training.config.training import load_config  # noqa: E402
-
 from training_support import RunServer, very_tiny  # noqa: E402
 from transformers_uniref.training import checkpointing  # noqa: E402
 from transformers_uniref.training.checkpointing import (  # noqa: E402
@@ -29,6 +27,7 @@ from transformers_uniref.training.checkpointing import (  # noqa: E402
     save_checkpoint,
     write_best,
 )
+from transformers_uniref.training.config.training import load_config  # noqa: E402
 from transformers_uniref.training.data.feed import build_feed  # noqa: E402
 from transformers_uniref.training.loop import TrainingRun  # noqa: E402
 from transformers_uniref.training.resume_check import changed_options  # noqa: E402

@@ -14,13 +14,12 @@ from hypothesis import strategies as st
 pytest.importorskip("accelerate")
 datasets = pytest.importorskip("datasets")
 
-from transformers_uniref.training.config.training import load_config  # noqa: E402
-
 from data_support import batches, open_world, run_config, sample_ids, world_feed  # noqa: E402
 from data_support import dataset as section  # noqa: E402
 from sam_support import DECODER, PROMPT, TEXT, VISION, WIDTH, save_plain_sam, save_text_encoder  # noqa: E402
 from transformers_uniref.frontends.cli.main import main  # noqa: E402
 from transformers_uniref.training.config.recipes import purpose_of, unset_options  # noqa: E402
+from transformers_uniref.training.config.training import load_config  # noqa: E402
 from transformers_uniref.training.config.values import bundled_configs  # noqa: E402
 from transformers_uniref.training.data.geometry import draw_geometry  # noqa: E402
 from transformers_uniref.training.data.rescaling import divide, fit_to_machine  # noqa: E402
@@ -28,8 +27,8 @@ from transformers_uniref.training.export import build_image_processor  # noqa: E
 from transformers_uniref.training.loop import train  # noqa: E402
 from transformers_uniref.training.metrics_log import MetricsLog  # noqa: E402
 from transformers_uniref.training.model.factory import build_model, choose_tokenizer  # noqa: E402
-from transformers_uniref.training.resume_check import changed_options  # noqa: E402
 from transformers_uniref.training.model.tokenizer import build_tokenizer  # noqa: E402
+from transformers_uniref.training.resume_check import changed_options  # noqa: E402
 
 BERT_TOKENS = 30522
 STAGES = ("detection", "image", "image-few-shot", "video")

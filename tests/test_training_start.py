@@ -18,10 +18,10 @@ from transformers_uniref.training.data.collation import Collator  # noqa: E402
 from transformers_uniref.training.data.samples import Entry, Sample  # noqa: E402
 from transformers_uniref.training.loop import TrainingRun  # noqa: E402
 from transformers_uniref.training.model.factory import build_model, choose_tokenizer  # noqa: E402
+from transformers_uniref.training.model.freezing import freeze_  # noqa: E402
 from transformers_uniref.training.model.start_weights import WORD_EMBEDDINGS  # noqa: E402
-from transformers_uniref.training.model.freezing import freeze_
-from transformers_uniref.training.step.optimisation import learning_rate_factor, parameter_groups
 from transformers_uniref.training.model.tokenizer import build_tokenizer, extend_tokenizer  # noqa: E402
+from transformers_uniref.training.step.optimisation import learning_rate_factor, parameter_groups  # noqa: E402
 
 VOCABULARY = 90
 

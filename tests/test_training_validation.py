@@ -11,17 +11,16 @@ import torch
 pytest.importorskip("accelerate")
 pytest.importorskip("datasets")
 
-from transformers_uniref.training.config.training import load_config  # noqa: E402
-from transformers_uniref.training.validation.validation import validation_parts  # noqa: E402
-
 from data_support import dataset, open_world, run_config  # noqa: E402
 from photo_support import write_folder  # noqa: E402
 from training_support import VERY_TINY, very_tiny  # noqa: E402
 from transformers_uniref.training.config.data import DatasetConfig  # noqa: E402
 from transformers_uniref.training.config.recipes import unset_options  # noqa: E402
+from transformers_uniref.training.config.training import load_config  # noqa: E402
 from transformers_uniref.training.loop import TrainingRun  # noqa: E402
 from transformers_uniref.training.step.measures import box_recall  # noqa: E402
 from transformers_uniref.training.validation.datasets import clip_of  # noqa: E402
+from transformers_uniref.training.validation.validation import validation_parts  # noqa: E402
 
 MODEL = tuple(option for option in VERY_TINY if option.startswith(("model", "text", "backbone")))
 

@@ -35,12 +35,12 @@ from .config.training import TrainingConfig
 from .data.collation import Batch, Collator
 from .data.feed import DataFeed, build_feed
 from .data.loader import loaders_end_with_failure
-from .data.own_references import with_own_references
+from .data.predicted_references import with_predicted_references
 from .data.rescaling import fit_to_machine
 from .export import export_model
-from .model.adapter import base_fingerprint, changing_state, keep_frozen_statistics, restore_changing_state_
 from .interruption import stopping_gently
 from .metrics_log import forget_after
+from .model.adapter import base_fingerprint, changing_state, keep_frozen_statistics, restore_changing_state_
 from .model.factory import build_model, choose_tokenizer
 from .resume_check import changed_options
 from .sharding.distributed import any_process, average_gradients, from_main, gathered
@@ -57,8 +57,8 @@ from .sharding.sharding import (
     whole,
     whole_tensor,
 )
-from .step.ema import ExponentialMovingAverage
 from .step.auxiliary_head import build_heads
+from .step.ema import ExponentialMovingAverage
 from .step.faults import MicroBatchRecord, NonFiniteError, write_nonfinite
 from .step.losses import batch_losses, weights_at
 from .step.optimisation import build_optimizer, build_scheduler, restore_optimizer_
@@ -303,7 +303,7 @@ class TrainingRun:
             # Not in its own forward pass: a process whose predictions are not finite does not get there.
             gather_(self.auxiliary)
         config = self.config
-        batch = with_own_references(self.model, batch, config.sampling.predicted_share, self._autocast)
+        batch = with_predicted_references(self.model, batch, config.sampling.predicted_share, self._autocast)
         weights = weights_at(self.step, config.steps, config.auxiliary, config.alignment)
         losses = None
         try:

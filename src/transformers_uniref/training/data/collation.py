@@ -128,9 +128,7 @@ class Collator:
             }
         targets = torch.from_numpy(np.stack([pad_masks(entry.target, size) for entry in entries]).astype(np.float32))
         originals = [sample.original_size for sample in samples for _ in sample.entries]
-        inputs["labels"] = [
-            _label(entry, size, original) for entry, original in zip(entries, originals, strict=True)
-        ]
+        inputs["labels"] = [_label(entry, size, original) for entry, original in zip(entries, originals, strict=True)]
         if full_resolution_masks is not None:
             inputs["full_resolution_masks"] = full_resolution_masks
         others = [torch.from_numpy(pad_masks(entry.others, size)) for entry in entries]

@@ -13,10 +13,10 @@ from ...core.hub_reach import reach_options
 from ...core.model_names import model_location
 from ..config.model import ModelOptions
 from .adapter import put_adapter_in
+from .freezing import freeze_model_, trained_share
 from .initial_model import initial_config, load_initial_model
 from .initialisation import calm_controller_, identity_fusion_
 from .start_weights import WORD_EMBEDDINGS, load_backbone_weights_, load_initial_weights_, load_text_weights_
-from .freezing import freeze_model_, trained_share
 from .tokenizer import build_tokenizer, extend_tokenizer
 
 

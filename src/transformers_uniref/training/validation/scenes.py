@@ -79,9 +79,7 @@ class ScenePart:
         return self._clips
 
 
-def drawn_part(
-    validation: ValidationConfig, sampling: SamplingConfig, seed: int, collator: Collator
-) -> ScenePart:
+def drawn_part(validation: ValidationConfig, sampling: SamplingConfig, seed: int, collator: Collator) -> ScenePart:
     """Scenes of the validation split of the drawn world."""
     sampling = dataclasses.replace(sampling, absent_share=0.5)
     source = WorldSource(sampling, seed=seed, split="validation", photo_share=0.0)
