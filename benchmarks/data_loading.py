@@ -114,8 +114,8 @@ def main() -> None:
 
     from transformers_uniref.training.data.collation import Collator
     from transformers_uniref.training.data.mixture_feed import MixtureFeed
-    from transformers_uniref.training.model_factory import build_model
-    from transformers_uniref.training.tokenizer import build_tokenizer
+    from transformers_uniref.training.model.factory import build_model
+    from transformers_uniref.training.model.tokenizer import build_tokenizer
 
     datasets.disable_progress_bars()
     torch.set_num_threads(arguments.threads)

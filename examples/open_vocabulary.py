@@ -22,7 +22,7 @@ from transformers_uniref import UniRefModel
 from transformers_uniref.core.model_names import model_location
 from transformers_uniref.modeling.efficientnet_lite import load_public_backbone
 from transformers_uniref.modeling.twin_backbone import add_second_backbone, replace_second_backbone
-from transformers_uniref.training.text_exchange import exchange_text_encoder
+from transformers_uniref.training.model.text_exchange import exchange_text_encoder
 from transformers_uniref.worlds import World
 
 

@@ -10,7 +10,7 @@ import torch
 from transformers_uniref.training.config.training import TrainingConfig, load_config
 from transformers_uniref.training.data.collation import Batch, Collator
 from transformers_uniref.training.data.mixture_feed import MixtureFeed
-from transformers_uniref.training.tokenizer import build_tokenizer
+from transformers_uniref.training.model.tokenizer import build_tokenizer
 from transformers_uniref.worlds.drawn.records import world_dataset
 from transformers_uniref.worlds.drawn.world import vocabulary
 

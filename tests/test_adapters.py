@@ -30,7 +30,7 @@ from transformers_uniref.adapters import (  # noqa: E402
 from transformers_uniref.adapters.presets import config_for  # noqa: E402
 from transformers_uniref.frontends.cli.main import main  # noqa: E402
 from transformers_uniref.training.config.loop import AdapterSection  # noqa: E402
-from transformers_uniref.training.step.freezing import frozen_by_preset  # noqa: E402
+from transformers_uniref.training.model.freezing import frozen_by_preset  # noqa: E402
 
 SWIN = {
     "model_type": "swin",

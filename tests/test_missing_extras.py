@@ -163,10 +163,9 @@ def annotate_over_a_cluster(folder: Path) -> None:
 
 
 def report_to_a_tracker(folder: Path) -> None:
-    from transformers_uniref.training.config.training import load_config
     from transformers_uniref.training.trackers import build_accelerator
 
-    build_accelerator(load_config("world-smoke", ["trackers=[wandb]"]), folder)
+    build_accelerator(folder, "no", ["wandb"])
 
 
 def write_onnx(folder: Path) -> None:

@@ -17,11 +17,17 @@ from transformers_uniref.training.data.collation import Collator
 from transformers_uniref.training.data.mixture import ScenePlan
 from transformers_uniref.training.data.world_source import WorldSource
 from transformers_uniref.training.loop import train
-from transformers_uniref.training.model_factory import build_model
-from transformers_uniref.training.step.auxiliary_head import SemanticHead, class_counts, memory_maps, recorded_levels
-from transformers_uniref.training.step.objective import Objective
-from transformers_uniref.training.text_exchange import exchange_text_encoder
-from transformers_uniref.training.tokenizer import build_tokenizer
+from transformers_uniref.training.model.factory import build_model
+from transformers_uniref.training.model.text_exchange import exchange_text_encoder
+from transformers_uniref.training.model.tokenizer import build_tokenizer
+from transformers_uniref.training.step.auxiliary_head import (
+    SemanticHead,
+    build_heads,
+    class_counts,
+    memory_maps,
+    recorded_levels,
+)
+from transformers_uniref.training.step.losses import batch_losses, weights_at
 from transformers_uniref.worlds import World
 
 SIZE = 64
@@ -120,17 +126,19 @@ def test_the_memory_falls_apart_into_the_levels_maps() -> None:
         assert torch.equal(part, level)
 
 
-def test_the_objective_adds_what_each_head_asks(folders) -> None:
+def test_the_losses_add_what_each_head_asks(folders) -> None:
     config = very_tiny(*overrides(folders, "alignment.phases=[]"))
     source, tokenizer = WorldSource(config.sampling), build_tokenizer(["the", "dog"], 16)
     model = build_model(config, len(tokenizer))
     batch = Collator(tokenizer, model.config.text_length)([source.draw(plan("ris", index)) for index in range(2)])
-    objective = Objective(model, config).eval()
+    heads = build_heads(model.config.d_model, config.auxiliary, config.sampling.photographs)
+    weights = weights_at(0, config.steps, config.auxiliary, config.alignment)
     with recorded_levels(model.visual_encoder) as seen:
-        loss, output, terms = objective(batch, 0, torch.autocast("cpu", enabled=False))
+        losses = batch_losses(model.eval(), heads, batch, weights)
     assert len(seen) == 1 and len(seen[0]) == 4
+    terms = losses.terms
     added = terms["auxiliary"] + terms["auxiliary_memory"] + terms["semantic"]
-    assert torch.allclose(loss.detach(), terms["loss"] + added, rtol=1e-5)
+    assert torch.allclose(losses.total.detach(), terms["loss"] + added, rtol=1e-5)
     assert class_counts(config.sampling.photographs) == [5, 5]
 
 

@@ -13,22 +13,23 @@ import torch
 
 pytest.importorskip("accelerate")
 
+from transformers_uniref.processors.targets import relative_boxes  # noqa: E402
 from transformers_uniref.training.checkpointing import list_checkpoints, save_checkpoint  # noqa: E402
 from transformers_uniref.training.config.loop import OptimizerConfig  # noqa: E402
 from transformers_uniref.training.config.training import config_from_dict, load_config  # noqa: E402
 from transformers_uniref.training.config.values import bundled_configs  # noqa: E402
 from transformers_uniref.training.config.world import SamplingConfig  # noqa: E402
-from transformers_uniref.training.data.collation import Collator, mask_to_box  # noqa: E402
+from transformers_uniref.training.data.collation import Collator  # noqa: E402
 from transformers_uniref.training.data.corruption import corrupt_mask  # noqa: E402
 from transformers_uniref.training.data.mixture import Mixture, ScenePlan  # noqa: E402
 from transformers_uniref.training.data.samples import Entry, Sample  # noqa: E402
 from transformers_uniref.training.data.world_source import WorldSource  # noqa: E402
-from transformers_uniref.training.initialisation import identity_fusion_  # noqa: E402
 from transformers_uniref.training.loop import TrainingRun, train  # noqa: E402
+from transformers_uniref.training.model.initialisation import identity_fusion_  # noqa: E402
+from transformers_uniref.training.model.tokenizer import build_tokenizer  # noqa: E402
 from transformers_uniref.training.step.auxiliary_head import AuxiliaryMaskHead  # noqa: E402
 from transformers_uniref.training.step.ema import ExponentialMovingAverage  # noqa: E402
 from transformers_uniref.training.step.optimisation import learning_rate_factor, parameter_groups  # noqa: E402
-from transformers_uniref.training.tokenizer import build_tokenizer  # noqa: E402
 from transformers_uniref.training.validation.validation import Validation, validation_parts  # noqa: E402
 
 TINY = (
@@ -267,7 +268,7 @@ def test_different_kinds_of_references_do_not_mix(tokenizer):
 def test_the_box_of_a_mask_counts_whole_pixels():
     mask = np.zeros((10, 20), dtype=bool)
     mask[2:4, 5:10] = True
-    assert mask_to_box(mask) == pytest.approx([7.5 / 20, 3 / 10, 5 / 20, 2 / 10])
+    assert relative_boxes(mask[None])[0] == pytest.approx([7.5 / 20, 3 / 10, 5 / 20, 2 / 10])
 
 
 def test_the_tokenizer_spells_unknown_words_and_reloads(tokenizer, tmp_path):
@@ -424,7 +425,8 @@ def test_a_few_steps_lower_the_loss(tmp_path):
 
 def test_the_validation_reports_every_task(straight_run):
     run = straight_run
-    parts = validation_parts(tiny("validation.every=1"), run.collator)
+    config = tiny("validation.every=1")
+    parts = validation_parts(config.validation, config.sampling, config.seed, True, run.collator)
     values = Validation(parts, run.collator).run(run.model.train(), run.device, run.accelerator.autocast)
     assert {"ris/iou", "swap", "fss/iou", "vos/propagated", "rvos/propagated"} <= set(values)
     assert all(0.0 <= value <= 1.0 for value in values.values())
@@ -454,7 +456,7 @@ def test_two_processes_learn_the_same_weights_on_each(tmp_path):
 
 
 def test_a_run_starts_from_given_weights_of_its_own_sizes_only(tmp_path):
-    from transformers_uniref.training.model_factory import build_model
+    from transformers_uniref.training.model.factory import build_model
 
     source = build_model(load_config("world-smoke", ["seed=5"]), 60)
     source.save_pretrained(tmp_path)

@@ -19,10 +19,10 @@ from transformers_uniref.training.checkpointing import list_checkpoints, load_ch
 from transformers_uniref.training.config.recipes import unset_options  # noqa: E402
 from transformers_uniref.training.config.training import config_from_dict, load_config  # noqa: E402
 from transformers_uniref.training.export import export_model  # noqa: E402
-from transformers_uniref.training.initial_model import keep_frozen_statistics  # noqa: E402
 from transformers_uniref.training.loop import TrainingRun, train  # noqa: E402
-from transformers_uniref.training.model_factory import build_model, choose_tokenizer  # noqa: E402
-from transformers_uniref.training.tokenizer import build_tokenizer  # noqa: E402
+from transformers_uniref.training.model.adapter import keep_frozen_statistics  # noqa: E402
+from transformers_uniref.training.model.factory import build_model, choose_tokenizer  # noqa: E402
+from transformers_uniref.training.model.tokenizer import build_tokenizer  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

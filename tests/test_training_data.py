@@ -302,7 +302,7 @@ def test_boxes_without_masks_train_with_boxinst_and_their_categories(world):
     from datasets import Dataset
 
     from transformers_uniref.datasets.schema import features
-    from transformers_uniref.training.model_factory import build_model
+    from transformers_uniref.training.model.factory import build_model
 
     rows = world["stills"].with_format("arrow")[:4].to_pylist()
     for row in rows:

@@ -24,7 +24,7 @@ from transformers_uniref.training.data.bad_samples import BadSampleError  # noqa
 from transformers_uniref.training.data.episodes import CategoryIndex  # noqa: E402
 from transformers_uniref.training.data.kornia_augmentation import change_colours  # noqa: E402
 from transformers_uniref.training.data.mixture_feed import MixtureFeed  # noqa: E402
-from transformers_uniref.training.data.sample_makers import BatchKind, Material, make_sample  # noqa: E402
+from transformers_uniref.training.data.sample_makers import BatchKind, SampleSpec, make_sample  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def record_of(rows, index=0):
 
 
 def sample_of(record, settings, seed=0, kind=None, **more):
-    return make_sample(Material(settings, record, kind or BatchKind(), np.random.default_rng(seed), **more))
+    return make_sample(SampleSpec(settings, record, kind or BatchKind(), np.random.default_rng(seed), **more))
 
 
 def square(left, top, right, bottom, size=(60, 90)):
@@ -383,10 +383,10 @@ def test_what_a_dying_loader_process_was_reading_is_named_and_skipped(world):
     section = dataset("ref", "ris", batch_size=4)
     settings = run_config(section, steps=4, loader_workers=1, **{"mixture.max_bad_samples": 1})
 
-    def deadly(material):
-        if material.record.sample_id == "ref:5":
+    def deadly(spec):
+        if spec.record.sample_id == "ref:5":
             os.kill(os.getpid(), signal.SIGKILL)
-        return make_sample(material)
+        return make_sample(spec)
 
     feed = world_feed(world, settings)
     with mock.patch.object(mixture_feed, "make_sample", deadly):
@@ -401,10 +401,10 @@ def test_a_stream_goes_on_where_it_stood_when_a_loader_process_dies(world):
     name = "ref:" + world["stills"]["sample_id"][5]
 
     def faulty(how):
-        def make(material):
-            if material.record.sample_id == name:
+        def make(spec):
+            if spec.record.sample_id == name:
                 how()
-            return make_sample(material)
+            return make_sample(spec)
 
         return mock.patch.object(mixture_feed, "make_sample", make)
 

@@ -150,7 +150,7 @@ def test_processes_that_do_not_see_each_other_are_refused(tmp_path, monkeypatch)
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(ValueError, match="2 were launched, but Accelerate sees 1"):
-        build_accelerator(very_tiny(), tmp_path)
+        build_accelerator(tmp_path, "no", [])
 
 
 def test_checkpointed_activations_give_the_same_gradients(tmp_path):

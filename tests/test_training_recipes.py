@@ -26,9 +26,9 @@ from transformers_uniref.training.data.rescaling import divide, fit_to_machine  
 from transformers_uniref.training.export import build_image_processor  # noqa: E402
 from transformers_uniref.training.loop import train  # noqa: E402
 from transformers_uniref.training.metrics_log import MetricsLog  # noqa: E402
-from transformers_uniref.training.model_factory import build_model, choose_tokenizer  # noqa: E402
+from transformers_uniref.training.model.factory import build_model, choose_tokenizer  # noqa: E402
+from transformers_uniref.training.model.tokenizer import build_tokenizer  # noqa: E402
 from transformers_uniref.training.resume_check import changed_options  # noqa: E402
-from transformers_uniref.training.tokenizer import build_tokenizer  # noqa: E402
 
 BERT_TOKENS = 30522
 STAGES = ("detection", "image", "image-few-shot", "video")

@@ -215,17 +215,17 @@ def test_the_log_says_what_is_in_pieces(runs):
 
 def test_sharding_is_asked_for_by_the_configuration_or_the_launcher(monkeypatch):
     monkeypatch.delenv("ACCELERATE_USE_FSDP", raising=False)
-    assert requested_sharding(very_tiny()) is None
-    assert requested_sharding(very_tiny("sharding=fsdp2")) == Sharding(reshard_after_forward=True)
+    assert requested_sharding("none") is None
+    assert requested_sharding("fsdp2") == Sharding(reshard_after_forward=True)
     monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
     with pytest.raises(ValueError, match="fsdp_version 1; accepted: 2"):
-        requested_sharding(very_tiny())
+        requested_sharding("none")
     monkeypatch.setenv("FSDP_VERSION", "2")
     monkeypatch.setenv("FSDP_RESHARD_AFTER_FORWARD", "false")
-    assert requested_sharding(very_tiny()) == Sharding(reshard_after_forward=False)
+    assert requested_sharding("none") == Sharding(reshard_after_forward=False)
     monkeypatch.setenv("FSDP_OFFLOAD_PARAMS", "true")
     with pytest.raises(ValueError, match="fsdp_offload_params: got true"):
-        requested_sharding(very_tiny())
+        requested_sharding("none")
 
 
 @pytest.mark.parametrize("option", ["channels_last=true", "compile=eager"])

@@ -14,13 +14,14 @@ pytest.importorskip("accelerate")
 from training_support import very_tiny  # noqa: E402
 from transformers_uniref.frontends.cli.main import main  # noqa: E402
 from transformers_uniref.training.config.loop import OptimizerConfig, ParameterGroupConfig  # noqa: E402
-from transformers_uniref.training.data.collation import Collator, mask_to_box  # noqa: E402
+from transformers_uniref.training.data.collation import Collator  # noqa: E402
 from transformers_uniref.training.data.samples import Entry, Sample  # noqa: E402
 from transformers_uniref.training.loop import TrainingRun  # noqa: E402
-from transformers_uniref.training.model_factory import build_model, choose_tokenizer  # noqa: E402
-from transformers_uniref.training.start_weights import WORD_EMBEDDINGS  # noqa: E402
-from transformers_uniref.training.step.optimisation import freeze_, learning_rate_factor, parameter_groups
-from transformers_uniref.training.tokenizer import build_tokenizer, extend_tokenizer  # noqa: E402
+from transformers_uniref.training.model.factory import build_model, choose_tokenizer  # noqa: E402
+from transformers_uniref.training.model.freezing import freeze_  # noqa: E402
+from transformers_uniref.training.model.start_weights import WORD_EMBEDDINGS  # noqa: E402
+from transformers_uniref.training.model.tokenizer import build_tokenizer, extend_tokenizer  # noqa: E402
+from transformers_uniref.training.step.optimisation import learning_rate_factor, parameter_groups  # noqa: E402
 
 VOCABULARY = 90
 
@@ -270,7 +271,6 @@ class Pictures(torch.utils.data.Dataset):
         mask = np.zeros((64, 64), dtype=bool)
         mask[8 : 8 + 4 * (index % 3 + 3), 16:48] = True
         image[mask] = 220
-        assert mask_to_box(mask)
         others = np.zeros((0, 64, 64), dtype=bool)
         return Sample(image, [Entry(task="ris", target=mask, others=others, sentence="the red star")])
 

@@ -86,11 +86,13 @@ def test_a_run_chooses_the_photographs_that_it_never_learns_from(photographs, tm
 
 def test_the_drawn_world_is_measured_as_without_photographs(photographs):
     from transformers_uniref.training.data.collation import Collator
-    from transformers_uniref.training.tokenizer import build_tokenizer
+    from transformers_uniref.training.model.tokenizer import build_tokenizer
 
     collator = Collator(build_tokenizer(["star"], 24), 24)
-    both = validation_parts(with_photographs(photographs), collator)[0]
-    alone = validation_parts(very_tiny("validation.every=2"), collator)[0]
+    both, alone = (
+        validation_parts(config.validation, config.sampling, config.seed, True, collator)[0]
+        for config in (with_photographs(photographs), very_tiny("validation.every=2"))
+    )
     for one, other in zip(both.batches(), alone.batches(), strict=True):
         assert torch.equal(one.inputs["pixel_values"], other.inputs["pixel_values"])
         assert one.sample_ids == other.sample_ids and one.sample_ids[0].startswith("world-")
@@ -233,4 +235,4 @@ def test_a_recipe_may_leave_the_validation_data_to_its_user(saved):
 
 def test_the_drawn_world_is_measured_where_no_dataset_is_named():
     config = run_config(dataset("learnt", "ris"), **{"validation.every": 1})
-    assert [part.prefix for part in validation_parts(config, None)] == [""]
+    assert [part.prefix for part in validation_parts(config.validation, config.sampling, 0, False, None)] == [""]

@@ -16,7 +16,7 @@ from processor_support import picture, small_processor
 from transformers_uniref.core.model_names import bundled_checkpoints
 from transformers_uniref.core.score_gate import gate_of, none_passed, passes
 from transformers_uniref.processors.vocabulary import NothingUnderstoodWarning
-from transformers_uniref.training.tokenizer import build_tokenizer
+from transformers_uniref.training.model.tokenizer import build_tokenizer
 
 pytestmark = pytest.mark.filterwarnings("ignore::transformers_uniref.processors.vocabulary.NothingUnderstoodWarning")
 

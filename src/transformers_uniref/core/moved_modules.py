@@ -42,8 +42,14 @@ MOVED = {
     "refinement": "inference.refinement",
     "training.collation": "training.data.collation",
     "training.config_data": "training.config.data",
+    "training.initial_model": "training.model.initial_model",
+    "training.initialisation": "training.model.initialisation",
     "training.mixture_feed": "training.data.mixture_feed",
+    "training.model_factory": "training.model.factory",
     "training.recipes": "training.config.recipes",
+    "training.start_weights": "training.model.start_weights",
+    "training.text_exchange": "training.model.text_exchange",
+    "training.tokenizer": "training.model.tokenizer",
 }
 """The old name of each module that documentation named, or of the package it was in, without that of this package."""
 

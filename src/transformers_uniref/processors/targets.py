@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers.image_transforms import corners_to_center_format
 
 from ..core.mask_boxes import box_of
 from ..core.mask_reading import alone, is_mask, read_mask
@@ -41,9 +40,18 @@ def instance_masks(given: Any, size: tuple[int, int], name: str) -> np.ndarray:
     return np.stack(masks) if masks else np.zeros((0, *size), dtype=bool)
 
 
-def mask_boxes(masks: np.ndarray) -> np.ndarray:
-    """Bounding boxes of non-empty masks: (t, H, W) -> float32 (t, 4), x0, y0, x1, y1 with exclusive maximum."""
-    return np.array([box_of(mask) for mask in masks], dtype=np.float32).reshape(-1, 4)
+def relative_boxes(masks: np.ndarray) -> np.ndarray:
+    """Boxes of non-empty masks: (t, H, W) -> float32 (t, 4), cx, cy, width, height as shares of W and H."""
+    corners = np.array([box_of(mask) for mask in masks], dtype=np.float32).reshape(-1, 4)
+    low, high = corners[:, :2], corners[:, 2:]
+    height, width = masks.shape[-2:]
+    return np.concatenate([(low + high) / 2, high - low], axis=1) / np.array([width, height] * 2, dtype=np.float32)
+
+
+def pad_masks(masks: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Zero-pad masks (..., h, w) at the right and at the bottom to `size`, as pictures are."""
+    height, width = masks.shape[-2:]
+    return np.pad(masks, [(0, 0)] * (masks.ndim - 2) + [(0, size[0] - height), (0, size[1] - width)])
 
 
 def make_label(masks: np.ndarray, valid_size: tuple[int, int], padded_size: tuple[int, int]) -> dict[str, torch.Tensor]:
@@ -61,12 +69,8 @@ def make_label(masks: np.ndarray, valid_size: tuple[int, int], padded_size: tupl
     """
     resized = nearest_resize(masks, valid_size)
     resized = resized[resized.any(axis=(1, 2))]
-    corners = torch.from_numpy(mask_boxes(resized))
-    height, width = valid_size
-    padded = torch.zeros(len(resized), *padded_size, dtype=torch.bool)
-    padded[:, :height, :width] = torch.from_numpy(resized.copy())
     return {
-        "boxes": corners_to_center_format(corners) / torch.tensor([width, height, width, height], dtype=torch.float32),
-        "masks": padded,
+        "boxes": torch.from_numpy(relative_boxes(resized)),
+        "masks": torch.from_numpy(pad_masks(resized, padded_size)),
         "class_labels": torch.zeros(len(resized), dtype=torch.int64),
     }

@@ -75,6 +75,11 @@ def tokenise(sentences: Sequence[str], tokenizer: Any, length: int, name: str = 
                 f"`{name}` has a sentence of {len(ids)} tokens; the model reads the first {room}: {sentence!r}",
                 stacklevel=4,
             )
+    return padded_tokens(sentences, tokenizer, length)
+
+
+def padded_tokens(sentences: list[str], tokenizer: Any, length: int) -> dict[str, np.ndarray]:
+    """`tokenise` without its checks: a sentence of no token stays empty, a long one is cut without a word."""
     encoded = tokenizer(sentences, padding="max_length", truncation=True, max_length=length, return_tensors="np")
     return {
         "input_ids": encoded["input_ids"].astype(np.int64),

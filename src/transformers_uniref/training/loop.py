@@ -35,13 +35,13 @@ from .config.training import TrainingConfig
 from .data.collation import Batch, Collator
 from .data.feed import DataFeed, build_feed
 from .data.loader import loaders_end_with_failure
-from .data.own_references import with_own_references
+from .data.predicted_references import with_predicted_references
 from .data.rescaling import fit_to_machine
 from .export import export_model
-from .initial_model import base_fingerprint, changing_state, keep_frozen_statistics, restore_changing_state_
 from .interruption import stopping_gently
 from .metrics_log import forget_after
-from .model_factory import build_model, choose_tokenizer
+from .model.adapter import base_fingerprint, changing_state, keep_frozen_statistics, restore_changing_state_
+from .model.factory import build_model, choose_tokenizer
 from .resume_check import changed_options
 from .sharding.distributed import any_process, average_gradients, from_main, gathered
 from .sharding.request import requested_sharding
@@ -57,9 +57,10 @@ from .sharding.sharding import (
     whole,
     whole_tensor,
 )
+from .step.auxiliary_head import build_heads
 from .step.ema import ExponentialMovingAverage
 from .step.faults import MicroBatchRecord, NonFiniteError, write_nonfinite
-from .step.objective import Objective
+from .step.losses import batch_losses, weights_at
 from .step.optimisation import build_optimizer, build_scheduler, restore_optimizer_
 from .step.report import StepReport
 from .trackers import build_accelerator, start_trackers
@@ -89,12 +90,12 @@ class TrainingRun:
         if config.threads:
             torch.set_num_threads(config.threads)
         self.output = Path(output)
-        self.accelerator = accelerator or build_accelerator(config, output)
+        self.accelerator = accelerator or build_accelerator(output, config.mixed_precision, config.trackers)
         config, self.division = fit_to_machine(config, self.accelerator.num_processes)
         self.config = config
-        sharding = requested_sharding(config)
+        sharding = requested_sharding(config.sharding)
         if sharding:
-            require_shardable(config)
+            require_shardable(config.channels_last, bool(config.peft), config.compile)
         self.device = self.accelerator.device
         self.feed = feed or build_feed(config, self.accelerator.process_index, self.accelerator.num_processes)
         self.words = self.feed.vocabulary()
@@ -106,8 +107,10 @@ class TrainingRun:
         )
         if config.channels_last:
             self.model.to(memory_format=torch.channels_last)
-        self.objective = Objective(self.model, config).to(self.device)
-        self.auxiliary = self.objective.auxiliary
+        # Compiled or not, the parameters are those of the model.
+        self.forward = torch.compile(self.model, backend=config.compile) if config.compile else self.model
+        self.auxiliary = build_heads(self.model.config.d_model, config.auxiliary, config.sampling.photographs)
+        self.auxiliary.to(self.device)
         self.placement = ""
         if sharding and self.accelerator.num_processes > 1:
             self.placement = shard_(self.model, self.auxiliary, self.accelerator, sharding)
@@ -117,7 +120,9 @@ class TrainingRun:
         self.optimizer = build_optimizer(config.optimizer, self.model, [self.auxiliary])
         self.scheduler = build_scheduler(config.optimizer, self.optimizer, config.steps)
         self.ema = ExponentialMovingAverage(self.model, config.ema_decay)
-        self.validation = Validation(validation_parts(config, self.collator), self.collator)
+        on_scenes = bool(config.micro_batches)
+        parts = validation_parts(config.validation, config.sampling, config.seed, on_scenes, self.collator)
+        self.validation = Validation(parts, self.collator)
         # The base of an adapter is in no checkpoint; this tells whether it is still the same.
         self.base = base_fingerprint(self.model) if config.peft else ""
         self.step = 0
@@ -126,7 +131,9 @@ class TrainingRun:
         self.validated_step = 0
         self.best: dict[str, Any] = {}
         self.stop_requested = False
-        self.report = StepReport(config, self.output, self.accelerator, self.tokenizer)
+        self.report = StepReport(
+            self.output, self.accelerator, self.tokenizer, config.steps, config.log_every, config.pictures
+        )
 
     # State
 
@@ -295,25 +302,25 @@ class TrainingRun:
         if self.sharded:
             # Not in its own forward pass: a process whose predictions are not finite does not get there.
             gather_(self.auxiliary)
-        batch = with_own_references(self.model, batch, self.config.sampling.predicted_share, self._autocast)
-        loss = None
+        config = self.config
+        batch = with_predicted_references(self.model, batch, config.sampling.predicted_share, self._autocast)
+        weights = weights_at(self.step, config.steps, config.auxiliary, config.alignment)
+        losses = None
         try:
-            loss, output, terms = self.objective(batch, self.step, self._autocast())
+            losses = batch_losses(self.model, self.auxiliary, batch, weights, self._autocast(), self.forward)
         except NonFinitePredictionsError:
             if self.model.criterion.reduce_normalizer and self.accelerator.num_processes > 1:
                 # The other processes wait inside the criterion for this one's count.
                 self._report_nonfinite([MicroBatchRecord.of(batch, math.nan)], math.nan, stop=True)
-        if self.sharded and any_process(self.accelerator, [loss is None])[0]:
+        if self.sharded and any_process(self.accelerator, [losses is None])[0]:
             # The backward pass gathers parameters: all processes make it, or none.
             abandon_pass_((self.model, self.auxiliary))
-            return MicroBatchRecord.of(batch, math.nan if loss is None else float(loss.detach()))
-        if loss is None:
-            return MicroBatchRecord.of(batch, math.nan)
-        self.accelerator.backward(batch.weight / self.config.accumulation * loss)
-        values = {name: float(value) for name, value in terms.items()}
-        finite = math.isfinite(values["loss"])
-        self.report.micro_batch(batch, output, values if finite else {}, time.perf_counter() - started)
-        return MicroBatchRecord.of(batch, float(loss.detach()))
+        elif losses is not None:
+            self.accelerator.backward(batch.weight / config.accumulation * losses.total)
+            terms = {name: float(term) for name, term in losses.terms.items()}
+            known = terms if math.isfinite(terms["loss"]) else {}
+            self.report.micro_batch(batch, losses.output, known, time.perf_counter() - started)
+        return MicroBatchRecord.of(batch, math.nan if losses is None else float(losses.total.detach()))
 
     def _autocast(self) -> contextlib.AbstractContextManager:
         """The precision of a pass. Its cache would keep a whole copy of sharded weights, in half precision."""
@@ -359,7 +366,7 @@ class TrainingRun:
         if main:
             with replacing(self.output / "config.yaml") as partial:
                 partial.write_text(yaml.safe_dump(config.to_dict(), sort_keys=False), encoding="utf-8")
-        start_trackers(self.accelerator, config)
+        start_trackers(self.accelerator, config.name, config.to_dict())
         parameters = sum(p.numel() for p in self.model.parameters())
         log.message(
             f"{parameters / 1e6:.2f} M parameters, {self.feed.summary}, device {self.device}, "
@@ -495,7 +502,7 @@ def train(config: TrainingConfig, output: str | Path, resume: bool = False, forc
     """
     require_complete(config)
     output = Path(output)
-    accelerator = build_accelerator(config, output)
+    accelerator = build_accelerator(output, config.mixed_precision, config.trackers)
     if accelerator.is_main_process:
         if output.is_dir() and any(output.iterdir()) and not resume:
             raise FileExistsError(f"output: {output} is not empty; give another folder or resume")

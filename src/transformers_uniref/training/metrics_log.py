@@ -1,4 +1,8 @@
-"""Numbers of a run: averaged between two log lines, written as JSONL, shown as one line."""
+"""Numbers of a run: averaged between two log lines, written as JSONL, shown as one line.
+
+The JSON lines are no tracker of Accelerate: they are written with no tracker chosen, have records of several kinds, and
+lose those that a resumed run makes again.
+"""
 
 from __future__ import annotations
 

@@ -16,9 +16,9 @@ from .config.recipes import unset_options
 from .config.training import TrainingConfig
 from .data.feed import build_feed
 from .data.rescaling import fit_to_machine
-from .model_factory import build_model, choose_tokenizer
+from .model.factory import build_model, choose_tokenizer
 from .sharding.request import requested_sharding
-from .step.auxiliary_head import TrainingHeads, class_counts
+from .step.auxiliary_head import build_heads
 from .step.optimisation import parameter_groups
 
 ACTIVATIONS = (
@@ -66,8 +66,7 @@ def build_plan(config: TrainingConfig, processes: int = 1) -> dict[str, Any]:
     values = any(getattr(reached, option) for option in WEIGHTS)
     with contextlib.nullcontext() if values else torch.device("meta"):
         model = build_model(reached, _vocabulary_size(reached, words), start)
-    classes = class_counts(config.sampling.photographs) if config.auxiliary.semantic else []
-    helper = TrainingHeads(model.config.d_model, config.auxiliary, classes)
+    helper = build_heads(model.config.d_model, config.auxiliary, config.sampling.photographs)
     groups = parameter_groups(model, config.optimizer, [helper])
     modules = {name: _counts(module) for name, module in _parts(model)}
     modules["training-only head"] = _counts(helper)
@@ -76,7 +75,7 @@ def build_plan(config: TrainingConfig, processes: int = 1) -> dict[str, Any]:
     held = sum(p.numel() * p.element_size() for p in model.parameters())
     buffers = sum(b.numel() * b.element_size() for b in model.buffers())
     trained = sum(p.numel() * p.element_size() for group in groups for p in group["params"])
-    pieces = processes if requested_sharding(config) else 1
+    pieces = processes if requested_sharding(config.sharding) else 1
     memory: dict[str, Any] = {
         "parameters": -(-held // pieces) + buffers,
         "gradients": -(-trained // pieces),

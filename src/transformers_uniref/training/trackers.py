@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,39 +12,39 @@ from accelerate import Accelerator
 
 from ..core.optional import require
 from .config.loop import flattened
-from .config.training import TrainingConfig
 from .sharding.request import hidden_from_accelerate, refuse_sharding
 
 PROJECT = "transformers-uniref"
 
 
-def build_accelerator(config: TrainingConfig, output: str | Path) -> Accelerator:
+def build_accelerator(output: str | Path, mixed_precision: str, trackers: Sequence[str]) -> Accelerator:
     """Devices, precision, processes and trackers of a run.
 
     Args:
-        config: the run.
-        output: its folder; trackers that keep files keep them in `output/trackers`.
+        output: the run's folder; trackers that keep files keep them in `output/trackers`.
+        mixed_precision: no, bf16 or fp16.
+        trackers: of tensorboard, wandb, trackio.
 
     Raises:
-        MissingExtraError: a tracker of `config.trackers` is not installed.
+        MissingExtraError: one of `trackers` is not installed.
         ValueError: this device has no such precision, or the processes that were launched do not see each other.
     """
     launched = int(os.environ.get("WORLD_SIZE", "1"))
     # Without a device Accelerate joins the processes only when it is told that it is for the CPU.
     only_cpu = launched > 1 and not torch.accelerator.is_available()
-    for tracker in config.trackers:
+    for tracker in trackers:
         # Accelerate drops trackers that are not installed without a word.
         require(tracker, "trackers", f"trackers: reporting to {tracker}")
     try:
         with hidden_from_accelerate():
             accelerator = Accelerator(
                 cpu=only_cpu,
-                mixed_precision=config.mixed_precision,
-                log_with=list(config.trackers) or None,
-                project_dir=str(Path(output) / "trackers") if config.trackers else None,
+                mixed_precision=mixed_precision,
+                log_with=list(trackers) or None,
+                project_dir=str(Path(output) / "trackers") if trackers else None,
             )
     except ValueError as error:
-        raise ValueError(f"mixed_precision: got {config.mixed_precision!r}; {error}") from error
+        raise ValueError(f"mixed_precision: got {mixed_precision!r}; {error}") from error
     if accelerator.device.type == "cpu" and accelerator.mixed_precision == "fp16":
         # Accelerate would train in single precision without a word; PyTorch has both parts for CPUs.
         accelerator.native_amp = True
@@ -57,14 +58,13 @@ def build_accelerator(config: TrainingConfig, output: str | Path) -> Accelerator
     return accelerator
 
 
-def start_trackers(accelerator: Accelerator, config: TrainingConfig) -> None:
-    """Open the trackers with the configuration as their hyper-parameters."""
+def start_trackers(accelerator: Accelerator, name: str, options: Mapping[str, Any]) -> None:
+    """Open the trackers for the run `name`, with its options as their hyper-parameters."""
     if not accelerator.log_with:
         return
     plain = {
-        name: value if isinstance(value, (int, float, str, bool)) else str(value)
-        for name, value in flattened(config.to_dict()).items()
+        option: value if isinstance(value, (int, float, str, bool)) else str(value)
+        for option, value in flattened(dict(options)).items()
     }
-    names: dict[str, dict[str, Any]] = {"wandb": {"name": config.name}, "trackio": {"name": config.name}}
-    chosen = {name: arguments for name, arguments in names.items() if name in config.trackers}
-    accelerator.init_trackers(PROJECT, config=plain, init_kwargs=chosen)
+    named = {tracker: {"name": name} for tracker in ("wandb", "trackio") if tracker in options["trackers"]}
+    accelerator.init_trackers(PROJECT, config=plain, init_kwargs=named)

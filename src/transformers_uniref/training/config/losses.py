@@ -36,7 +36,7 @@ class LossPhase:
 
 @dataclass
 class AlignmentConfig:
-    """Training-only losses on the fusion's queries and keys, see `training/alignment.py`.
+    """Training-only losses on the fusion's queries and keys, see `training/step/alignment.py`.
 
     They act on the finest `levels` levels. Their weights, set by `phases`, are multiplied by a factor that falls
     linearly from 1 at the first step to `final_share` at the last. Without phases there is no such loss.

@@ -1,9 +1,11 @@
-"""Sections of the model that a run builds: sizes of its text encoder and backbone, start values."""
+"""The model of a run: sizes of its text encoder and backbone, start values and weights, what of it is trained."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from .loop import AdapterSection
 
 
 @dataclass
@@ -39,9 +41,36 @@ class BackboneConfig:
 
 @dataclass
 class InitialisationConfig:
-    """Training-only start values of UniFusion and of the mask controller, see `training/initialisation.py`."""
+    """Training-only start values of UniFusion and of the mask controller, see `training/model/initialisation.py`."""
 
     fusion_identity: bool = True
     noise: float = 0.02
     gate: float = 0.0
     controller_scale: float = 0.1
+
+
+@dataclass(kw_only=True)
+class ModelOptions:
+    """What decides about a run's model and tokenizer; [`TrainingConfig`] has these options and explains them."""
+
+    architecture: Literal["uniref", "uniref_sam", "initial_weights"] = "uniref"
+    seed: int = 0
+    gradient_checkpointing: bool = False
+    freeze: Literal["released", "fusion", "decoder", "full"] = "full"
+    frozen: list[str] = field(default_factory=list)
+    peft: AdapterSection = field(default_factory=AdapterSection)
+    attention: Literal["eager", "sdpa"] = "eager"
+    initial_weights: str = ""
+    initial_weights_skip: list[str] = field(default_factory=list)
+    extend_vocabulary: bool = False
+    backbone_weights: str = ""
+    text_weights: str = ""
+    model: dict[str, Any] = field(default_factory=dict)
+    text: TextConfig = field(default_factory=TextConfig)
+    backbone: BackboneConfig = field(default_factory=BackboneConfig)
+    initialisation: InitialisationConfig = field(default_factory=InitialisationConfig)
+
+    @property
+    def takes_initial_model(self) -> bool:
+        """Whether the model is that of `initial_weights`, its configuration included."""
+        return self.architecture == "initial_weights" or bool(self.peft)

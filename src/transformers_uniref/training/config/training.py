@@ -10,7 +10,6 @@ from typing import Any, Literal
 from .data import DatasetConfig, MixtureConfig, check_datasets
 from .loop import (
     TRACKERS,
-    AdapterSection,
     CheckpointConfig,
     OptimizerConfig,
     PicturesConfig,
@@ -18,13 +17,13 @@ from .loop import (
     check_patterns,
 )
 from .losses import AlignmentConfig, AuxiliaryConfig
-from .model import BackboneConfig, InitialisationConfig, TextConfig
+from .model import ModelOptions
 from .values import apply_override, build, read_values
 from .world import ImageSizePhase, MicroBatchConfig, SamplingConfig, check_image_sizes, check_micro_batches
 
 
 @dataclass
-class TrainingConfig:
+class TrainingConfig(ModelOptions):
     """One training run. `model` holds arguments of the model's configuration; the rest is explained at each section.
 
     Attributes:
@@ -57,7 +56,7 @@ class TrainingConfig:
         micro_batches: what a step draws from the procedural world; or else
         datasets: what a run is trained on, mixed as `mixture` says.
         global_batch: images of an optimiser step. With it `datasets.*.batch_size` and `accumulation` follow from the
-            number of processes, see `training/rescaling.py`; 0: they are as given.
+            number of processes, see `training/data/rescaling.py`; 0: they are as given.
         micro_batch: with `global_batch`, most images that a process has in one forward and backward pass; 0: any.
         starts_from: the recipe whose `final` folder `initial_weights` has to name, or the command that writes such a
             folder; such a run does not start from random weights by mistake.
@@ -67,34 +66,19 @@ class TrainingConfig:
 
     name: str
     steps: int
-    architecture: Literal["uniref", "uniref_sam", "initial_weights"] = "uniref"
-    seed: int = 0
     mixed_precision: Literal["no", "bf16", "fp16"] = "bf16"
-    gradient_checkpointing: bool = False
     compile: str = ""
     accumulation: int = 1
     sharding: Literal["none", "fsdp2"] = "none"
     on_nonfinite: Literal["stop", "skip"] = "stop"
     trackers: list[str] = field(default_factory=list)
-    freeze: Literal["released", "fusion", "decoder", "full"] = "full"
-    frozen: list[str] = field(default_factory=list)
-    peft: AdapterSection = field(default_factory=AdapterSection)
     threads: int = 0
     channels_last: bool = False
-    attention: Literal["eager", "sdpa"] = "eager"
     loader_workers: int = 1
     prefetch: int = 8
     log_every: int = 25
     ema_decay: float = 0.998
-    initial_weights: str = ""
-    initial_weights_skip: list[str] = field(default_factory=list)
-    extend_vocabulary: bool = False
-    backbone_weights: str = ""
-    text_weights: str = ""
     save_dtype: Literal["float32", "float16", "bfloat16"] = "float32"
-    model: dict[str, Any] = field(default_factory=dict)
-    text: TextConfig = field(default_factory=TextConfig)
-    backbone: BackboneConfig = field(default_factory=BackboneConfig)
     image_sizes: list[ImageSizePhase] = field(default_factory=lambda: [ImageSizePhase(until=1.0, size=128)])
     micro_batches: list[MicroBatchConfig] = field(default_factory=list)
     datasets: list[DatasetConfig] = field(default_factory=list)
@@ -107,7 +91,6 @@ class TrainingConfig:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     auxiliary: AuxiliaryConfig = field(default_factory=AuxiliaryConfig)
     alignment: AlignmentConfig = field(default_factory=AlignmentConfig)
-    initialisation: InitialisationConfig = field(default_factory=InitialisationConfig)
     validation: ValidationConfig = field(default_factory=ValidationConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     pictures: PicturesConfig = field(default_factory=PicturesConfig)
@@ -143,11 +126,6 @@ class TrainingConfig:
             )
         check_micro_batches(self.micro_batches, self.sampling)
         check_image_sizes(self.image_sizes)
-
-    @property
-    def takes_initial_model(self) -> bool:
-        """Whether the model is that of `initial_weights`, its configuration included."""
-        return self.architecture == "initial_weights" or bool(self.peft)
 
     def _check_initial_model(self) -> None:
         if not self.takes_initial_model:
@@ -191,7 +169,8 @@ class TrainingConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionaries and lists, as written next to a run."""
-        return dataclasses.asdict(self)
+        values = dataclasses.asdict(self)
+        return {name: values.pop(name) for name in ("name", "steps")} | values
 
 
 def load_config(name_or_path: str | Path, overrides: list[str] | tuple[str, ...] = ()) -> TrainingConfig:

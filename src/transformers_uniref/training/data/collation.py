@@ -1,4 +1,4 @@
-"""Samples to model inputs: padding, normalisation, tokens, labels, and which entry looks at which image."""
+"""Samples to model inputs, made as the processor makes them, and which entry looks at which image."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from transformers import PreTrainedTokenizerBase
 
-from ...core.mask_boxes import box_of
-from ...processors.text import normalise_sentence
+from ...processors.image_processing_uniref import UniRefImageProcessorPil
+from ...processors.targets import make_label, pad_masks
+from ...processors.text import normalise_sentence, padded_tokens
 from .samples import Entry, Sample
-
-MEAN = np.array([123.675, 116.28, 103.53], dtype=np.float32)
-STD = np.array([58.395, 57.12, 57.375], dtype=np.float32)
-PADDING_MULTIPLE = 32
 
 
 @dataclass
@@ -60,27 +58,6 @@ class Batch:
         )
 
 
-def normalise_images(images: Sequence[np.ndarray], size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Normalise uint8 (h, w, 3) images and zero-pad them right and below to `size`.
-
-    Returns:
-        pixel values (B, 3, H, W) float32 and pixel mask (B, H, W) int64, 1 = valid.
-    """
-    pixels = np.zeros((len(images), 3, *size), dtype=np.float32)
-    valid = np.zeros((len(images), *size), dtype=np.int64)
-    for position, image in enumerate(images):
-        height, width = image.shape[:2]
-        pixels[position, :, :height, :width] = ((image - MEAN) / STD).transpose(2, 0, 1)
-        valid[position, :height, :width] = 1
-    return torch.from_numpy(pixels), torch.from_numpy(valid)
-
-
-def pad_masks(masks: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Zero-pad (..., h, w) masks right and below to `size`."""
-    height, width = masks.shape[-2:]
-    return np.pad(masks, [(0, 0)] * (masks.ndim - 2) + [(0, size[0] - height), (0, size[1] - width)])
-
-
 def _semantic(samples: Sequence[Sample], size: tuple[int, int]) -> tuple[Tensor, Tensor] | None:
     maps = [sample.semantic for sample in samples]
     if any(one is None for one in maps):
@@ -90,19 +67,6 @@ def _semantic(samples: Sequence[Sample], size: tuple[int, int]) -> tuple[Tensor,
         assert one is not None
         stacked[position, : one.shape[0], : one.shape[1]] = one
     return torch.from_numpy(stacked), torch.tensor([sample.folder for sample in samples])
-
-
-def mask_to_box(mask: np.ndarray) -> list[float]:
-    """Box of a non-empty (h, w) mask: (cx, cy, w, h) as shares of its width and height (last index + 1)."""
-    height, width = mask.shape
-    x0, y0, x1, y1 = box_of(mask)
-    return [(x0 + x1) / 2 / width, (y0 + y1) / 2 / height, (x1 - x0) / width, (y1 - y0) / height]
-
-
-def _padded_size(images: Sequence[np.ndarray], least: int) -> tuple[int, int]:
-    height = max(least, *(image.shape[0] for image in images))
-    width = max(least, *(image.shape[1] for image in images))
-    return -(-height // PADDING_MULTIPLE) * PADDING_MULTIPLE, -(-width // PADDING_MULTIPLE) * PADDING_MULTIPLE
 
 
 class Collator:
@@ -116,7 +80,8 @@ class Collator:
         least_side: pictures are padded to at least so many pixels in height and width, for models with a fixed input.
     """
 
-    def __init__(self, tokenizer: Any, text_length: int, least_side: int = 0) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, text_length: int, least_side: int = 0) -> None:
+        self.image_processor = UniRefImageProcessorPil(do_resize=False)
         self.tokenizer = tokenizer
         self.text_length = text_length
         self.least_side = least_side
@@ -135,9 +100,8 @@ class Collator:
             ValueError: the entries have references of different kinds or numbers.
         """
         entries = [entry for sample in samples for entry in sample.entries]
-        images = [sample.image for sample in samples]
-        size = _padded_size(images, self.least_side)
-        pixel_values, pixel_mask = normalise_images(images, size)
+        pixel_values, pixel_mask = self._pictures([sample.image for sample in samples])
+        size = (pixel_mask.shape[1], pixel_mask.shape[2])
         inputs: dict[str, Any] = {
             "pixel_values": pixel_values,
             "pixel_mask": pixel_mask,
@@ -148,32 +112,23 @@ class Collator:
         if len(with_text) > 1 or len(shots) > 1:
             raise ValueError("samples: all entries of a batch need the same kind and number of references")
         if with_text == {True}:
-            tokens = self.tokenizer(
-                [normalise_sentence(entry.sentence) for entry in entries],  # type: ignore[arg-type]
-                padding="max_length",
-                truncation=True,
-                max_length=self.text_length,
-                return_tensors="pt",
-            )
-            inputs |= {"input_ids": tokens["input_ids"], "attention_mask": tokens["attention_mask"]}
+            sentences = [normalise_sentence(entry.sentence) for entry in entries if entry.sentence is not None]
+            tokens = padded_tokens(sentences, self.tokenizer, self.text_length)
+            inputs |= {name: torch.from_numpy(ids) for name, ids in tokens.items()}
         if shots != {0}:
             references = [image for entry in entries for image in entry.reference_images]  # type: ignore[union-attr]
-            size_r = _padded_size(references, self.least_side)
-            values, valid = normalise_images(references, size_r)
+            values, valid = self._pictures(references)
             (count,) = shots
             given = [mask for entry in entries for mask in entry.reference_masks]  # type: ignore[union-attr]
-            masks = np.stack([pad_masks(mask, size_r) for mask in given]).reshape(len(entries), count, *size_r)
+            masks = np.stack([pad_masks(mask, (valid.shape[1], valid.shape[2])) for mask in given])
             inputs |= {
                 "reference_pixel_values": values.unflatten(0, (len(entries), count)),
                 "reference_pixel_mask": valid.unflatten(0, (len(entries), count)),
-                "reference_masks": torch.from_numpy(masks.astype(np.float32)),
+                "reference_masks": torch.from_numpy(masks.astype(np.float32)).unflatten(0, (len(entries), count)),
             }
         targets = torch.from_numpy(np.stack([pad_masks(entry.target, size) for entry in entries]).astype(np.float32))
         originals = [sample.original_size for sample in samples for _ in sample.entries]
-        inputs["labels"] = [
-            self._label(entry, target, original)
-            for entry, target, original in zip(entries, targets, originals, strict=True)
-        ]
+        inputs["labels"] = [_label(entry, size, original) for entry, original in zip(entries, originals, strict=True)]
         if full_resolution_masks is not None:
             inputs["full_resolution_masks"] = full_resolution_masks
         others = [torch.from_numpy(pad_masks(entry.others, size)) for entry in entries]
@@ -181,32 +136,29 @@ class Collator:
         semantic = _semantic(samples, size)
         return Batch(inputs, targets, others, [entry.task for entry in entries], weight, ids, semantic)
 
-    @classmethod
-    def _label(cls, entry: Entry, padded: Tensor, original_size: tuple[int, int] | None) -> dict[str, Tensor]:
-        label = cls._single(entry.target, padded) if entry.targets is None else cls._several(entry, padded)
-        if original_size is not None:
-            label["original_size"] = torch.tensor(original_size)
-        return label
+    def _pictures(self, images: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
+        """uint8 (h, w, 3) -> normalised and padded (B, 3, H, W) float32, and (B, H, W) int64, 1 = valid."""
+        least = None
+        if self.least_side:
+            sides = zip(*(image.shape[:2] for image in images), strict=True)
+            least = dict(zip(("height", "width"), (max(self.least_side, *side) for side in sides), strict=True))
+        made = self.image_processor(list(images), input_data_format="channels_last", pad_size=least)
+        return made["pixel_values"], made["pixel_mask"]
 
-    @staticmethod
-    def _several(entry: Entry, padded: Tensor) -> dict[str, Tensor]:
-        targets = entry.targets
-        assert targets is not None
+
+def _label(entry: Entry, padded_size: tuple[int, int], original_size: tuple[int, int] | None) -> dict[str, Tensor]:
+    """The target of an entry; with several objects as their source gives them, otherwise that of its mask."""
+    targets = entry.targets
+    if targets is None:
+        height, width = entry.target.shape
+        label = make_label(entry.target[None], (height, width), padded_size)
+    else:
         label = {
             "boxes": torch.from_numpy(targets.boxes.astype(np.float32)).reshape(-1, 4),
             "class_labels": torch.from_numpy(targets.class_labels.astype(np.int64)),
         }
         if targets.masks is not None:
-            height, width = padded.shape
-            label["masks"] = torch.from_numpy(pad_masks(targets.masks, (height, width)))
-        return label
-
-    @staticmethod
-    def _single(mask: np.ndarray, padded: Tensor) -> dict[str, Tensor]:
-        present = bool(mask.any())
-        boxes = [mask_to_box(mask)] if present else []
-        return {
-            "boxes": torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
-            "masks": padded[None] if present else padded.new_zeros((0, *padded.shape)),
-            "class_labels": torch.zeros(len(boxes), dtype=torch.long),
-        }
+            label["masks"] = torch.from_numpy(pad_masks(targets.masks, padded_size))
+    if original_size is not None:
+        label["original_size"] = torch.tensor(original_size)
+    return label

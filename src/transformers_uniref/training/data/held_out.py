@@ -6,14 +6,14 @@ Rows say what picture they show (`image_id`), and the converters list what is he
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ...datasets.converters.held_out import COLLECTION, HELD_OUT_FILE, read_held_out
-from ..config.training import TrainingConfig
+from ..config.data import MixtureConfig
 
 
 class HeldOut:
@@ -29,18 +29,18 @@ class HeldOut:
         self.images = frozenset().union(*(lists[name] for name in wanted if name in lists))
 
     @classmethod
-    def of_run(cls, config: TrainingConfig) -> HeldOut:
-        """From `mixture.held_out` and from the lists beside the files of the datasets.
+    def of_datasets(cls, mixture: MixtureConfig, sources: Iterable[str]) -> HeldOut:
+        """From `mixture.held_out` and from the lists beside the files of the datasets' `sources`.
 
         Raises:
             ValueError: a path of `mixture.held_out` holds no list.
         """
-        paths = [Path(path) for path in config.mixture.held_out]
+        paths = [Path(path) for path in mixture.held_out]
         for path in paths:
             if not (path / HELD_OUT_FILE if path.is_dir() else path).is_file():
                 raise ValueError(f"mixture.held_out: {path} is no list of held-out pictures and holds none")
-        paths += sorted({list_file for dataset in config.datasets for list_file in _beside(dataset.source)})
-        return cls(read_held_out(paths), config.mixture.held_out_sets)
+        paths += sorted({list_file for source in sources for list_file in _beside(source)})
+        return cls(read_held_out(paths), mixture.held_out_sets)
 
     def allows(self, image_id: str | None, name: str) -> bool:
         """Whether a picture may be trained on.

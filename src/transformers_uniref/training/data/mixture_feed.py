@@ -23,7 +23,7 @@ from .collation import Batch, Collator
 from .dataset_source import IndexedDataset, open_dataset
 from .held_out import HeldOut
 from .loader import worker_preparation
-from .sample_makers import BatchKind, Material, UnusableRecordError, draw_kind, make_sample
+from .sample_makers import BatchKind, SampleSpec, UnusableRecordError, draw_kind, make_sample
 from .samples import Sample
 from .streams import Stream
 
@@ -143,17 +143,17 @@ class StepPreparation(Dataset):
         source = self.indexed[dataset]
         rows = source.batch(number)
 
-        def material(row: int, purpose: tuple[int, ...]) -> Material:
+        def spec(row: int, purpose: tuple[int, ...]) -> SampleSpec:
             record = Record(source.row(row), source.sample_id(row))
             rng = self._rng(_SAMPLE, *purpose)
-            return Material(source.config, record, kind, rng, row, source.record, source.categories)
+            return SampleSpec(source.config, record, kind, rng, row, source.record, source.categories)
 
         samples = []
         for position in self.share(len(rows), part):
             purpose = (dataset, number, position)
             candidates = _with_spares(int(rows[position]), source.spare, self._rng(_SPARE, *purpose))
             choices = (
-                (source.sample_id(row), lambda row=row, purpose=purpose: material(row, purpose)) for row in candidates
+                (source.sample_id(row), lambda row=row, purpose=purpose: spec(row, purpose)) for row in candidates
             )
             samples.append(self._first_valid_sample(prepared, source.config.name, choices))
         return samples
@@ -165,9 +165,9 @@ class StepPreparation(Dataset):
         stream = self._stream(dataset, prepared.lane)
         wanted = len(self.share(config.batch_size, purpose[2]))
 
-        def material(row: Row, sample_id: str, seed: tuple[int, ...]) -> Material:
+        def spec(row: Row, sample_id: str, seed: tuple[int, ...]) -> SampleSpec:
             rng = self._rng(_SAMPLE, *seed)
-            return Material(
+            return SampleSpec(
                 config, Record(row, sample_id), kind, rng, stream.place(row), stream.record, stream.categories
             )
 
@@ -177,8 +177,7 @@ class StepPreparation(Dataset):
             candidates = _with_spares(row, stream.spare, self._rng(_SPARE, *seed))
             named = ((f"{config.name}:{candidate.get('sample_id') or '?'}", candidate) for candidate in candidates)
             choices = (
-                (name, lambda row=candidate, name=name, seed=seed: material(row, name, seed))
-                for name, candidate in named
+                (name, lambda row=candidate, name=name, seed=seed: spec(row, name, seed)) for name, candidate in named
             )
             samples.append(self._first_valid_sample(prepared, config.name, choices))
         return samples
@@ -204,7 +203,7 @@ class StepPreparation(Dataset):
         return lanes[dataset]
 
     def _first_valid_sample(
-        self, prepared: PreparedStep, name: str, choices: Iterator[tuple[str, Callable[[], Material]]]
+        self, prepared: PreparedStep, name: str, choices: Iterator[tuple[str, Callable[[], SampleSpec]]]
     ) -> Sample:
         """The sample of the first of some rows that can be used; what is wrong with the others is noted.
 
@@ -212,12 +211,12 @@ class StepPreparation(Dataset):
             BadSampleError: none can.
         """
         worker = _worker_number()
-        for sample_id, material in choices:
+        for sample_id, spec in choices:
             if sample_id in self.known_bad:
                 continue
             self.notes.write(worker, sample_id)
             try:
-                return make_sample(material())
+                return make_sample(spec())
             except UnusableRecordError:
                 pass  # nothing is wrong with it: another one takes its place
             except MemoryError:
@@ -266,7 +265,7 @@ class MixtureFeed:
     ) -> None:
         check_shares(config.datasets, num_processes, config.accumulation)
         self.config = config
-        held_out = HeldOut.of_run(config)
+        held_out = HeldOut.of_datasets(config.mixture, [dataset.source for dataset in config.datasets])
         indexed: dict[int, IndexedDataset] = {}
         streamed: dict[int, Any] = {}
         for position, dataset in enumerate(config.datasets):

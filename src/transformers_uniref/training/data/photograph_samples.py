@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...processors.targets import relative_boxes
 from ...worlds.photographs import Photographs
 from ...worlds.photographs.photographs import Photograph
 from ..config.world import SamplingConfig
-from .collation import mask_to_box
 from .mixture import ScenePlan
 from .samples import Entry, Sample, Targets
 
@@ -47,8 +47,7 @@ def _entry(task: str, scene: Photograph, numbers: tuple[int, ...], text: str) ->
     stacked = np.stack(apart) if apart else np.zeros((0, *target.shape), bool)
     entry = Entry(task, target, stacked, text)
     if len(meant) > 1:
-        boxes = np.array([mask_to_box(mask) for mask in meant], np.float32)
-        entry.targets = Targets(boxes, np.zeros(len(meant), np.int64), meant)
+        entry.targets = Targets(relative_boxes(meant), np.zeros(len(meant), np.int64), meant)
     return entry
 
 

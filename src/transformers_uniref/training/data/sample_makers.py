@@ -51,7 +51,7 @@ class BatchKind:
 
 
 @dataclass
-class Material:
+class SampleSpec:
     """What a sample is made from.
 
     Attributes:
@@ -80,24 +80,24 @@ def draw_kind(config: DatasetConfig, rng: np.random.Generator) -> BatchKind:
     return BatchKind(shots, config.task != "rvos" or not language_only)
 
 
-def make_sample(material: Material) -> Sample:
+def make_sample(spec: SampleSpec) -> Sample:
     """The sample of a record.
 
     Raises:
         UnusableRecordError: the record offers nothing for the task.
         OSError, ValueError: a picture or mask cannot be read.
     """
-    config = material.config
+    config = spec.config
     if config.task == "detection":
-        sample = _detection(material)
+        sample = _detection(spec)
     elif config.task == "ris":
-        sample = _referring(material)
+        sample = _referring(spec)
     elif config.task == "fss":
-        sample = _few_shot(material)
+        sample = _few_shot(spec)
     else:
-        sample = _pseudo_clip(material) if config.pseudo_video.enabled else _clip(material)
+        sample = _pseudo_clip(spec) if config.pseudo_video.enabled else _clip(spec)
     for entry in sample.entries:
-        entry.sample_id = material.record.sample_id
+        entry.sample_id = spec.record.sample_id
     return sample
 
 
@@ -111,13 +111,13 @@ def _decode(record: Record, frame: int, groups: Sequence[Group], others: Sequenc
     return Picture(image, stacked, np.zeros((0, 4)))
 
 
-def _prepare(material: Material, picture: Picture, asked: int, flip: bool | None = None) -> tuple[Geometry, Picture]:
+def _prepare(spec: SampleSpec, picture: Picture, asked: int, flip: bool | None = None) -> tuple[Geometry, Picture]:
     """Prepare one picture; a crop that cuts one of the first `asked` masks away entirely is not made."""
-    rng = material.rng
+    rng = spec.rng
     state = rng.bit_generator.state
     for crop in (True, False):
         rng.bit_generator.state = state
-        geometry = draw_geometry(material.config, picture.size, rng, crop, flip)
+        geometry = draw_geometry(spec.config, picture.size, rng, crop, flip)
         prepared = apply_geometry(geometry, picture)
         lost = picture.masks[:asked].any((1, 2)) & ~prepared.masks[:asked].any((1, 2))
         if geometry.window is None or not lost.any():
@@ -125,19 +125,19 @@ def _prepare(material: Material, picture: Picture, asked: int, flip: bool | None
     return geometry, prepared
 
 
-def _colours(material: Material, pictures: Sequence[Picture]) -> list[Picture]:
+def _colours(spec: SampleSpec, pictures: Sequence[Picture]) -> list[Picture]:
     """The colours of one sample change together where the frames have one size, and one by one otherwise."""
-    strength = material.config.colour
+    strength = spec.config.colour
     if len({picture.size for picture in pictures}) == 1:
-        return change_colours(pictures, strength, material.rng)
-    return [change_colours([picture], strength, material.rng)[0] for picture in pictures]
+        return change_colours(pictures, strength, spec.rng)
+    return [change_colours([picture], strength, spec.rng)[0] for picture in pictures]
 
 
 # Detection
 
 
-def _detection(material: Material) -> Sample:
-    record, config = material.record, material.config
+def _detection(spec: SampleSpec) -> Sample:
+    record, config = spec.record, spec.config
     objects = [instance for instance in record.shown(0) if not instance.is_crowd]
     image = record.image(0)
     size = (image.shape[0], image.shape[1])
@@ -148,8 +148,8 @@ def _detection(material: Material) -> Sample:
     else:
         corners = np.array([instance.box(0) for instance in objects])
         picture = Picture(image, np.zeros((0, *size), dtype=bool), corners.clip(0, [size[1], size[0]] * 2))
-    _, picture = _prepare(material, picture, asked=0)
-    (picture,) = _colours(material, [picture])
+    _, picture = _prepare(spec, picture, asked=0)
+    (picture,) = _colours(spec, [picture])
     height, width = picture.size
     if with_masks:
         kept = picture.masks.any((1, 2))
@@ -211,8 +211,8 @@ def _other_masks(picture: Picture, first: int, others: Sequence[Instance], group
     return picture.masks[keep]
 
 
-def _referring(material: Material) -> Sample:
-    record, config, rng = material.record, material.config, material.rng
+def _referring(spec: SampleSpec) -> Sample:
+    record, config, rng = spec.record, spec.config, spec.rng
     meant = meant_groups(record)
     groups = _draw_groups(list(meant), config.questions, rng)
     negatives = negative_sentences(record)
@@ -222,8 +222,8 @@ def _referring(material: Material) -> Sample:
     others = _others(record, 0, groups, rng)
     picture = _decode(record, 0, groups, others)
     original = picture.size
-    geometry, picture = _prepare(material, picture, len(groups))
-    (picture,) = _colours(material, [picture])
+    geometry, picture = _prepare(spec, picture, len(groups))
+    (picture,) = _colours(spec, [picture])
     entries = [
         Entry(
             config.task,
@@ -247,15 +247,15 @@ def _of_category(record: Record, category: str) -> list[Instance]:
     return [instance for instance in segmented(record) if instance.shows(0) and category_key(instance) == category]
 
 
-def _few_shot(material: Material) -> Sample:
-    record, config, rng = material.record, material.config, material.rng
-    categories, read = material.categories, material.read
+def _few_shot(spec: SampleSpec) -> Sample:
+    record, config, rng = spec.record, spec.config, spec.rng
+    categories, read = spec.categories, spec.read
     assert categories is not None and read is not None
     category = None
     if rng.random() < config.negative_share:
-        category = categories.absent(material.row, rng)
+        category = categories.absent(spec.row, rng)
     if category is None:
-        offered = categories.with_examples(material.row)
+        offered = categories.with_examples(spec.row)
         if not offered:
             raise UnusableRecordError("no other row shows its categories")
         category = offered[int(rng.integers(len(offered)))]
@@ -264,17 +264,17 @@ def _few_shot(material: Material) -> Sample:
     others = [instance for instance in _others(record, 0, [group], rng) if instance.object_id not in group]
     picture = _decode(record, 0, [group], others)
     original = picture.size
-    _, picture = _prepare(material, picture, 1)
-    (picture,) = _colours(material, [picture])
+    _, picture = _prepare(spec, picture, 1)
+    (picture,) = _colours(spec, [picture])
     images, masks = [], []
-    for row in categories.examples(category, material.row, material.kind.shots, rng):
+    for row in categories.examples(category, spec.row, spec.kind.shots, rng):
         example_record = read(row)
         group = tuple(instance.object_id for instance in _of_category(example_record, category))
         example = _decode(example_record, 0, [group])
         if not example.masks.any():
             raise ValueError(f"its example {example_record.sample_id} has an empty mask for {category!r}")
-        _, example = _prepare(material, example, 1)
-        (example,) = _colours(material, [example])
+        _, example = _prepare(spec, example, 1)
+        (example,) = _colours(spec, [example])
         images.append(example.image)
         masks.append(example.masks)
     entry = Entry(
@@ -301,9 +301,9 @@ def _stack_masks(masks: Sequence[np.ndarray]) -> Any:
 # Clips
 
 
-def _draw_pair(material: Material, group: Group) -> tuple[int, int] | None:
+def _draw_pair(spec: SampleSpec, group: Group) -> tuple[int, int] | None:
     """(reference, target) frames for `group`; now and then it is gone in the target, as `negative_share` says."""
-    config, rng, record = material.config, material.rng, material.record
+    config, rng, record = spec.config, spec.rng, spec.record
     shown = shown_frames(record, group)
     everywhere = [frame for frame in range(len(record)) if record.annotated[frame]]
     gone = sorted(set(everywhere) - set(shown))
@@ -315,13 +315,13 @@ def _draw_pair(material: Material, group: Group) -> tuple[int, int] | None:
     return pairs[int(rng.integers(len(pairs)))] if pairs else None
 
 
-def _clip(material: Material) -> Sample:
-    record, config, rng = material.record, material.config, material.rng
+def _clip(spec: SampleSpec) -> Sample:
+    record, config, rng = spec.record, spec.config, spec.rng
     candidates = groups_for(record, config.task)
     candidates = _draw_groups(candidates, len(candidates), rng)
     pair = None
     for position, group in enumerate(candidates):
-        pair = _draw_pair(material, group)
+        pair = _draw_pair(spec, group)
         if pair is not None:
             candidates = [group, *candidates[position + 1 :]]
             break
@@ -332,9 +332,9 @@ def _clip(material: Material) -> Sample:
     groups = [candidates[0], *both][: config.questions]
     others = _others(record, target, groups, rng)
     frames = [_decode(record, target, groups, others)]
-    if material.kind.with_mask:
+    if spec.kind.with_mask:
         frames.insert(0, _decode(record, reference, groups))
-    if material.kind.with_mask and not frames[0].masks.any((1, 2)).all():
+    if spec.kind.with_mask and not frames[0].masks.any((1, 2)).all():
         raise ValueError(f"an object has an empty mask in frame {reference}, in which it should show")
     if len({frame.size for frame in frames}) > 1:
         raise ValueError(f"its frames {reference} and {target} differ in size")
@@ -342,14 +342,14 @@ def _clip(material: Material) -> Sample:
     count = len(groups)
     stacked = Picture(frames[0].image, np.concatenate([frame.masks[:count] for frame in frames]), frames[0].boxes)
     original = stacked.size
-    geometry, _ = _prepare(material, stacked, len(stacked.masks))
+    geometry, _ = _prepare(spec, stacked, len(stacked.masks))
     prepared = [apply_geometry(geometry, frame) for frame in frames]
-    prepared = _colours(material, prepared)
-    return _video_sample(material, prepared[0], prepared[-1], groups, others, geometry.flip, original)
+    prepared = _colours(spec, prepared)
+    return _video_sample(spec, prepared[0], prepared[-1], groups, others, geometry.flip, original)
 
 
-def _pseudo_clip(material: Material) -> Sample:
-    record, config, rng = material.record, material.config, material.rng
+def _pseudo_clip(spec: SampleSpec) -> Sample:
+    record, config, rng = spec.record, spec.config, spec.rng
     groups = _draw_groups(groups_for(record, config.task), config.questions, rng)
     if not groups:
         raise UnusableRecordError("no object with a mask to follow")
@@ -360,13 +360,13 @@ def _pseudo_clip(material: Material) -> Sample:
     if not picture.masks[:count].any((1, 2)).all():
         raise ValueError("an object has an empty mask")
     reference, target = pseudo_video(picture, config.pseudo_video, config.colour, rng)
-    geometry, reference = _prepare(material, reference, count)
-    _, target = _prepare(material, target, count, flip=geometry.flip)
-    return _video_sample(material, reference, target, groups, others, geometry.flip, original)
+    geometry, reference = _prepare(spec, reference, count)
+    _, target = _prepare(spec, target, count, flip=geometry.flip)
+    return _video_sample(spec, reference, target, groups, others, geometry.flip, original)
 
 
 def _video_sample(
-    material: Material,
+    spec: SampleSpec,
     reference: Picture,
     target: Picture,
     groups: Sequence[Group],
@@ -375,38 +375,38 @@ def _video_sample(
     original: tuple[int, int],
 ) -> Sample:
     """Entries of a pair of frames whose masks begin with those of `groups`."""
-    config, rng = material.config, material.rng
-    meant = meant_groups(material.record) if config.task == "rvos" else {}
+    config, rng = spec.config, spec.rng
+    meant = meant_groups(spec.record) if config.task == "rvos" else {}
     count = len(groups)
     # An object that resizing made vanish from the reference can only be asked for by its sentence.
     shown = np.asarray(reference.masks[:count].any((1, 2)))
     entries = []
     for position, group in enumerate(groups):
-        if material.kind.with_mask and not shown[position]:
+        if spec.kind.with_mask and not shown[position]:
             continue
         entry = Entry(config.task, target.masks[position], _other_masks(target, count, others, group))
         if config.task == "rvos":
             entry.sentence = _sentence(meant[group], flip, rng)
-        if material.kind.with_mask:
+        if spec.kind.with_mask:
             entry.reference_images = reference.image[None]
             entry.reference_masks = reference.masks[position][None]
         entries.append(entry)
     if not entries:
         raise UnusableRecordError("its object is too small to show after resizing")
     if config.task == "rvos" and rng.random() < config.negative_share:
-        negative = _negative_entry(material, target, count, others, flip)
+        negative = _negative_entry(spec, target, count, others, flip)
         if negative is not None:
             entries.append(negative)
     return Sample(target.image, entries, original_size=original)
 
 
 def _negative_entry(
-    material: Material, target: Picture, count: int, others: Sequence[Instance], flip: bool
+    spec: SampleSpec, target: Picture, count: int, others: Sequence[Instance], flip: bool
 ) -> Entry | None:
     """A sentence that is true of nothing in the clip; only without a mask, which would show something."""
-    sentences = negative_sentences(material.record)
-    if not sentences or material.kind.with_mask:
+    sentences = negative_sentences(spec.record)
+    if not sentences or spec.kind.with_mask:
         return None
     nothing = np.zeros(target.size, dtype=bool)
     masks = _other_masks(target, count, others, ())
-    return Entry(material.config.task, nothing, masks, _sentence(sentences, flip, material.rng))
+    return Entry(spec.config.task, nothing, masks, _sentence(sentences, flip, spec.rng))

@@ -13,7 +13,8 @@ from torch.nn import functional as F
 
 from ...core.atomic import replacing
 from ...media.overlays import contact_sheet, overlay_masks
-from .collation import MEAN, STD, Batch
+from ...processors.image_processing_common import PIXEL_MEAN, PIXEL_STD
+from .collation import Batch
 
 CELL = (256, 192)
 
@@ -71,7 +72,8 @@ def _picture(pixels: Tensor, valid: Tensor, index: int) -> tuple[np.ndarray, tup
     mask = valid[index].bool()
     height, width = int(mask.any(1).sum()), int(mask.any(0).sum())
     values = pixels[index, :, :height, :width].detach().float().permute(1, 2, 0).cpu().numpy()
-    return np.clip(np.rint(values * STD + MEAN), 0, 255).astype(np.uint8), (height, width)
+    values = np.rint(values * np.float32(PIXEL_STD) + np.float32(PIXEL_MEAN))
+    return np.clip(values, 0, 255).astype(np.uint8), (height, width)
 
 
 def _cropped(mask: Tensor, size: tuple[int, int]) -> np.ndarray:

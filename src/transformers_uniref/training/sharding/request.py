@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..config.training import TrainingConfig
-
 if TYPE_CHECKING:
     from accelerate import DistributedType
 
@@ -33,8 +31,8 @@ class Sharding:
     reshard_after_forward: bool = True
 
 
-def requested_sharding(config: TrainingConfig) -> Sharding | None:
-    """What `sharding` of the configuration or `accelerate launch` asks for; None: whole copies.
+def requested_sharding(option: str) -> Sharding | None:
+    """What `sharding` of the configuration (`none` or `fsdp2`) or `accelerate launch` asks for; None: whole copies.
 
     Which modules are sharded is decided by the loop, so the launcher's wrapping policy is not read.
 
@@ -42,7 +40,7 @@ def requested_sharding(config: TrainingConfig) -> Sharding | None:
         ValueError: the launcher asks for FSDP1, or for an option of FSDP2 that this loop does not have.
     """
     if not _is_set(_LAUNCHED_FOR_FSDP):
-        return Sharding() if config.sharding == "fsdp2" else None
+        return Sharding() if option == "fsdp2" else None
     version = os.environ.get("FSDP_VERSION", "1")
     if version != "2":
         raise ValueError(f"accelerate: launched with fsdp_version {version}; accepted: 2, as in fsdp2.yaml")

@@ -4,6 +4,9 @@ Parameters are gathered module by module when a pass needs them, and gradients a
 as a module's backward pass is done. That works only while all processes run the same modules in the same order:
 `require_lockstep` sees to that. Pieces are `DTensor`s, which checkpoints never hold: `whole` puts them together,
 `piece_of` cuts them again, so that a checkpoint does not tell how many processes wrote it.
+
+This is PyTorch's `fully_shard` without `Accelerator.prepare`, which shards one module, where a step has the model and
+the training-only heads, and on CPUs drops the request without a word.
 """
 
 from __future__ import annotations
@@ -20,7 +23,6 @@ from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from ..config.training import TrainingConfig
 from ..data.collation import Batch
 from .request import Sharding
 
@@ -32,18 +34,18 @@ if TYPE_CHECKING:
 _LARGE_PARTS = ("visual_encoder", "language_encoder", "mask_encoder")
 
 
-def require_shardable(config: TrainingConfig) -> None:
-    """Refuse a run that cannot be sharded.
+def require_shardable(channels_last: bool, with_adapter: bool, compile: str) -> None:
+    """Refuse a run that cannot be sharded, by its options and whether it trains an adapter.
 
     Raises:
         ValueError: an option, or the installed PyTorch, stands against it.
     """
-    if config.channels_last:
+    if channels_last:
         raise ValueError("channels_last: got true; accepted with sharding fsdp2: false, FSDP2 needs plain strides")
-    if config.peft:
+    if with_adapter:
         raise ValueError("peft: given together with sharding fsdp2, which has not been tried; train it unsharded")
-    if config.compile:
-        raise ValueError(f"compile: got {config.compile!r}; accepted with sharding fsdp2: empty, it has not been tried")
+    if compile:
+        raise ValueError(f"compile: got {compile!r}; accepted with sharding fsdp2: empty, it has not been tried")
     if not hasattr(FSDPModule, "reset_iter_state"):
         raise ValueError(f"sharding: PyTorch {torch.__version__} is too old for it; 2.13 has what it needs")
 

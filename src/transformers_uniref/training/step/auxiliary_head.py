@@ -151,6 +151,11 @@ def memory_maps(memory: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
     return [part.transpose(1, 2).unflatten(2, level.shape[-2:]) for part, level in zip(parts, like, strict=True)]
 
 
+def build_heads(width: int, config: AuxiliaryConfig, photographs: Sequence[str]) -> TrainingHeads:
+    """The heads of a run for a model of `width` channels; `photographs` are its folders of these."""
+    return TrainingHeads(width, config, class_counts(photographs) if config.semantic else [])
+
+
 def class_counts(folders: Sequence[str]) -> list[int]:
     """How many classes each folder of photographs knows."""
     from ...worlds.photographs.folders import open_folder

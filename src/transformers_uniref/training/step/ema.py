@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from ..sharding.sharding import is_sharded, local, piece_of, put_away_
 
@@ -16,6 +17,9 @@ class ExponentialMovingAverage:
 
     The early, smaller decay forgets the random start. Frozen parameters and buffers are not averaged. Of a sharded
     model every process averages its own piece.
+
+    Not `torch.optim.swa_utils.AveragedModel`: that copies the weights at its first update, where this average and those
+    in checkpoints go on from the start values, and it holds the frozen weights a second time.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
@@ -34,7 +38,7 @@ class ExponentialMovingAverage:
         put_away_(model)
         current = dict(model.named_parameters())
         averages = [local(value) for value in self.parameters.values()]
-        torch._foreach_lerp_(averages, [local(current[name]) for name in self.parameters], 1.0 - decay)
+        get_ema_multi_avg_fn(decay)(averages, [local(current[name]) for name in self.parameters], self.updates)
         self.updates += 1
 
     @contextmanager

@@ -13,33 +13,7 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
 from ..config.loop import OptimizerConfig, ParameterGroupConfig
-
-
-def freeze_(model: nn.Module, patterns: Sequence[str]) -> list[str]:
-    """Stop training the parameters whose name one of the regular expressions is found in.
-
-    Only the gradient is switched off: dropout inside a frozen part stays active, as in the released video stage, whose
-    text encoder is frozen (fact: its dropout of 0.1 is not).
-
-    Returns:
-        the names.
-
-    Raises:
-        ValueError: a pattern fits no parameter.
-    """
-    frozen = []
-    for pattern in patterns:
-        fitting = [name for name, _ in model.named_parameters() if re.search(pattern, name)]
-        if not fitting:
-            raise ValueError(f"frozen: {pattern!r} is found in no parameter's name; {_modules(model)}")
-        frozen += fitting
-    for name in frozen:
-        model.get_parameter(name).requires_grad_(False)
-    return sorted(set(frozen))
-
-
-def _modules(model: nn.Module) -> str:
-    return f"names begin with {', '.join(name for name, _ in model.named_children())}"
+from ..model.freezing import first_names
 
 
 def parameter_groups(model: nn.Module, config: OptimizerConfig, others: Iterable[nn.Module] = ()) -> list[dict]:
@@ -78,7 +52,7 @@ def parameter_groups(model: nn.Module, config: OptimizerConfig, others: Iterable
         if group.pattern not in fitted:
             raise ValueError(
                 f"optimizer.groups: {group.pattern!r} is found in no parameter's name, or an earlier group takes them "
-                f"all; {_modules(model)}"
+                f"all; {first_names(model)}"
             )
     # Decaying parameters come first, the base group before the others: the order is part of a checkpoint.
     names = ["base", *(group.pattern for group in config.groups)]

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
+from transformers import PreTrainedTokenizerBase
 
-from ..config.training import TrainingConfig
+from ..config.loop import PicturesConfig
 from ..data.collation import Batch
 from ..data.sample_pictures import entry_rows, write_sheet
 from ..metrics_log import MetricsLog, RunningMeans, memory_in_use
@@ -22,19 +23,31 @@ class StepReport:
     Every process has one, for numbers are means over all processes; the main one writes.
 
     Args:
-        config: the run.
-        output: its folder.
+        output: the run's folder.
         accelerator: its processes and trackers.
         tokenizer: turns token ids back into the sentences under pictures.
+        steps: of the run.
+        log_every: steps from one record to the next.
+        pictures: how often, and of how many entries.
     """
 
-    def __init__(self, config: TrainingConfig, output: Path, accelerator: Accelerator, tokenizer: Any) -> None:
-        self.config = config
+    def __init__(
+        self,
+        output: Path,
+        accelerator: Accelerator,
+        tokenizer: PreTrainedTokenizerBase,
+        steps: int,
+        log_every: int,
+        pictures: PicturesConfig,
+    ) -> None:
+        self.steps = steps
+        self.log_every = log_every
+        self.pictures = pictures
         self.output = output
         self.accelerator = accelerator
         self.tokenizer = tokenizer
         # Says nothing until the run has begun.
-        self.log = MetricsLog(None, config.steps)
+        self.log = MetricsLog(None, steps)
         self.means = RunningMeans()
         # Since the last log line: when it was written, how many entries were seen, and what it said.
         self._meter, self._entries, self._text = time.perf_counter(), 0, ""
@@ -44,7 +57,7 @@ class StepReport:
     def open(self, first_step: int) -> None:
         """Begin to write; `first_step` steps are done already."""
         path = self.output / "log.jsonl" if self.accelerator.is_main_process else None
-        self.log = MetricsLog(path, self.config.steps, first_step)
+        self.log = MetricsLog(path, self.steps, first_step)
 
     def restart_clock(self) -> None:
         """Count the time of the next log line from now on."""
@@ -52,7 +65,7 @@ class StepReport:
 
     def begin_step(self, step: int) -> None:
         """The step that will be number `step` (from 1) begins."""
-        every = self.config.pictures.every
+        every = self.pictures.every
         wanted = self.accelerator.is_main_process and every and step % every == 0
         self._rows = ([], []) if wanted else None
 
@@ -67,7 +80,7 @@ class StepReport:
         self.means.add(f"{kind}/ms", 1000 * seconds)
         self._entries += len(batch.tasks)
         if self._rows is not None:
-            pictures, captions = entry_rows(batch, output, self.tokenizer, self.config.pictures.entries)
+            pictures, captions = entry_rows(batch, output, self.tokenizer, self.pictures.entries)
             self._rows[0].extend(pictures)
             self._rows[1].extend(captions)
 
@@ -78,7 +91,7 @@ class StepReport:
             step: that was made, from 1.
             state: further numbers of the record, such as the learning rate.
         """
-        logged = step % self.config.log_every == 0 or step == self.config.steps
+        logged = step % self.log_every == 0 or step == self.steps
         if logged:
             self._record(step, state)
         self.log.progress(step, self._text, final=logged)

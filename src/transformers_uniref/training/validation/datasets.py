@@ -17,7 +17,7 @@ from ..data.collation import Batch, Collator
 from ..data.dataset_source import IndexedDataset, open_dataset
 from ..data.geometry import Picture, resize
 from ..data.questions import meant_groups, segmented, shown_frames
-from ..data.sample_makers import Material, UnusableRecordError, draw_kind, make_sample
+from ..data.sample_makers import SampleSpec, UnusableRecordError, draw_kind, make_sample
 from ..data.samples import Sample
 from .propagation import Clip
 
@@ -101,8 +101,8 @@ class DatasetPart:
                 source = self.source
                 rng = np.random.default_rng((*self.seed, _SAMPLE, row))
                 try:
-                    material = Material(config, source.record(row), kind, rng, row, source.record, source.categories)
-                    samples.append(make_sample(material))
+                    spec = SampleSpec(config, source.record(row), kind, rng, row, source.record, source.categories)
+                    samples.append(make_sample(spec))
                 except UnusableRecordError:
                     continue
                 except MemoryError:

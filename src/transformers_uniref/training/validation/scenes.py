@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Iterator
 
 from ..config.loop import ValidationConfig
-from ..config.training import TrainingConfig
+from ..config.world import SamplingConfig
 from ..data.collation import Batch, Collator
 from ..data.mixture import ScenePlan
 from ..data.world_source import WorldSource
@@ -79,19 +79,21 @@ class ScenePart:
         return self._clips
 
 
-def drawn_part(config: TrainingConfig, collator: Collator) -> ScenePart:
+def drawn_part(validation: ValidationConfig, sampling: SamplingConfig, seed: int, collator: Collator) -> ScenePart:
     """Scenes of the validation split of the drawn world."""
-    sampling = dataclasses.replace(config.sampling, absent_share=0.5)
-    source = WorldSource(sampling, seed=config.seed, split="validation", photo_share=0.0)
-    return ScenePart("", config.validation, source, collator, of_photographs=False)
+    sampling = dataclasses.replace(sampling, absent_share=0.5)
+    source = WorldSource(sampling, seed=seed, split="validation", photo_share=0.0)
+    return ScenePart("", validation, source, collator, of_photographs=False)
 
 
-def photo_part(config: TrainingConfig, collator: Collator) -> ScenePart | None:
+def photo_part(
+    validation: ValidationConfig, sampling: SamplingConfig, seed: int, collator: Collator
+) -> ScenePart | None:
     """Scenes of the sequences that training holds out; None without photographs, or where none is held out."""
-    if not config.sampling.photo_share or not config.micro_batches:
+    if not sampling.photo_share:
         return None
-    sampling = dataclasses.replace(config.sampling, absent_share=0.5)
-    source = WorldSource(sampling, seed=config.seed, split="validation", photo_share=1.0)
+    sampling = dataclasses.replace(sampling, absent_share=0.5)
+    source = WorldSource(sampling, seed=seed, split="validation", photo_share=1.0)
     if not source.held_out_photographs():
         return None
-    return ScenePart("photo/", config.validation, source, collator, of_photographs=True)
+    return ScenePart("photo/", validation, source, collator, of_photographs=True)

@@ -12,7 +12,8 @@ from typing import Any, Protocol
 
 import torch
 
-from ..config.training import TrainingConfig
+from ..config.loop import ValidationConfig
+from ..config.world import SamplingConfig
 from ..data.collation import Batch, Collator
 from ..metrics_log import RunningMeans
 from ..step.measures import batch_measures
@@ -47,7 +48,12 @@ class ValidationPart(Protocol):
 
 
 def validation_parts(
-    config: TrainingConfig, collator: Collator, opened: Mapping[str, Any] | None = None
+    validation: ValidationConfig,
+    sampling: SamplingConfig,
+    seed: int,
+    on_scenes: bool,
+    collator: Collator,
+    opened: Mapping[str, Any] | None = None,
 ) -> list[ValidationPart]:
     """What a run is measured on.
 
@@ -55,7 +61,10 @@ def validation_parts(
     where it learns from photographs; and `validation.datasets`. Nothing when `validation.every` is 0.
 
     Args:
-        config: the run.
+        validation: of what, and how much.
+        sampling: how the run makes samples of scenes.
+        seed: of the run.
+        on_scenes: whether it is made of scenes, not of `datasets`.
         collator: makes batches.
         opened: datasets by name that are opened already.
 
@@ -65,18 +74,16 @@ def validation_parts(
     from .datasets import DatasetPart
     from .scenes import drawn_part, photo_part
 
-    validation = config.validation
     if not validation.every:
         return []
     parts: list[ValidationPart] = []
-    if config.micro_batches or not validation.datasets:
-        parts.append(drawn_part(config, collator))
-    photographs = photo_part(config, collator)
+    if on_scenes or not validation.datasets:
+        parts.append(drawn_part(validation, sampling, seed, collator))
+    photographs = photo_part(validation, sampling, seed, collator) if on_scenes else None
     if photographs is not None:
         parts.append(photographs)
     for position, dataset in enumerate(validation.datasets):
-        seed = (config.seed, position)
-        parts.append(DatasetPart(dataset, validation, seed, collator, (opened or {}).get(dataset.name)))
+        parts.append(DatasetPart(dataset, validation, (seed, position), collator, (opened or {}).get(dataset.name)))
     return parts
 
 

@@ -9,17 +9,18 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoTokenizer, BertConfig, ResNetConfig
 
-from ..core.hub_reach import reach_options
-from ..core.model_names import model_location
-from .config.training import TrainingConfig
-from .initial_model import initial_config, load_initial_model, put_adapter_in
+from ...core.hub_reach import reach_options
+from ...core.model_names import model_location
+from ..config.model import ModelOptions
+from .adapter import put_adapter_in
+from .freezing import freeze_model_, trained_share
+from .initial_model import initial_config, load_initial_model
 from .initialisation import calm_controller_, identity_fusion_
 from .start_weights import WORD_EMBEDDINGS, load_backbone_weights_, load_initial_weights_, load_text_weights_
-from .step.freezing import freeze_model_, trained_share
 from .tokenizer import build_tokenizer, extend_tokenizer
 
 
-def choose_tokenizer(config: TrainingConfig, words: Sequence[str]) -> Any:
+def choose_tokenizer(config: ModelOptions, words: Sequence[str]) -> Any:
     """The tokenizer of `text_weights`, or else that of `initial_weights`, or else one over `words`.
 
     A run that takes the whole model of `initial_weights` takes its tokenizer.
@@ -55,7 +56,7 @@ def choose_tokenizer(config: TrainingConfig, words: Sequence[str]) -> Any:
     )
 
 
-def _takes_word_embeddings(config: TrainingConfig) -> bool:
+def _takes_word_embeddings(config: ModelOptions) -> bool:
     """Whether the run goes on with the word embeddings of `initial_weights`, and a tokenizer is there with them."""
     from transformers import PreTrainedConfig
     from transformers.utils import cached_file
@@ -78,10 +79,10 @@ def _load_tokenizer(source: str, option: str, text_length: int) -> Any:
         raise ValueError(f"{option}: no tokenizer in {source} ({str(error).splitlines()[0]})") from error
 
 
-def build_model_config(config: TrainingConfig, vocabulary_size: int) -> Any:
+def build_model_config(config: ModelOptions, vocabulary_size: int) -> Any:
     """The model's configuration: `config.model` with a backbone and a text encoder of the configured sizes."""
-    from ..modeling.configuration_uniref import UniRefConfig
-    from ..modeling.configuration_uniref_sam import UniRefSamConfig
+    from ...modeling.configuration_uniref import UniRefConfig
+    from ...modeling.configuration_uniref_sam import UniRefSamConfig
 
     reserved = sorted({"backbone_config", "text_config"} & set(config.model))
     if reserved:
@@ -92,7 +93,7 @@ def build_model_config(config: TrainingConfig, vocabulary_size: int) -> Any:
     return UniRefConfig(backbone_config=_backbone_config(config), text_config=text, **config.model)
 
 
-def _backbone_config(config: TrainingConfig) -> Any:
+def _backbone_config(config: ModelOptions) -> Any:
     if config.backbone_weights:
         return AutoConfig.from_pretrained(
             config.backbone_weights, **reach_options(config.backbone_weights), **config.backbone.config
@@ -107,7 +108,7 @@ def _backbone_config(config: TrainingConfig) -> Any:
     )
 
 
-def _text_config(config: TrainingConfig, vocabulary_size: int) -> Any:
+def _text_config(config: ModelOptions, vocabulary_size: int) -> Any:
     if config.text_weights or config.text.config:
         if config.text_weights:
             text = AutoConfig.from_pretrained(
@@ -142,7 +143,7 @@ def _library_config(option: str, values: dict[str, Any]) -> Any:
     return AutoConfig.for_model(kind, **arguments)
 
 
-def build_model(config: TrainingConfig, vocabulary_size: int, report: list[str] | None = None) -> Any:
+def build_model(config: ModelOptions, vocabulary_size: int, report: list[str] | None = None) -> Any:
     """The model with the run's start weights and frozen parts: equal configurations give equal weights.
 
     Args:
@@ -165,7 +166,7 @@ def build_model(config: TrainingConfig, vocabulary_size: int, report: list[str] 
         asked = [*([] if config.freeze == "full" else [config.freeze]), *config.frozen]
         lines.append(f"frozen: {len(frozen)} tensors ({', '.join(asked)})")
     if config.peft:
-        put_adapter_in(model, config)
+        put_adapter_in(model, config.peft, config.initial_weights)
     if frozen or config.peft:
         trained, own = trained_share(model)
         kind = f"adapter {config.peft.preset or config.peft.config['peft_type']}: " if config.peft else ""
@@ -177,10 +178,10 @@ def build_model(config: TrainingConfig, vocabulary_size: int, report: list[str] 
     return model
 
 
-def _new_model(config: TrainingConfig, vocabulary_size: int, lines: list[str]) -> Any:
+def _new_model(config: ModelOptions, vocabulary_size: int, lines: list[str]) -> Any:
     """A model of the configured sizes, with its start weights; `lines` get what is said about them."""
-    from ..modeling.modeling_uniref import UniRefModel
-    from ..modeling.modeling_uniref_sam import UniRefSamModel
+    from ...modeling.modeling_uniref import UniRefModel
+    from ...modeling.modeling_uniref_sam import UniRefSamModel
 
     model_config = build_model_config(config, vocabulary_size)
     model_config._attn_implementation = config.attention

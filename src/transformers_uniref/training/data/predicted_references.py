@@ -19,7 +19,7 @@ LEAST_PROBABILITY, MOST_PROBABILITY = 0.2, 0.5
 
 
 @torch.no_grad()
-def with_own_references(
+def with_predicted_references(
     model: Any, batch: Batch, share: float, autocast: Callable[[], AbstractContextManager]
 ) -> Batch:
     """`batch` with the model's own masks in later references of clips, in the place of the true ones.

@@ -8,8 +8,6 @@ from typing import Any
 
 from torch import nn
 
-from .optimisation import freeze_
-
 _FUSION = (r"^fusion\.",)
 _DECODER = {
     "uniref": (
@@ -54,6 +52,29 @@ def _found(names: Sequence[str], patterns: Sequence[str]) -> list[str]:
     return [name for name in names if any(re.search(pattern, name) for pattern in patterns)]
 
 
+def freeze_(model: nn.Module, patterns: Sequence[str]) -> list[str]:
+    """Stop training the parameters whose name one of the regular expressions is found in.
+
+    Only the gradient is switched off: dropout inside a frozen part stays active, as in the released video stage, whose
+    text encoder is frozen (fact: its dropout of 0.1 is not).
+
+    Returns:
+        the names.
+
+    Raises:
+        ValueError: a pattern fits no parameter.
+    """
+    frozen = []
+    for pattern in patterns:
+        fitting = [name for name, _ in model.named_parameters() if re.search(pattern, name)]
+        if not fitting:
+            raise ValueError(f"frozen: {pattern!r} is found in no parameter's name; {first_names(model)}")
+        frozen += fitting
+    for name in frozen:
+        model.get_parameter(name).requires_grad_(False)
+    return sorted(set(frozen))
+
+
 def freeze_model_(model: nn.Module, preset: str, patterns: Sequence[str]) -> list[str]:
     """Freeze what `preset` says, and the parameters that one of `patterns` is found in; the names of both.
 
@@ -74,3 +95,8 @@ def trained_share(model: nn.Module) -> tuple[int, int]:
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     own = sum(p.numel() for name, p in model.named_parameters() if ".original_module." not in name)
     return trained, own
+
+
+def first_names(model: nn.Module) -> str:
+    """How the names of its parameters begin, for an error about a pattern that fits none."""
+    return f"names begin with {', '.join(name for name, _ in model.named_children())}"

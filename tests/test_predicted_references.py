@@ -13,7 +13,7 @@ from transformers_uniref import UniRefModel, UniRefProcessor  # noqa: E402
 from transformers_uniref.training.config.world import SamplingConfig  # noqa: E402
 from transformers_uniref.training.data.collation import Collator  # noqa: E402
 from transformers_uniref.training.data.mixture import ScenePlan  # noqa: E402
-from transformers_uniref.training.data.own_references import MOST_PROBABILITY, with_own_references  # noqa: E402
+from transformers_uniref.training.data.predicted_references import MOST_PROBABILITY, with_predicted_references  # noqa: E402
 from transformers_uniref.training.data.world_source import WorldSource  # noqa: E402
 from transformers_uniref.training.validation.propagation import upsample  # noqa: E402
 
@@ -40,7 +40,7 @@ def test_later_references_become_what_the_model_finds_from_the_first(model, draw
     before = batch.inputs["reference_masks"].clone()
     model.train()
     torch.manual_seed(3)
-    result = with_own_references(model, batch, 1.0, nullcontext)
+    result = with_predicted_references(model, batch, 1.0, nullcontext)
     assert model.training and torch.equal(batch.inputs["reference_masks"], before)
     given = result.inputs["reference_masks"]
     assert torch.equal(given[:, 0], before[:, 0]) and not torch.equal(given[:, 1], before[:, 1])
@@ -70,18 +70,18 @@ def test_a_mask_without_a_pixel_leaves_the_reference_and_padding_is_no_object(dr
 
     model, before = Answering(), batch.inputs["reference_masks"]
     model.logit = -9.0
-    assert torch.equal(with_own_references(model, batch, 1.0, nullcontext).inputs["reference_masks"], before)
+    assert torch.equal(with_predicted_references(model, batch, 1.0, nullcontext).inputs["reference_masks"], before)
     model.logit = 9.0
-    after = with_own_references(model, batch, 1.0, nullcontext).inputs["reference_masks"][:, 1]
+    after = with_predicted_references(model, batch, 1.0, nullcontext).inputs["reference_masks"][:, 1]
     assert (after[..., :64] == 1).all() and (after[..., 64:] == 0).all()
 
 
 def test_the_share_is_of_entries_and_follows_the_generator(model, draw):
     batch = draw("vos", 2, clips=5)
     torch.manual_seed(0)
-    one = with_own_references(model, batch, 0.5, nullcontext).inputs["reference_masks"]
+    one = with_predicted_references(model, batch, 0.5, nullcontext).inputs["reference_masks"]
     torch.manual_seed(0)
-    again = with_own_references(model, batch, 0.5, nullcontext).inputs["reference_masks"]
+    again = with_predicted_references(model, batch, 0.5, nullcontext).inputs["reference_masks"]
     kept = [torch.equal(a, b) for a, b in zip(one[:, 1], batch.inputs["reference_masks"][:, 1], strict=True)]
     assert torch.equal(one, again) and 0 < np.sum(kept) < len(kept)
 
@@ -89,14 +89,14 @@ def test_the_share_is_of_entries_and_follows_the_generator(model, draw):
 @pytest.mark.parametrize(("task", "shots", "share"), [("ris", 0, 1.0), ("fss", 2, 1.0), ("vos", 1, 1.0), ("vos", 2, 0)])
 def test_other_batches_stay_as_they_are(model, draw, task, shots, share):
     batch = draw(task, shots, clips=1)
-    assert with_own_references(model, batch, share, nullcontext) is batch
+    assert with_predicted_references(model, batch, share, nullcontext) is batch
 
 
 def test_a_sentence_does_not_help_to_find_the_reference(model, draw):
     batch = draw("rvos", 3)
     torch.manual_seed(1)
-    result = with_own_references(model, batch, 1.0, nullcontext)
+    result = with_predicted_references(model, batch, 1.0, nullcontext)
     del batch.inputs["input_ids"], batch.inputs["attention_mask"]
     torch.manual_seed(1)
-    without = with_own_references(model, batch, 1.0, nullcontext)
+    without = with_predicted_references(model, batch, 1.0, nullcontext)
     assert torch.equal(result.inputs["reference_masks"], without.inputs["reference_masks"])

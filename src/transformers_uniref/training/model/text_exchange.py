@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from ..processors.text import normalise_sentence
+from ...processors.text import normalise_sentence
 
 
 def exchange_text_encoder(

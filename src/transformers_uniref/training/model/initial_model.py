@@ -1,21 +1,18 @@
-"""A run on a model as it is: the one of `initial_weights` with its own configuration, and an adapter in it."""
+"""A run on a model as it is: the one of `initial_weights` with its own configuration."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PreTrainedConfig
 
-from ..adapters.folders import base_of
-from ..adapters.presets import attach_adapter, config_for
-from ..core.families import MODEL_FAMILIES
-from ..core.hub_reach import reach_options, why_not_here
-from ..core.model_names import model_location
-from .config.training import TrainingConfig
+from ...adapters.folders import base_of
+from ...core.families import MODEL_FAMILIES
+from ...core.hub_reach import reach_options, why_not_here
+from ...core.model_names import model_location
+from ..config.model import ModelOptions
 
 MAY_DIFFER = (
     "matching",
@@ -37,7 +34,7 @@ MAY_DIFFER = (
 """Options of a model's configuration that decide about training alone: the trained model computes the same with any."""
 
 
-def initial_config(config: TrainingConfig) -> Any:
+def initial_config(config: ModelOptions) -> Any:
     """The configuration of the model that `config.initial_weights` names, with the run's losses and dropouts.
 
     Raises:
@@ -83,7 +80,7 @@ def _says(found: Any, name: str, value: Any) -> bool:
     return hasattr(found, name) and own == value
 
 
-def load_initial_model(config: TrainingConfig) -> Any:
+def load_initial_model(config: ModelOptions) -> Any:
     """The model of `config.initial_weights` in float32, in training mode.
 
     Raises:
@@ -104,57 +101,3 @@ def load_initial_model(config: TrainingConfig) -> Any:
     if missing := sorted(account["missing_keys"]):
         raise ValueError(f"initial_weights: {source} lacks {len(missing)} of its weights ({missing[0]}, ...)")
     return model.train()
-
-
-def put_adapter_in(model: Any, config: TrainingConfig) -> None:
-    """Put the adapter of `config.peft` into `model`; what else is in it is trained no more.
-
-    Raises:
-        ValueError: there is no such preset, or PEFT refuses the configuration.
-    """
-    try:
-        peft_config = config_for(model, config.peft.preset, config.peft.config)
-    except ValueError as error:
-        raise ValueError(f"peft: {error}") from error
-    attach_adapter(model, peft_config, model_location(config.initial_weights))
-
-
-def keep_frozen_statistics(model: nn.Module) -> None:
-    """Let batch norms outside of the adapter normalise by their kept statistics, and leave these as they are.
-
-    Called after `model.train()`. A base that moved in training would not be the one that is loaded again.
-    """
-    for module in model.modules():
-        frozen = not any(parameter.requires_grad for parameter in module.parameters())
-        if isinstance(module, nn.modules.batchnorm._BatchNorm) and frozen:
-            module.eval()
-
-
-def changing_state(model: nn.Module) -> dict[str, Tensor]:
-    """The part of `state_dict()` that training an adapter changes: all but the frozen parameters."""
-    frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
-    return {name: value for name, value in model.state_dict().items() if name not in frozen}
-
-
-def restore_changing_state_(model: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Load what `changing_state` returned.
-
-    Raises:
-        RuntimeError: names or shapes differ.
-    """
-    wanted = set(changing_state(model))
-    if wanted != set(state):
-        names = sorted(wanted ^ set(state))
-        raise RuntimeError(f"{len(names)} tensors are in one of both only, {names[0]} for one")
-    model.load_state_dict(dict(state), strict=False)
-
-
-def base_fingerprint(model: nn.Module) -> str:
-    """A hash of the frozen parameters, by which a changed base is noticed."""
-    fingerprint = hashlib.blake2b(digest_size=16)
-    for name, parameter in sorted(model.named_parameters(), key=lambda item: item[0]):
-        if not parameter.requires_grad:
-            fingerprint.update(name.encode())
-            data: Any = parameter.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
-            fingerprint.update(data)
-    return fingerprint.hexdigest()

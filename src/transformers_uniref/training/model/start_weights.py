@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedConfig
 
-from ..core.model_names import model_location
+from ...core.model_names import model_location
 
 WORD_EMBEDDINGS = "language_encoder.text_encoder.embeddings.word_embeddings.weight"
 SHOWN = 4
