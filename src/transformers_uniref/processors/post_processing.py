@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from transformers.image_transforms import center_to_corners_format
 
+from ..core.box_formats import to_corners
 from ..core.score_gate import check_threshold, passes
 from .all_targets import check_targets, choose_objects, united
 
@@ -20,7 +20,7 @@ MASK_STRIDE = 4
 def scale_boxes(boxes: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     """(..., 4) relative cxcywh -> xyxy in pixels of a (height, width) picture, clipped to it."""
     scale = boxes.new_tensor([size[1], size[0], size[1], size[0]])
-    return (center_to_corners_format(boxes) * scale).clamp(min=torch.zeros_like(scale), max=scale)
+    return (to_corners(boxes) * scale).clamp(min=torch.zeros_like(scale), max=scale)
 
 
 def pairwise_iou(boxes: torch.Tensor) -> torch.Tensor:
@@ -155,28 +155,9 @@ def post_process_referring_segmentation(
     check_targets(targets)
     mask_stride = _stride(outputs, mask_stride)
     predicted = getattr(outputs, "pred_boxes", None)
-    results: list[dict[str, Any]] = []
     if targets == "all":
-        if outputs.mask_queries.shape[1] < outputs.logits.shape[1]:
-            raise ValueError(
-                f"`outputs` has masks of {outputs.mask_queries.shape[1]} of {outputs.logits.shape[1]} queries; for "
-                "targets='all' call the model with num_masks='all'."
-            )
-        for index, queries, scores, valid, target in _entries(outputs, target_sizes, mask_stride):
-            masks = torch.stack(
-                [restore_mask(one, valid, target, mask_threshold, mask_stride) for one in outputs.pred_masks[index]]
-            )
-            best_scores = scores.amax(-1)
-            objects = []
-            for query in choose_objects(masks, best_scores, threshold):
-                box = mask_bounds(masks[query])
-                if predicted is not None:
-                    box = scale_boxes(predicted[index, queries[query]].float(), target)
-                objects.append({"segmentation": masks[query], "score": float(best_scores[query]), "box": box})
-            union = united(objects, masks[0])
-            score = float(best_scores.max())
-            results.append({"segmentation": union, "score": score, "box": mask_bounds(union), "objects": objects})
-        return results
+        return _all_objects(outputs, target_sizes, threshold, mask_threshold, mask_stride)
+    results = []
     for index, queries, scores, valid, target in _entries(outputs, target_sizes, mask_stride):
         best = int(scores.amax(-1).argmax())
         score = float(scores[best].max())
@@ -189,6 +170,32 @@ def post_process_referring_segmentation(
         else:
             mask = restore_mask(outputs.pred_masks[index, best], valid, target, mask_threshold, mask_stride)
         results.append({"segmentation": mask, "score": score, "box": mask_bounds(mask) if box is None else box})
+    return results
+
+
+def _all_objects(
+    outputs: Any, target_sizes: Any, threshold: float | None, mask_threshold: float, mask_stride: int
+) -> list[dict[str, Any]]:
+    if outputs.mask_queries.shape[1] < outputs.logits.shape[1]:
+        raise ValueError(
+            f"`outputs` has masks of {outputs.mask_queries.shape[1]} of {outputs.logits.shape[1]} queries; for "
+            "targets='all' call the model with num_masks='all'."
+        )
+    predicted = getattr(outputs, "pred_boxes", None)
+    results = []
+    for index, queries, scores, valid, target in _entries(outputs, target_sizes, mask_stride):
+        masks = torch.stack(
+            [restore_mask(one, valid, target, mask_threshold, mask_stride) for one in outputs.pred_masks[index]]
+        )
+        best_scores = scores.amax(-1)
+        objects = []
+        for query in choose_objects(masks, best_scores, threshold):
+            own = mask_bounds(masks[query])
+            box = own if predicted is None else scale_boxes(predicted[index, queries[query]].float(), target)
+            objects.append({"segmentation": masks[query], "score": float(best_scores[query]), "box": box})
+        union = united(objects, masks[0])
+        score = float(best_scores.max())
+        results.append({"segmentation": union, "score": score, "box": mask_bounds(union), "objects": objects})
     return results
 
 
@@ -215,7 +222,7 @@ def post_process_instance_segmentation(
     for index, queries, scores, valid, target in _entries(outputs, target_sizes, mask_stride):
         boxes = outputs.pred_boxes[index, queries].float()
         best_score, best_class = scores.max(-1)
-        kept = class_wise_nms(center_to_corners_format(boxes), best_score, best_class)
+        kept = class_wise_nms(to_corners(boxes), best_score, best_class)
         # One box may count for several classes: the best pairs of (box, class) are the detections.
         pairs, places = scores[kept].flatten().sort(descending=True, stable=True)
         places = places[:top_k][pairs[:top_k] > threshold]

@@ -11,7 +11,8 @@ from typing import Final
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from transformers.image_transforms import center_to_corners_format
+
+from ...core.box_formats import to_corners
 
 STRIDE: Final = 4  # masks are predicted at a quarter of the image
 KERNEL_SIZE: Final = 3
@@ -117,7 +118,7 @@ def box_masks(boxes: Tensor, image_sizes: Tensor, size: tuple[int, int]) -> Tens
         (M, H, W) float, 0 or 1.
     """
     centre_size = boxes * image_sizes.flip(1).repeat(1, 2)
-    low, high = center_to_corners_format(centre_size).split(2, dim=-1)
+    low, high = to_corners(centre_size).split(2, dim=-1)
     # whole coordinates come back from their float32 fractions a little too low and would lose a pixel without it
     margin = 1e-3
     first, last = (low + margin).floor(), (high + 1 + margin).floor()

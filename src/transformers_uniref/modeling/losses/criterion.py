@@ -10,8 +10,8 @@ from typing import Any, Final
 import torch
 import torch.distributed
 from torch import Tensor, nn
-from transformers.image_transforms import center_to_corners_format
 
+from ...core.box_formats import to_corners
 from . import boxinst
 from .box_losses import giou_loss, l1_loss
 from .class_losses import one_hot_classes, sigmoid_focal_loss
@@ -193,8 +193,7 @@ class UniRefCriterion(nn.Module):
         return {
             "loss_ce": sigmoid_focal_loss(logits, one_hot).sum() / normalizer,
             "loss_bbox": l1_loss(predicted, wanted).sum() / normalizer,
-            "loss_giou": giou_loss(center_to_corners_format(predicted), center_to_corners_format(wanted)).sum()
-            / normalizer,
+            "loss_giou": giou_loss(to_corners(predicted), to_corners(wanted)).sum() / normalizer,
         }
 
     def _mask_losses(

@@ -15,8 +15,8 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from transformers.image_transforms import center_to_corners_format
 
+from ...core.box_formats import to_corners
 from .box_losses import pairwise_iou_and_giou
 
 CENTRE_RADIUS: Final = 2.5 / 32  # in fractions of the image, whatever its size
@@ -85,8 +85,8 @@ def ota_costs(
         cost (L, N, Q, T) and k (L, N, T) long.
     """
     logits, boxes, target_boxes = logits.float(), boxes.float(), target_boxes.float()
-    target_corners = center_to_corners_format(target_boxes)
-    iou, giou = pairwise_iou_and_giou(center_to_corners_format(boxes), target_corners)
+    target_corners = to_corners(target_boxes)
+    iou, giou = pairwise_iou_and_giou(to_corners(boxes), target_corners)
 
     centres = boxes[..., None, :2]
     corners = target_corners.unsqueeze(-3)
@@ -216,7 +216,7 @@ def hungarian_match(logits: Tensor, boxes: Tensor, labels: list[Tensor], target_
         return [_collect([_NO_PAIRS] * len(counts), counts, device) for _ in range(num_layers)]
     padded_labels, padded_boxes, _ = _pad_targets(labels, target_boxes)
     boxes, padded_boxes = boxes.float(), padded_boxes.float()
-    _, giou = pairwise_iou_and_giou(center_to_corners_format(boxes), center_to_corners_format(padded_boxes))
+    _, giou = pairwise_iou_and_giou(to_corners(boxes), to_corners(padded_boxes))
     distance = (boxes.unsqueeze(-2) - padded_boxes.unsqueeze(-3)).abs().sum(-1)
     cost = HUNGARIAN_CLASS_COST * _focal_class_cost(logits.float(), padded_labels)
     cost_table = (cost + HUNGARIAN_BOX_COST * distance - HUNGARIAN_GIOU_COST * giou).cpu().numpy()

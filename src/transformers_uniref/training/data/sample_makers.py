@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from transformers.image_transforms import corners_to_center_format
 
+from ...core.box_formats import to_centres
 from ...datasets.mirrored_sentences import mirrored_sentence
 from ...datasets.schema import Instance, Record, tight_box
 from ..config.data import DatasetConfig
@@ -159,7 +159,7 @@ def _detection(spec: SampleSpec) -> Sample:
         kept = (picture.boxes[:, 2:] - picture.boxes[:, :2] >= LEAST_SIDE).all(1)
         masks_left, boxes = None, picture.boxes[kept]
     classes = _class_labels(config, [objects[position] for position in np.flatnonzero(kept)])
-    relative = corners_to_center_format(boxes) / np.array([width, height] * 2)
+    relative = to_centres(boxes) / np.array([width, height] * 2)
     if masks_left is not None:
         union = np.asarray(masks_left.any(0))
     else:

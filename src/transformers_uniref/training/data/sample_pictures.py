@@ -72,7 +72,7 @@ def _picture(pixels: Tensor, valid: Tensor, index: int) -> tuple[np.ndarray, tup
     mask = valid[index].bool()
     height, width = int(mask.any(1).sum()), int(mask.any(0).sum())
     values = pixels[index, :, :height, :width].detach().float().permute(1, 2, 0).cpu().numpy()
-    values = np.rint(values * np.float32(PIXEL_STD) + np.float32(PIXEL_MEAN))
+    values = np.rint(values * np.array(PIXEL_STD, np.float32) + np.array(PIXEL_MEAN, np.float32))
     return np.clip(values, 0, 255).astype(np.uint8), (height, width)
 
 

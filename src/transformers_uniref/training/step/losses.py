@@ -88,7 +88,7 @@ def batch_losses(
     # A model without any reference, as in detection pre-training, has no fusion to help.
     fusion = getattr(model, "fusion", None)
     aligns = fusion is not None and bool(weights.sentences or weights.examples)
-    recording = recorded_fusion(fusion) if aligns else nullcontext(FusionRecord())
+    recording = recorded_fusion(fusion) if fusion is not None and aligns else nullcontext(FusionRecord())
     watching: AbstractContextManager[list[list[Tensor]]] = (
         recorded_levels(model.visual_encoder) if heads.semantic is not None else nullcontext([[]])
     )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from transformers.image_transforms import center_to_corners_format
 
+from ...core.box_formats import to_corners
 from ...modeling.losses.box_losses import pairwise_iou_and_giou
 from ..data.collation import Batch
 
@@ -72,7 +72,7 @@ def box_recall(logits: Tensor, boxes: Tensor, label: dict[str, Tensor]) -> float
         return 1.0
     classes = logits.shape[1]
     best = logits.float().flatten().topk(min(DETECTIONS, logits.numel())).indices
-    found = center_to_corners_format(boxes.float()[best // classes])
-    iou, _ = pairwise_iou_and_giou(center_to_corners_format(label["boxes"].float()), found)
+    found = to_corners(boxes.float()[best // classes])
+    iou, _ = pairwise_iou_and_giou(to_corners(label["boxes"].float()), found)
     same = label["class_labels"][:, None] == (best % classes)[None]
     return float(((iou > 0.5) & same).any(1).float().mean())

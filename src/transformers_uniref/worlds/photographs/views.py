@@ -10,7 +10,7 @@ from PIL import Image
 from ...core.mask_boxes import window_of
 from ...datasets.mirrored_sentences import mirrored_sentence
 from ..drawn.draws import Draws
-from .folders import PhotographFolder, Shot
+from .folders import DecodedPhotograph, PhotographFolder
 
 LEAST_SHARE = 0.0015
 """A target covers at least this share of the picture."""
@@ -27,7 +27,7 @@ class View:
         image: uint8 (size, size, 3).
         masks: bool (n, size, size).
         names: n classes.
-        crowd: n flags, see `Shot`.
+        crowd: n flags, see `DecodedPhotograph`.
         asked: n flags: enough of it shows to be asked for. The others still count when a sentence must be unambiguous.
         captions: sentences about the picture, left and right exchanged where it is mirrored.
         complete: whether the view shows most of the photograph, as those who wrote the captions saw it.
@@ -42,13 +42,13 @@ class View:
     complete: bool
 
 
-def whole_view(shot: Shot, size: int) -> View:
+def whole_view(shot: DecodedPhotograph, size: int) -> View:
     """The photograph as it is, brought to a square."""
     height, width = shot.image.shape[:2]
     return _cut(shot, (0, 0, height, width), size, mirrored=False)
 
 
-def draw_view(draws: Draws, shot: Shot, size: int, tint: float = 0.25, whole: float = 0.25) -> View:
+def draw_view(draws: Draws, shot: DecodedPhotograph, size: int, tint: float = 0.25, whole: float = 0.25) -> View:
     """A window of the photograph.
 
     Args:
@@ -74,7 +74,7 @@ def draw_view(draws: Draws, shot: Shot, size: int, tint: float = 0.25, whole: fl
     )
 
 
-def _cut(shot: Shot, window: tuple[int, int, int, int], size: int, mirrored: bool) -> View:
+def _cut(shot: DecodedPhotograph, window: tuple[int, int, int, int], size: int, mirrored: bool) -> View:
     top, left, rows, columns = window
     inside = (slice(top, top + rows), slice(left, left + columns))
     image = np.asarray(Image.fromarray(shot.image[inside]).resize((size, size), Image.Resampling.BILINEAR))
@@ -131,7 +131,7 @@ def paste(draws: Draws, view: View, folder: PhotographFolder, classes: list[str]
     return view
 
 
-def _pasted(draws: Draws, view: View, shot: Shot, number: int) -> View:
+def _pasted(draws: Draws, view: View, shot: DecodedPhotograph, number: int) -> View:
     mask = shot.masks[number]
     box = window_of(mask)
     size = view.image.shape[0]
