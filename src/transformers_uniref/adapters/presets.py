@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
@@ -15,6 +15,9 @@ from ..core.model_names import name_of
 from ..core.near_names import did_you_mean
 from ..core.optional import require
 from .folders import AdapterError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 TARGETS = {
     "uniref": (
@@ -192,7 +195,7 @@ def read_config_values(peft_config: Path) -> dict[str, Any]:
     return {str(name): value for name, value in values.items()}
 
 
-def attach_adapter(model: Any, config: Any, base: str) -> None:
+def attach_adapter(model: PreTrainedModel, config: Any, base: str) -> None:
     """Put a new adapter into `model` in place; afterwards it alone is trained.
 
     Args:

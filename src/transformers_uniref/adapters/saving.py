@@ -8,9 +8,13 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import PreTrainedModel, ProcessorMixin
 
 
 @contextmanager
@@ -60,7 +64,10 @@ def _explained(error: OSError | SafetensorError, target: Path) -> OSError:
 
 
 def save_adapter(
-    model: Any, folder: str | os.PathLike[str], processor: Any = None, state_dict: dict[str, Any] | None = None
+    model: PreTrainedModel | PeftModel,
+    folder: str | os.PathLike[str],
+    processor: ProcessorMixin | None = None,
+    state_dict: dict[str, Any] | None = None,
 ) -> Path:
     """Write the active adapter of `model`, and the processor beside it, over what was in `folder`.
 

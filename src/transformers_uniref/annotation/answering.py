@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from ..core.model_digest import model_digest
 from ..inference.results import SegmentedObject
 from .settings import AnnotationSettings
+
+if TYPE_CHECKING:
+    from ..modeling.shared_model import AnyUniRefModel
+    from ..processors.processing_uniref import UniRefProcessor
 
 Question = tuple[np.ndarray, Sequence[str]]
 """A picture, uint8 (H, W, 3), and its sentences; no sentence where examples say what to look for."""
@@ -39,7 +43,7 @@ class ModelAnswering:
         ValueError: the examples are damaged; the model reads no sentences, or no examples.
     """
 
-    def __init__(self, model: Any, processor: Any, settings: AnnotationSettings) -> None:
+    def __init__(self, model: AnyUniRefModel, processor: UniRefProcessor, settings: AnnotationSettings) -> None:
         from ..core.masks import binary_mask
         from ..core.picture_input import rgb_array
 

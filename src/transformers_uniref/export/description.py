@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..modeling.losses.criterion import MASK_STRIDE
 from ..modeling.modeling_uniref import UniRefModel
 from .paths import OUTPUTS, PATHS, SMALLEST, STEP, longest_sentence
 
+if TYPE_CHECKING:
+    from ..processors.processing_uniref import UniRefProcessor
+
 DESCRIPTION = "export.json"
 
 
-def describe_export(model: UniRefModel, processor: Any, paths: list[str], suffix: str, folder: Path) -> dict[str, Any]:
+def describe_export(
+    model: UniRefModel, processor: UniRefProcessor, paths: list[str], suffix: str, folder: Path
+) -> dict[str, Any]:
     """Writes the processor's files into `folder` and returns the description that goes beside them.
 
     Args:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -23,6 +23,10 @@ from .description import DESCRIPTION, describe_export
 from .paths import OUTPUTS, PATHS
 from .tracing import available_paths, exportable, trace
 from .verification import Agreement, compare, onnx_runner, program_runner
+
+if TYPE_CHECKING:
+    from ..modeling.shared_model import AnyUniRefModel
+    from ..processors.processing_uniref import UniRefProcessor
 
 OPSET = 20
 """The version of the ONNX operators: the first whose `GridSample` has the names of today."""
@@ -47,8 +51,8 @@ class ExportedFolder:
 
 
 def export_onnx(
-    model: UniRefModel,
-    processor: Any,
+    model: AnyUniRefModel,
+    processor: UniRefProcessor,
     path: str | os.PathLike[str],
     *,
     paths: Sequence[str] | None = None,
@@ -105,8 +109,8 @@ def require_onnx(verify: bool | None = None) -> bool:
 
 
 def export_program(
-    model: UniRefModel,
-    processor: Any,
+    model: AnyUniRefModel,
+    processor: UniRefProcessor,
     path: str | os.PathLike[str],
     *,
     paths: Sequence[str] | None = None,
@@ -127,8 +131,8 @@ def export_program(
 
 
 def _export(
-    model: UniRefModel,
-    processor: Any,
+    model: AnyUniRefModel,
+    processor: UniRefProcessor,
     path: str | os.PathLike[str],
     suffix: str,
     write: Callable[[torch.export.ExportedProgram, str, Path], Callable[[], Any]],
@@ -136,7 +140,7 @@ def _export(
     verify: bool,
     overwrite: bool,
 ) -> ExportedFolder:
-    _check_model(model)
+    model = _checked_model(model)
     chosen = available_paths(model, paths)
     folder = Path(path)
     claimed = [f"{name}.{suffix}" for name in chosen] + [f"{name}.{suffix}.data" for name in chosen] + [DESCRIPTION]
@@ -192,7 +196,7 @@ def _quiet_exporter() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def _check_model(model: Any) -> None:
+def _checked_model(model: AnyUniRefModel) -> UniRefModel:
     if not isinstance(model, UniRefModel):
         hint = ": UniRef-SAM has no export" if type(model).__name__ == "UniRefSamModel" else ""
         raise TypeError(f"model must be a UniRefModel, got {type(model).__name__}{hint}.")
@@ -201,3 +205,4 @@ def _check_model(model: Any) -> None:
             f"model must be on a CPU in float32 to be exported, got {model.dtype} on {model.device}: load it anew, or "
             "call model.float().cpu()."
         )
+    return model

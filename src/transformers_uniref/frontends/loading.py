@@ -6,13 +6,17 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..core.families import DEFAULT_CHECKPOINT, MODEL_FAMILIES
 from ..core.hub_reach import reach_options, why_not_here
 from ..core.model_names import NotDownloadedError, introduction, known_names, model_location
 from ..core.near_names import did_you_mean
 from .errors import UserError, describe
+
+if TYPE_CHECKING:
+    from ..modeling.shared_model import AnyUniRefModel
+    from ..processors.processing_uniref import UniRefProcessor
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
@@ -64,7 +68,7 @@ def introduce_model(arguments: argparse.Namespace) -> None:
         print(f"uniref: {text}, then --model uniref-pp-r50", file=sys.stderr)
 
 
-def tell_unknown_words(processor: Any, sentences: Sequence[str]) -> None:
+def tell_unknown_words(processor: UniRefProcessor, sentences: Sequence[str]) -> None:
     """Says on standard error which words of the sentences mean nothing to the model."""
     unknown = dict.fromkeys(word for sentence in sentences for word in processor.unknown_words(sentence))
     if unknown:
@@ -125,7 +129,7 @@ def model_folder(model: str | None) -> Path:
 
 def load_model_and_processor(
     model: str | None, device: str | None = None, dtype: str | None = None, compiled: bool = False
-) -> tuple[Any, Any]:
+) -> tuple[AnyUniRefModel, UniRefProcessor]:
     """Loads a model, ready to predict, and its processor.
 
     Args:

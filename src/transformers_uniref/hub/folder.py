@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..core import provenance
 from ..core.families import MODEL_FAMILIES
@@ -15,6 +15,9 @@ from ..core.hub_reach import reach_options, why_not_here
 from ..core.push_errors import PushError
 from ..evaluation import results_file
 from .shim import CONFIG_FILE, PROCESSOR_FILE
+
+if TYPE_CHECKING:
+    from ..processors.processing_uniref import UniRefProcessor
 
 CARD_FILE = "README.md"
 ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
@@ -62,7 +65,7 @@ class ModelFolder:
     dtypes: str = ""
     adapter: dict[str, Any] = field(default_factory=dict)
     base_model: str = ""
-    processor: Any = None
+    processor: UniRefProcessor | None = None
     provenance: provenance.Provenance | None = None
     evaluation: dict[str, Any] | None = None
     files: dict[str, Path] = field(default_factory=dict)
@@ -215,7 +218,7 @@ def base_config(name: str) -> Any:
     return config
 
 
-def _load_processor(folder: Path) -> Any:
+def _load_processor(folder: Path) -> UniRefProcessor:
     from transformers import AutoProcessor
 
     try:

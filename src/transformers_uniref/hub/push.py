@@ -7,7 +7,7 @@ import re
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..core.json_writing import to_json
 from ..core.push_errors import HubFailureError, PushError, is_refusal
@@ -15,6 +15,9 @@ from .cards import complete_card, is_own_work, render_card
 from .folder import ADAPTER_CONFIG, CARD_FILE, ModelFolder, read_folder
 from .secrets import find_token, refuse_tokens, without_tokens
 from .shim import CONFIG_FILE, PROCESSOR_FILE, SHIM_FILE, shim_source, with_auto_map
+
+if TYPE_CHECKING:
+    from ..processors.processing_uniref import UniRefProcessor
 
 __all__ = ["PushError", "PushPlan", "plan_push", "push_to_hub", "send"]
 
@@ -54,7 +57,7 @@ def push_to_hub(
     what: Any,
     repo_id: str,
     *,
-    processor: Any = None,
+    processor: UniRefProcessor | None = None,
     license: str | None = None,
     base_model: str | None = None,
     private: bool | None = None,

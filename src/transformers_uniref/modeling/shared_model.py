@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from transformers import PreTrainedModel
 
 from ..core.sharing import SavedWhole, push_options, pushed
+
+if TYPE_CHECKING:
+    from .modeling_uniref import UniRefModel
+    from .modeling_uniref_sam import UniRefSamModel
+
+AnyUniRefModel: TypeAlias = "UniRefModel | UniRefSamModel"
+"""A model of either family."""
 
 
 class SharedModel(SavedWhole, PreTrainedModel):

@@ -8,9 +8,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from transformers import Pipeline
+
+if TYPE_CHECKING:
+    from ..modeling.shared_model import AnyUniRefModel
+    from ..processors.processing_uniref import UniRefProcessor
 
 
 class UniRefPipeline(Pipeline):
@@ -35,8 +39,8 @@ class UniRefPipeline(Pipeline):
     references: tuple[str, ...] = ()
     required: tuple[str, ...] = ()
 
-    model: Any
-    processor: Any
+    model: AnyUniRefModel
+    processor: UniRefProcessor
 
     _load_processor: Any = True
     # The image processor and the tokenizer come with the processor; a model that reads no sentences has no tokenizer.
@@ -44,7 +48,7 @@ class UniRefPipeline(Pipeline):
     _load_tokenizer: Any = False
     _load_feature_extractor: Any = False
 
-    def __init__(self, model: Any, processor: Any = None, **options: Any) -> None:
+    def __init__(self, model: AnyUniRefModel, processor: UniRefProcessor | None = None, **options: Any) -> None:
         kind = getattr(getattr(model, "config", None), "model_type", None)
         if not str(kind).startswith("uniref"):
             raise ValueError(f"`model` must be a UniRef model, got {type(model).__name__} of model type {kind!r}.")

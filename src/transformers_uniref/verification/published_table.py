@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..core.released_models import PublishedFigure, ReleasedWeights
+
+if TYPE_CHECKING:
+    from ..modeling.shared_model import AnyUniRefModel
+    from ..processors.processing_uniref import UniRefProcessor
 
 _MEASURES = {"fss-1000": "mIoU_image"}
 """Under another name than the figure's: the released code takes the mean over pictures."""
@@ -30,8 +34,8 @@ class TableRow:
 
 def measure_published(
     weights: ReleasedWeights,
-    model: Any,
-    processor: Any,
+    model: AnyUniRefModel,
+    processor: UniRefProcessor,
     source: Path,
     *,
     output: Path | None = None,

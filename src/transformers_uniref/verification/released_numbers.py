@@ -11,12 +11,16 @@ import json
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .drawn_inputs import image_case_inputs, video_inputs
 from .drawn_weights import original_state_dict
+
+if TYPE_CHECKING:
+    from ..modeling.shared_model import AnyUniRefModel
+    from ..processors.processing_uniref import UniRefProcessor
 
 FOLDER = Path(__file__).parent
 FAMILY = "small_r50"
@@ -80,7 +84,7 @@ def compare_with_released_code(device: Any) -> list[Comparison]:
     return compared
 
 
-def _small_model() -> tuple[Any, Any]:
+def _small_model() -> tuple[Any, UniRefProcessor]:
     import torch
     from transformers import AutoModel, AutoProcessor
 
@@ -97,7 +101,7 @@ def _small_model() -> tuple[Any, Any]:
         return AutoModel.from_pretrained(converted, dtype=torch.float32), processor
 
 
-def _inputs(case: str, processor: Any, device: Any) -> dict[str, Any]:
+def _inputs(case: str, processor: UniRefProcessor, device: Any) -> dict[str, Any]:
     import torch
 
     drawn = {name: torch.from_numpy(array) for name, array in image_case_inputs().items()}
@@ -122,7 +126,7 @@ def _inputs(case: str, processor: Any, device: Any) -> dict[str, Any]:
     return {name: value.to(device) if hasattr(value, "to") else value for name, value in values.items()}
 
 
-def _followed(model: Any, processor: Any) -> list[np.ndarray]:
+def _followed(model: AnyUniRefModel, processor: UniRefProcessor) -> list[np.ndarray]:
     """Soft masks of the objects of each frame of the clip."""
     drawn = {name.split("/")[1]: value for name, value in video_inputs([CLIP]).items()}
     processor.image_processor.do_resize = False

@@ -7,10 +7,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
+
+if TYPE_CHECKING:
+    from ..modeling.shared_model import AnyUniRefModel
+    from ..processors.processing_uniref import UniRefProcessor
 
 PICTURES = Path(__file__).parent.parent / "frontends" / "app" / "examples"
 FRAMES = 4
@@ -41,7 +45,9 @@ class Trial:
     mask: Any = field(default=None, repr=False, compare=False)
 
 
-def try_model(model: Any, processor: Any, tell: Callable[[str], None] | None = None) -> list[Trial]:
+def try_model(
+    model: AnyUniRefModel, processor: UniRefProcessor, tell: Callable[[str], None] | None = None
+) -> list[Trial]:
     """Asks everything that the model can answer.
 
     Args:
@@ -69,7 +75,7 @@ def try_model(model: Any, processor: Any, tell: Callable[[str], None] | None = N
     return trials
 
 
-def _ask(model: Any, processor: Any, asked: dict[str, Any]) -> dict[str, Any]:
+def _ask(model: AnyUniRefModel, processor: UniRefProcessor, asked: dict[str, Any]) -> dict[str, Any]:
     import torch
 
     picture = asked["images"]
@@ -81,7 +87,9 @@ def _ask(model: Any, processor: Any, asked: dict[str, Any]) -> dict[str, Any]:
     return dict(found)
 
 
-def _picture_trial(model: Any, processor: Any, question: str, picture: Image.Image, asked: dict[str, Any]) -> Trial:
+def _picture_trial(
+    model: AnyUniRefModel, processor: UniRefProcessor, question: str, picture: Image.Image, asked: dict[str, Any]
+) -> Trial:
     started = time.perf_counter()
     found = _ask(model, processor, asked)
     seconds = time.perf_counter() - started
@@ -89,7 +97,7 @@ def _picture_trial(model: Any, processor: Any, question: str, picture: Image.Ima
     return Trial(question, float(found["score"]), float(mask.mean()), seconds, picture=picture, mask=mask)
 
 
-def _clip_trial(model: Any, processor: Any, say: Callable[[str], None]) -> list[Trial]:
+def _clip_trial(model: AnyUniRefModel, processor: UniRefProcessor, say: Callable[[str], None]) -> list[Trial]:
     """The swan, given roughly in the first frame; nothing where video files cannot be read."""
     from itertools import islice
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -16,6 +16,10 @@ from ..core.picture_input import as_tree, is_image, rgb_array
 from ..inference.pictures import prepare, read
 from ..modeling.precision import half_precision
 from ..processors.text import check_sentence
+
+if TYPE_CHECKING:
+    from ..modeling.shared_model import AnyUniRefModel
+    from ..processors.processing_uniref import UniRefProcessor
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +69,8 @@ class AttentionMaps:
 
 @torch.no_grad()
 def attention_maps(
-    model: Any,
-    processor: Any,
+    model: AnyUniRefModel,
+    processor: UniRefProcessor,
     image: Any,
     text: str | None = None,
     reference_images: Any = None,
@@ -193,7 +197,7 @@ def _flat(value: Any, is_leaf: Any) -> list[Any]:
     return tree if isinstance(tree, list) else [tree]
 
 
-def _whole_input(pixel_mask: torch.Tensor, model: Any) -> tuple[int, ...]:
+def _whole_input(pixel_mask: torch.Tensor, model: AnyUniRefModel) -> tuple[int, ...]:
     """(height, width) of the examples in the network: a family with inputs of one size pads them to that."""
     vision = getattr(model.config, "vision_config", None)
     if vision is None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,10 @@ from .clips import Clip
 from .legend import LegendEntry
 from .limits import MAX_OBJECTS
 from .marking import ORIGINS, PAINT
+
+if TYPE_CHECKING:
+    from ...modeling.shared_model import AnyUniRefModel
+    from ...processors.processing_uniref import UniRefProcessor
 
 
 @dataclass(frozen=True)
@@ -99,8 +103,8 @@ class ClipJob:
         self.codes: list[dict[int, dict[str, Any]]] = []
         self._passed: set[int] = set()
         self._session: Any = None
-        self._model: Any = None
-        self._processor: Any = None
+        self._model: AnyUniRefModel | None = None
+        self._processor: UniRefProcessor | None = None
         self._step = threading.RLock()
         self._running = threading.Lock()
         self._stop = threading.Event()
@@ -188,6 +192,7 @@ class ClipJob:
                 file.unlink()
 
     def _tell(self, item: ClipObject) -> None:
+        assert self._processor is not None
         if item.mask is not None:
             self._processor.add_mask_prompt(
                 self._session, frame_idx=item.frame, obj_ids=[item.number], masks=[item.mask]
@@ -198,7 +203,7 @@ class ClipJob:
             )
 
     # -------------------------------------------------------------------------------------------------------------- run
-    def run(self, model: Any, processor: Any) -> Iterator[FrameResult]:
+    def run(self, model: AnyUniRefModel, processor: UniRefProcessor) -> Iterator[FrameResult]:
         """Goes on from `position`; one result a frame.
 
         Raises:
@@ -283,7 +288,7 @@ class ClipJob:
 
     def doubts(self) -> list[str]:
         """Lines: words that mean nothing to the model, and objects that passed their gate in no frame so far."""
-        if self._session is None:
+        if self._session is None or self._processor is None:
             return []
         told = [item.sentence for item in self.known.values() if item.sentence]
         unknown = dict.fromkeys(word for sentence in told for word in self._processor.unknown_words(sentence))

@@ -7,7 +7,7 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ...core.model_names import NotDownloadedError, model_location
 from ...core.released_models import RELEASED_BY_NAME
@@ -15,6 +15,10 @@ from ..errors import UserError, describe
 from ..loading import load_model_and_processor
 from .limits import KEPT_MODELS, MAX_MODEL_BYTES
 from .settings import AppSettings
+
+if TYPE_CHECKING:
+    from ...modeling.shared_model import AnyUniRefModel
+    from ...processors.processing_uniref import UniRefProcessor
 
 BUNDLED, RELEASED, FOLDER, HUB = "bundled", "released", "folder", "Hub id"
 
@@ -51,7 +55,7 @@ class ModelCache:
     def __init__(self, settings: AppSettings) -> None:
         self.settings = settings
         self._lock = threading.Lock()
-        self._loaded: OrderedDict[ModelChoice, tuple[Any, Any]] = OrderedDict()
+        self._loaded: OrderedDict[ModelChoice, tuple[AnyUniRefModel, UniRefProcessor]] = OrderedDict()
 
     @property
     def kinds(self) -> list[str]:
@@ -68,7 +72,7 @@ class ModelCache:
         found = {file.parent.relative_to(root).as_posix() for pattern in patterns for file in root.glob(pattern)}
         return sorted(name for name in found if self._below_root(name))
 
-    def get(self, choice: ModelChoice) -> tuple[Any, Any]:
+    def get(self, choice: ModelChoice) -> tuple[AnyUniRefModel, UniRefProcessor]:
         """The model, ready to predict, and its processor.
 
         Raises:
@@ -100,7 +104,7 @@ class ModelCache:
                 return str(_fetch(choice.name))
         return self.settings.model
 
-    def _load(self, location: str | None) -> tuple[Any, Any]:
+    def _load(self, location: str | None) -> tuple[AnyUniRefModel, UniRefProcessor]:
         return load_model_and_processor(location, self.settings.device, self.settings.dtype)
 
     def _released(self, name: str) -> str:

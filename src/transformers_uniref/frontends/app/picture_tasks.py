@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -16,11 +16,15 @@ from ...core.score_gate import none_passed
 from ...inference.results import SegmentedObject, label_map, unknown_words
 from .legend import LegendEntry, draw_results
 
+if TYPE_CHECKING:
+    from ...modeling.shared_model import AnyUniRefModel
+    from ...processors.processing_uniref import UniRefProcessor
+
 BY_EXAMPLE = "like the example"
 
 
 def find_by_sentences(
-    image: np.ndarray, sentences: Sequence[str], threshold: float, model: Any, processor: Any
+    image: np.ndarray, sentences: Sequence[str], threshold: float, model: AnyUniRefModel, processor: UniRefProcessor
 ) -> list[SegmentedObject]:
     """One result a sentence.
 
@@ -41,8 +45,8 @@ def find_by_example(
     mask: np.ndarray,
     sentence: str | None,
     threshold: float,
-    model: Any,
-    processor: Any,
+    model: AnyUniRefModel,
+    processor: UniRefProcessor,
 ) -> list[SegmentedObject]:
     """What looks like the marked part of another picture.
 

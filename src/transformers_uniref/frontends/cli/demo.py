@@ -15,6 +15,8 @@ from ...core.json_writing import to_json
 from ..loading import add_model_arguments, add_output_arguments
 
 if TYPE_CHECKING:
+    from ...modeling.shared_model import AnyUniRefModel
+    from ...processors.processing_uniref import UniRefProcessor
     from ...worlds.drawn.world import World
     from .demonstration.tasks import ClipAnswer, PictureAnswer
 
@@ -104,7 +106,7 @@ def _silence(line: str) -> None:
 
 
 def demonstrate(
-    world: World, model: Any, processor: Any, folder: Path, report: Callable[[str], None] = _say
+    world: World, model: AnyUniRefModel, processor: UniRefProcessor, folder: Path, report: Callable[[str], None] = _say
 ) -> dict[str, Tally]:
     """Runs each task through its pipeline, draws what was found into `folder`, and counts."""
     from PIL import Image

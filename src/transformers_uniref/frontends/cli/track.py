@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ...core.json_writing import to_json
 from ..errors import FAILED, UserError, describe, is_users_mistake
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ...media.video.io import ClipFrame, ClipInfo
+    from ...modeling.shared_model import AnyUniRefModel
+    from ...processors.processing_uniref import UniRefProcessor
 
 HELP = "follow objects, given by a mask or by a sentence, through a video"
 
@@ -48,7 +50,7 @@ EXAMPLES = (
 )
 NAMES = {"video": "CLIP", "masks": "--mask"}
 
-Load = Callable[[], tuple[Any, Any]]
+Load: TypeAlias = "Callable[[], tuple[AnyUniRefModel, UniRefProcessor]]"
 
 NOT_OF_MASKS = frozenset(
     ("verb", "run", "debug", "json", "quiet", "clip", "model", "device", "compile", "mask", "mask_at", "batch_size")
@@ -186,7 +188,7 @@ def run(arguments: argparse.Namespace) -> int:
         require("av", "video", "uniref track, which writes a video (leave out --formats mp4 and webm to do without),")
 
     @functools.cache
-    def load() -> tuple[Any, Any]:
+    def load() -> tuple[AnyUniRefModel, UniRefProcessor]:
         loaded = load_model_and_processor(arguments.model, arguments.device, arguments.dtype, arguments.compile)
         introduce_model(arguments)
         return loaded
@@ -282,7 +284,9 @@ def track_clip(
     report(arguments, clip, target, progress.count, seconds, tallies)
 
 
-def _identity(arguments: argparse.Namespace, info: ClipInfo, prompts: Prompts, model: Any, processor: Any) -> Any:
+def _identity(
+    arguments: argparse.Namespace, info: ClipInfo, prompts: Prompts, model: AnyUniRefModel, processor: UniRefProcessor
+) -> Any:
     """All that masks depend on, by the name of the option: what a run that goes on with another one must share."""
     from ...core.model_digest import model_digest
 
@@ -297,7 +301,9 @@ def _identity(arguments: argparse.Namespace, info: ClipInfo, prompts: Prompts, m
     }
 
 
-def start_session(arguments: argparse.Namespace, prompts: Prompts, model: Any, processor: Any) -> Any:
+def start_session(
+    arguments: argparse.Namespace, prompts: Prompts, model: AnyUniRefModel, processor: UniRefProcessor
+) -> Any:
     """A streaming session with the sentences in it."""
     session = processor.init_video_session(
         inference_device=model.device,
@@ -310,7 +316,7 @@ def start_session(arguments: argparse.Namespace, prompts: Prompts, model: Any, p
     return session
 
 
-def make_tallies(arguments: argparse.Namespace, prompts: Prompts, processor: Any) -> dict[int, Tally]:
+def make_tallies(arguments: argparse.Namespace, prompts: Prompts, processor: UniRefProcessor) -> dict[int, Tally]:
     """What is counted about each object, with its gate and what the model knows of its sentence."""
     from ...core.score_gate import gate_of
 
@@ -331,8 +337,8 @@ def follow(
     prompts: Prompts,
     progress: Progress,
     session: Any,
-    model: Any,
-    processor: Any,
+    model: AnyUniRefModel,
+    processor: UniRefProcessor,
     tallies: dict[int, Tally],
     outputs: Outputs,
     quiet: bool = False,
@@ -388,7 +394,7 @@ def follow(
 
 
 def segment_frame(
-    image: np.ndarray, session: Any, model: Any, processor: Any
+    image: np.ndarray, session: Any, model: AnyUniRefModel, processor: UniRefProcessor
 ) -> tuple[dict[int, np.ndarray], dict[int, float]]:
     """Disjoint masks, bool (H, W), and scores of the objects in the next frame, by their numbers."""
     from ...inference.clips import next_frame

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -12,6 +12,10 @@ from ....inference.pictures import segment_pictures
 from ....inference.results import SegmentedObject
 from ....media.overlays import contact_sheet, overlay_masks
 from ...app.example_inputs import PHOTOGRAPHS
+
+if TYPE_CHECKING:
+    from ....modeling.shared_model import AnyUniRefModel
+    from ....processors.processing_uniref import UniRefProcessor
 
 SENTENCES = (
     ("zebra.jpg", "the zebra on the left"),
@@ -26,7 +30,7 @@ EXAMPLE, EXAMPLE_MASK, SEARCHED = "cat_00.jpg", "cat_00_mask.png", "cat_01.jpg"
 CELL = (280, 280)
 
 
-def photograph_sheet(model: Any, processor: Any) -> np.ndarray:
+def photograph_sheet(model: AnyUniRefModel, processor: UniRefProcessor) -> np.ndarray:
     """The photographs with what was found in each; uint8 (H, W, 3)."""
     pictures, captions = [], []
     for image, asked, answer in _answers(model, processor):
@@ -35,7 +39,7 @@ def photograph_sheet(model: Any, processor: Any) -> np.ndarray:
     return contact_sheet(pictures, captions, columns=3, cell=CELL)
 
 
-def _answers(model: Any, processor: Any) -> Iterator[tuple[np.ndarray, str, SegmentedObject]]:
+def _answers(model: AnyUniRefModel, processor: UniRefProcessor) -> Iterator[tuple[np.ndarray, str, SegmentedObject]]:
     for name, text in SENTENCES:
         image = _picture(name)
         [[answer]] = segment_pictures(model, processor, [(image, [text])])

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ....media.video.io import ClipInfo
+    from ....processors.processing_uniref import UniRefProcessor
 
 MOST_OBJECTS = 255
 _NUMBERED = re.compile(r"\s*(\d+)\s*=\s*(.*)", re.DOTALL)
@@ -175,7 +176,7 @@ def masks_for(masks: Sequence[Path], name: str) -> list[Path]:
     raise UserError(f"--mask must hold a folder {name} or a file {name}.png for this clip: {masks[0]}")
 
 
-def add_masks(session: Any, processor: Any, files: Sequence[MaskFile], frame_idx: int) -> None:
+def add_masks(session: Any, processor: UniRefProcessor, files: Sequence[MaskFile], frame_idx: int) -> None:
     """Gives a session the masks of its next frame."""
     for file in files:
         masks = file.masks()
