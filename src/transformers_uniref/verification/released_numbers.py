@@ -136,10 +136,11 @@ def _followed(model: AnyUniRefModel, processor: UniRefProcessor) -> list[np.ndar
     processor.add_mask_prompt(session, 0, 1, [drawn["mask_object1_frame0"]])
     processor.add_mask_prompt(session, 2, 2, [drawn["mask_object2_frame2"]])
     step = 2 * CLIP_STEP
-    return [
-        output.pred_masks[:, ::step, ::step].float().cpu().numpy()
-        for output in model.propagate_in_video_iterator(session)
-    ]
+    found = []
+    for output in model.propagate_in_video_iterator(session):
+        assert output.pred_masks is not None
+        found.append(output.pred_masks[:, ::step, ::step].float().cpu().numpy())
+    return found
 
 
 def _compared(what: str, found: list[np.ndarray], wanted: list[np.ndarray], allowed: float) -> Comparison:

@@ -255,6 +255,7 @@ class ClipJob:
     def _next_frame(self) -> FrameResult:
         index = self.position
         frame = self.clip.frames[index]
+        assert self._model is not None and self._processor is not None
         with self._step:
             found = next_frame(self._model, self._processor, self._session, frame)
             masks = {number: answer.mask for number, answer in found.items()}
