@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from processor_support import small_processor
+from transformers_uniref.frontends.cli.main import main
+from transformers_uniref.metrics.region import iou
 from transformers_uniref.processors.all_targets import choose_objects
+from transformers_uniref.worlds import World
 
 SIDE = 16
 
@@ -95,3 +101,38 @@ def test_unfit_arguments_are_named() -> None:
         processor.post_process_referring_segmentation(outputs(boxes(LEFT), [0.5]), targets="many")
     with pytest.raises(ValueError, match="masks of 1 of 2 queries.*num_masks='all'"):
         processor.post_process_referring_segmentation(outputs(boxes(LEFT, RIGHT), [0.5, 0.4], 1), targets="all")
+
+
+def test_the_pipeline_gives_each_object_and_nothing_for_nothing() -> None:
+    from PIL import Image
+    from transformers import pipeline
+
+    find = pipeline("referring-segmentation")
+    scene = World("test", size=128).image(3)
+    image = Image.fromarray(scene["image"])
+    named = scene["sentences"][1][0]
+    best, absent = find(image, text=[named, "the circle"])
+    found = find(image, text=[named, "the circle"], targets="all")
+    assert best["passed"] and not absent["passed"]
+    # The best object comes first; the sentence that means nothing here has none.
+    assert {one["label"] for one in found} == {named}
+    assert found[0]["score"] == pytest.approx(best["score"], abs=1e-4)
+    assert iou(np.asarray(found[0]["mask"]) > 0, np.asarray(best["mask"]) > 0) > 0.99
+    every = find(image, text=named, targets="all", threshold=0)
+    assert len(every) >= len(found) and all(one["passed"] for one in every)
+    with pytest.raises(ValueError, match="`targets` must be 'one'"):
+        find(image, text=named, targets="some")
+
+
+def test_the_command_writes_all_objects(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from PIL import Image
+
+    scene = World("test", size=128).image(3)
+    Image.fromarray(scene["image"]).save(tmp_path / "scene.png")
+    given = ["segment", str(tmp_path / "scene.png"), "--text", scene["sentences"][1][0], "--text", "the circle"]
+    assert main([*given, "--targets", "all", "--json", "--quiet", "--output", str(tmp_path / "out")]) == 0
+    objects = json.loads(capsys.readouterr().out)["objects"]
+    assert [one["id"] for one in objects] == list(range(1, len(objects) + 1))
+    # A sentence without an object keeps its line, so that it can be told as not found.
+    assert [one["pixels"] for one in objects if one["text"] == "the circle"] == [0]
+    assert objects[0]["passed"] and objects[0]["pixels"] > 0

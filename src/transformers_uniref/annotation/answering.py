@@ -83,4 +83,5 @@ class ModelAnswering:
             threshold=self.settings.threshold,
             mask_threshold=self.settings.mask_threshold,
             show_all=self.settings.show_all,
+            targets=self.settings.targets,
         )

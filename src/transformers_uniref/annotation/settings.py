@@ -8,6 +8,7 @@ from typing import Any
 
 from ..core.errors import InvalidInputError
 from ..core.score_gate import check_threshold
+from ..processors.all_targets import Targets, check_targets
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class AnnotationSettings:
         threshold: 0 to 1; what scores this or less counts as absent. None: the model's own gate; 0: everything counts
             as present.
         show_all: whether answers that did not pass keep their masks.
+        targets: "one", the best object of each reference; "all": none, one or many.
         mask_threshold: 0 to 1; the probability above which a pixel belongs to the object.
         copy_images: whether the output holds the pictures as well, so that it can be trained on.
         shard_size: rows of the input that become one Parquet file.
@@ -43,6 +45,7 @@ class AnnotationSettings:
     reference_masks: Sequence[Any] = ()
     threshold: float | None = None
     show_all: bool = False
+    targets: Targets = "one"
     mask_threshold: float = 0.5
     copy_images: bool = False
     shard_size: int = 1000
@@ -59,6 +62,7 @@ class AnnotationSettings:
                 f"`reference_images` and `reference_masks` must come in pairs, got {len(self.reference_images)} and "
                 f"{len(self.reference_masks)}"
             )
+        check_targets(self.targets)
         for name in ("threshold", "mask_threshold"):
             check_threshold(getattr(self, name), name)
         for name, least in {"shard_size": 1, "batch_size": 1, "max_bad_samples": 0}.items():

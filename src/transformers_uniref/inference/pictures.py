@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..modeling.outputs import UniRefModelOutput
 from ..modeling.precision import half_precision
+from ..processors.all_targets import Targets, check_targets
 from .batching import group_inputs, merge_inputs, split_outputs
 from .results import SegmentedObject
 
@@ -57,16 +58,23 @@ def prepare(processor: Any, picture: Any, **references: Any) -> Question:
     return Question(dict(made), sizes, labels, heard, made.unknown_words or [[] for _ in labels])
 
 
-def compute(model: Any, inputs: Sequence[Mapping[str, Tensor]]) -> list[dict[str, Tensor]]:
+def compute(model: Any, inputs: Sequence[Mapping[str, Tensor]], targets: Targets = "one") -> list[dict[str, Tensor]]:
     """The model's outputs for each of several `Question.inputs` on its device.
 
     What can go together without any padding does: one answer does not depend on the others, but for rounding.
+
+    Args:
+        model: as for `segment_pictures`.
+        inputs: one a question.
+        targets: "all" decodes the masks of all queries.
     """
+    check_targets(targets)
     outputs: list[Any] = [None] * len(inputs)
     with half_precision(model):
         for positions in group_inputs(inputs):
             together = [inputs[position] for position in positions]
-            found = split_outputs(model(**merge_inputs(together)), together)
+            output = model(**merge_inputs(together), num_masks="all" if targets == "all" else 1)
+            found = split_outputs(output, together)
             for position, output in zip(positions, found, strict=True):
                 outputs[position] = output
     return outputs
@@ -80,6 +88,7 @@ def read(
     threshold: float | None = None,
     mask_threshold: float = 0.5,
     show_all: bool = False,
+    targets: Targets = "one",
 ) -> list[SegmentedObject]:
     """The answers to a question.
 
@@ -87,7 +96,8 @@ def read(
         processor: as for `prepare`.
         question: that was asked.
         output: of `compute`.
-        threshold, mask_threshold, show_all: see `UniRefProcessor.post_process_answers`.
+        threshold, mask_threshold, show_all, targets: see `UniRefProcessor.post_process_answers`. With "all" the objects
+            of a reference follow each other, best first; one of which none passes has one empty answer.
     """
     results = processor.post_process_answers(
         UniRefModelOutput(**output),
@@ -96,33 +106,39 @@ def read(
         mask_threshold=mask_threshold,
         understood=question.understood,
         show_all=show_all,
+        targets=targets,
     )
     return [
         SegmentedObject(
-            result["segmentation"].cpu().numpy(),
+            found["segmentation"].cpu().numpy(),
             label,
-            score=float(result["score"]),
-            box=tuple(result["box"].tolist()),
+            score=float(found["score"]),
+            box=tuple(found["box"].tolist()),
             passed=bool(result["passed"]),
             threshold=result["threshold"],
             unknown_words=tuple(words),
         )
         for label, words, result in zip(question.labels, question.unknown_words, results, strict=True)
+        for found in result.get("objects") or [result]
     ]
 
 
-def answer(model: Any, processor: Any, questions: Sequence[Question], **gates: Any) -> list[list[SegmentedObject]]:
+def answer(
+    model: Any, processor: Any, questions: Sequence[Question], *, targets: Targets = "one", **gates: Any
+) -> list[list[SegmentedObject]]:
     """Asks prepared questions.
 
     Args:
         model, processor: as for `segment_pictures`.
         questions: those that can go together are computed together.
-        **gates: see `read`.
+        targets, **gates: see `read`.
     """
     on_device = [{name: value.to(model.device) for name, value in one.inputs.items()} for one in questions]
     with torch.inference_mode():
-        outputs = compute(model, on_device)
-    return [read(processor, one, output, **gates) for one, output in zip(questions, outputs, strict=True)]
+        outputs = compute(model, on_device, targets)
+    return [
+        read(processor, one, output, targets=targets, **gates) for one, output in zip(questions, outputs, strict=True)
+    ]
 
 
 def segment_pictures(
@@ -135,6 +151,7 @@ def segment_pictures(
     threshold: float | None = None,
     mask_threshold: float = 0.5,
     show_all: bool = False,
+    targets: Targets = "one",
 ) -> list[list[SegmentedObject]]:
     """Asks a model about pictures.
 
@@ -146,9 +163,11 @@ def segment_pictures(
         threshold: the gate, 0..1, 0 for none. Default: the model's own.
         mask_threshold: the probability above which a pixel belongs to the object.
         show_all: whether answers that did not pass keep their masks.
+        targets: "one", the best object of each reference; "all": none, one or many.
 
     Returns:
-        For each picture its answers: one a sentence, in their order, or one for the examples.
+        For each picture its answers: one a sentence, in their order, or one for the examples; with `targets="all"` one
+        or more, see `read`.
 
     Raises:
         TypeError, ValueError: see the processor.
@@ -161,7 +180,7 @@ def segment_pictures(
         for part in [sentences[start : start + step] for start in range(0, len(sentences), step)] or [()]:
             text = {"text": list(part)} if part else {}
             asked.append((position, prepare(processor, picture, **text, **examples)))
-    gates = dict(threshold=threshold, mask_threshold=mask_threshold, show_all=show_all)
+    gates: dict[str, Any] = dict(threshold=threshold, mask_threshold=mask_threshold, show_all=show_all, targets=targets)
     answers: list[list[SegmentedObject]] = [[] for _ in pictures]
     found = answer(model, processor, [question for _, question in asked], **gates)
     for (position, _), objects in zip(asked, found, strict=True):

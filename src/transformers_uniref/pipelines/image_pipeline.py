@@ -11,17 +11,19 @@ from typing import Any
 
 from ..core.picture_input import rgb_array
 from ..inference.pictures import compute, prepare, read
+from ..processors.all_targets import Targets
 from .base import UniRefPipeline
 
 GATES = ("threshold", "mask_threshold")
+TARGETS = ("targets",)
 
 
 class ImagePipeline(UniRefPipeline):
     """Pictures and references in, masks out. What a picture gives does not depend on the others of its batch."""
 
     def _sanitize_parameters(self, **given: Any) -> tuple[dict[str, Any], ...]:
-        references, gates = self._sort_arguments(given, self.references, GATES)
-        return references, {}, gates
+        references, targets, gates = self._sort_arguments(given, self.references, TARGETS, GATES)
+        return references, targets, {**gates, **targets}
 
     def __call__(self, image: Any, *args: Any, **options: Any) -> Any:
         """Segments one picture, or several; see the class of the task."""
@@ -48,15 +50,25 @@ class ImagePipeline(UniRefPipeline):
         # it leaves alone.
         return {"inputs": dict(question.inputs), "question": {"asked": replace(question, inputs={})}}
 
-    def _forward(self, prepared: dict[str, Any]) -> dict[str, Any]:
+    def _forward(self, prepared: dict[str, Any], targets: Targets = "one") -> dict[str, Any]:
         is_batch = isinstance(prepared["inputs"], list)
-        outputs = compute(self.model, prepared["inputs"] if is_batch else [prepared["inputs"]])
+        outputs = compute(self.model, prepared["inputs"] if is_batch else [prepared["inputs"]], targets)
         return {"outputs": outputs if is_batch else outputs[0], "question": prepared["question"]}
 
     def postprocess(
-        self, found: dict[str, Any], threshold: float | None = None, mask_threshold: float = 0.5
+        self,
+        found: dict[str, Any],
+        threshold: float | None = None,
+        mask_threshold: float = 0.5,
+        targets: Targets = "one",
     ) -> list[dict[str, Any]]:
-        """One dictionary for each result of a picture."""
-        question = found["question"]["asked"]
-        answers = read(self.processor, question, found["outputs"], threshold=threshold, mask_threshold=mask_threshold)
-        return [answer.to_dict() for answer in answers]
+        """One dictionary for each result of a picture; with `targets="all"` for each object that passed."""
+        answers = read(
+            self.processor,
+            found["question"]["asked"],
+            found["outputs"],
+            threshold=threshold,
+            mask_threshold=mask_threshold,
+            targets=targets,
+        )
+        return [answer.to_dict() for answer in answers if answer.passed or targets == "one"]

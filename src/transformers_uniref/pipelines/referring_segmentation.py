@@ -18,6 +18,7 @@ class ReferringSegmentationPipeline(ImagePipeline):
     [dog] = find("photo.jpg", text="the dog on the left")
     dog["mask"].save("dog.png")
     dog, ball = find("photo.jpg", text=["the dog on the left", "the ball"])
+    cars = find("street.jpg", text="all cars", targets="all")  # none, one or many
     for found in find(({"image": image, "text": text} for image, text in pairs), batch_size=8):
         ...
     ```
@@ -34,13 +35,16 @@ class ReferringSegmentationPipeline(ImagePipeline):
                 a list, a generator or a torch dataset of these.
             text: a sentence, or a list of sentences, each an object of its own; they hold for every picture that does
                 not come with its own.
-            **options: `threshold`: an object whose score, 0 to 1, is not above it gets an empty mask (default: the
-                model's own gate, `processor.score_threshold`; 0: every object gets a mask); `mask_threshold`: the
-                probability above which a pixel belongs to the object (0.5); `batch_size` and `num_workers`, for several
-                pictures.
+            **options: `targets`: "one" (default), the best object of each sentence, or "all", every object that it
+                means, none, one or many; `threshold`: an object whose score, 0 to 1, is not above it gets an empty mask
+                (default: the model's own gate, `processor.score_threshold`; 0: every object gets a mask);
+                `mask_threshold`: the probability above which a pixel belongs to the object (0.5); `batch_size` and
+                `num_workers`, for several pictures.
 
         Returns:
-            For a picture a list with one dictionary for each sentence, in their order:
+            For a picture a list with one dictionary for each sentence, in their order; with `targets="all"` one for
+            each object, those of a sentence after each other, best first, and none for a sentence that means nothing
+            there:
 
             - `score`: 0..1, how sure the model is.
             - `label`: the sentence.

@@ -26,6 +26,7 @@ HELP = "segment what sentences, or example pictures with masks, refer to in pict
 EXAMPLES = (
     'uniref segment photo.jpg --text "the dog on the left" --text "the ball"',
     "uniref segment photo.jpg --reference-image example.jpg --reference-mask example-mask.png",
+    'uniref segment photo.jpg --text "all dogs" --targets all',
     'uniref segment photo.jpg --text "the dog" --formats cutout',
     'uniref segment photos/ "more/*.png" --text "a red car" --formats all --output out/cars --batch-size 4',
     'cat photo.jpg | uniref segment - --text "a zebra" --json',
@@ -70,6 +71,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SCORE",
         help="objects that score this or less, 0 to 1, count as absent and get an empty mask; 0: none does (default: "
         "the model's own gate)",
+    )
+    looking.add_argument(
+        "--targets",
+        choices=("one", "all"),
+        default="one",
+        help="one: the best object of each sentence (default); all: every object that it means, none, one or many",
     )
     looking.add_argument(
         "--all",
@@ -204,7 +211,13 @@ class Segmentation:
     def write(self, picture: PictureInput, image: np.ndarray, found: Sequence[SegmentedObject]) -> None:
         """Writes the results of a picture, all or none, and says so."""
         from ...core.atomic import filling
+        from ..errors import UserError
 
+        if len(found) > MOST_OBJECTS:
+            raise UserError(
+                f"--targets all found {len(found)} objects in {picture.label}, and a label map holds {MOST_OBJECTS}; "
+                "give fewer sentences with --text, or a higher --threshold"
+            )
         formats = self.arguments.formats
         folder = self.folder(picture)
         names = [FILES[name] for name in formats]
@@ -280,6 +293,7 @@ def _checked_settings(arguments: argparse.Namespace) -> Any:
         ],
         threshold=arguments.threshold,
         show_all=arguments.all,
+        targets=arguments.targets,
     )
 
 
