@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from transformers_uniref.evaluation.answers import ModelAnswers
+from transformers_uniref.evaluation.model_answers import ModelAnswers
 from transformers_uniref.frontends import loading
 from transformers_uniref.frontends.app.picture_tasks import find_by_sentences
 from transformers_uniref.frontends.cli.main import available_verbs, build_parser, main

@@ -220,7 +220,7 @@ def test_verify_finds_what_was_damaged_after_the_build(tmp_path):
 
 
 def test_a_wrong_split_lists_the_right_ones(tmp_path):
-    with pytest.raises(ValueError, match="no split 'valid'; accepted: train, val, testA, testB"):
+    with pytest.raises(ValueError, match="`split`: got 'valid'; accepted: train, val, testA, testB"):
         convert("refcoco", refer(tmp_path / "refer", UNC), tmp_path / "out", "valid")
 
 

@@ -13,8 +13,8 @@ from transformers import BertConfig, BertTokenizer, ResNetConfig
 
 from transformers_uniref import UniRefConfig, UniRefImageProcessorPil, UniRefModel, UniRefProcessor
 from transformers_uniref.core.provenance import weights_fingerprint
-from transformers_uniref.evaluation.answers import ModelAnswers
 from transformers_uniref.evaluation.definitions import CLIP_FRAMES, DEFINITIONS
+from transformers_uniref.evaluation.model_answers import ModelAnswers
 from transformers_uniref.evaluation.tally import Tally
 from transformers_uniref.evaluation.world import FEW_SHOT_TESTS, evaluate_world
 from transformers_uniref.evaluation.world_questions import clip_questions, picture_questions

@@ -31,11 +31,11 @@ from transformers_uniref.core.mask_reading import load_label_map  # noqa: E402
 from transformers_uniref.core.provenance import weights_fingerprint  # noqa: E402
 from transformers_uniref.datasets.schema import make_instance, make_row  # noqa: E402
 from transformers_uniref.evaluation import evaluate_dataset  # noqa: E402
-from transformers_uniref.evaluation.answers import ModelAnswers  # noqa: E402
 from transformers_uniref.evaluation.benchmarks import BENCHMARKS, find_benchmark  # noqa: E402
 from transformers_uniref.evaluation.evaluated_rows import open_rows  # noqa: E402
 from transformers_uniref.evaluation.image_blocks import PictureQuestions  # noqa: E402
 from transformers_uniref.evaluation.mask_scoring import score_masks  # noqa: E402
+from transformers_uniref.evaluation.model_answers import ModelAnswers  # noqa: E402
 from transformers_uniref.evaluation.question_settings import processor_with, settings_for  # noqa: E402
 from transformers_uniref.evaluation.result_blocks import ResultBlocks  # noqa: E402
 from transformers_uniref.evaluation.results_file import eval_results, read_results, results_table  # noqa: E402

@@ -12,7 +12,7 @@ from transformers_uniref.worlds.drawn.draws import Draws
 from transformers_uniref.worlds.photographs import Photographs
 from transformers_uniref.worlds.photographs.captions import described
 from transformers_uniref.worlds.photographs.facts import Facts, measure, prevailing_colour
-from transformers_uniref.worlds.photographs.folders import CocoFolder, Shot, held_out, open_folder
+from transformers_uniref.worlds.photographs.folders import CocoFolder, DecodedPhotograph, held_out, open_folder
 from transformers_uniref.worlds.photographs.grammar import Describer, Thing, absent_sentence
 from transformers_uniref.worlds.photographs.nouns import CONFUSABLE, SYNONYMS, confusable, plural, words_of
 from transformers_uniref.worlds.photographs.views import draw_view, paste, whole_view
@@ -181,7 +181,7 @@ def test_mirrored_views_exchange_left_and_right_in_captions() -> None:
     image[:, :20] = 200
     mask = np.zeros((1, 40, 60), bool)
     mask[0, :, :20] = True
-    shot = Shot(image, mask, ("dog",), (False,), ("a dog on the left",))
+    shot = DecodedPhotograph(image, mask, ("dog",), (False,), ("a dog on the left",))
     seen = set()
     for seed in range(20):
         view = draw_view(Draws(seed, 0), shot, 32, tint=0.0, whole=1.0)

@@ -9,8 +9,6 @@ import sys
 import tomllib
 from pathlib import Path
 
-import pytest
-
 import transformers_uniref
 
 ROOT = Path(__file__).parent.parent
@@ -117,15 +115,3 @@ def test_package_is_typed_and_licensed() -> None:
     assert (ROOT / "src" / "transformers_uniref" / "py.typed").is_file()
     assert "Apache License" in (ROOT / "LICENSE").read_text()
     assert PROJECT["license"] == "Apache-2.0"
-
-
-@pytest.mark.parametrize("folder", ["modeling", "processors", "data"])
-def test_modules_import_only_from_the_layers_below_them(folder: str) -> None:
-    forbidden = {
-        "modeling": ("training", "data", "pipelines", "cli", "processors"),
-        "processors": ("training", "data", "pipelines", "cli", "modeling"),
-        "data": ("training", "modeling", "pipelines", "cli"),
-    }[folder]
-    pattern = re.compile(rf"^(?:from|import) +(?:\.\.|transformers_uniref\.)({'|'.join(forbidden)})\b", re.MULTILINE)
-    for file in (ROOT / "src" / "transformers_uniref" / folder).rglob("*.py"):
-        assert not pattern.search(file.read_text()), file

@@ -69,7 +69,7 @@ def test_the_papers_table_is_measured_where_the_data_are(tmp_path: Path, monkeyp
     assert rows["davis-2017", "val"].measured == pytest.approx(80.0)
     assert rows["refcoco+", "val"].note == "not in the source"
     assert rows["fss-1000", "test"].note == "`dataset` has no rows"
-    assert "give --output" in rows["youtube-vos-2018", "valid"].note
+    assert "give `output`" in rows["youtube-vos-2018", "valid"].note
     assert {preset for _, _, preset in asked} == {"paper"}
     assert ("refcoco", "testB", "paper") in asked and not any(name == "youtube-vos-2018" for name, _, _ in asked)
     rows_with_output = measure_published(weights, None, None, tmp_path, output=tmp_path / "out")

@@ -15,7 +15,6 @@ from typing import Any
 from ..core.atomic import alone
 from ..core.processes import Processes, launched_processes
 from ..core.version import __version__
-from .answers import ModelAnswers
 from .benchmarks import Benchmark, find_benchmark
 from .clips.answers import ClipAnswers
 from .clips.blocks import ClipQuestions
@@ -23,6 +22,7 @@ from .clips.metadata import ClipMetadata
 from .dataset_results import Results, gather_results
 from .evaluated_rows import Rows, open_rows
 from .image_blocks import BLOCK_ROWS, PictureQuestions
+from .model_answers import ModelAnswers
 from .question_settings import QuestionSettings, processor_with, settings_for
 from .result_blocks import ResultBlocks, digest_of
 

@@ -14,10 +14,10 @@ from ..datasets.schema import Record, Sentence
 from ..inference.results import SegmentedObject
 from ..metrics import FewShotScores, GeneralizedReferringScores, PhotographScores, ReferringScores
 from ..metrics.accumulator import Accumulator
-from .answers import ModelAnswers
 from .asked_sentences import check_asked
 from .benchmarks import Benchmark
 from .evaluated_rows import Rows
+from .model_answers import ModelAnswers
 from .question_settings import QuestionSettings
 
 BLOCK_ROWS = 32

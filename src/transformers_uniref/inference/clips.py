@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..modeling.video.merging import likely_masks
 from .results import SegmentedObject
 
 if TYPE_CHECKING:
@@ -60,11 +59,12 @@ def read_frame(
     """
     ids, soft, scores, gated = output.object_ids, output.pred_masks, output.object_scores, output.objects_passed
     assert ids is not None and soft is not None and scores is not None and gated is not None
-    masks = (
-        dict(zip(ids, likely_masks(soft), strict=True))
-        if apart
-        else processor.post_process_video_masks(output, session)
-    )
+    if apart:
+        from ..modeling.video.merging import likely_masks  # needs torch, and who only reads masks has none
+
+        masks = dict(zip(ids, likely_masks(soft), strict=True))
+    else:
+        masks = processor.post_process_video_masks(output, session)
     found = {}
     for number, score, passed in zip(ids, scores.tolist(), gated.tolist(), strict=True):
         mask, gate = masks[number].cpu().numpy(), session.gate_of(number)

@@ -108,7 +108,7 @@ def _refuse(arguments: argparse.Namespace, option: str, others: set[str], needs:
 
 def _run_world(arguments: argparse.Namespace) -> int:
     from ...core.provenance import weights_fingerprint
-    from ...evaluation.answers import ModelAnswers
+    from ...evaluation.model_answers import ModelAnswers
     from ...evaluation.world import evaluate_world
     from ..errors import UserError
     from ..loading import introduce_model, load_model_and_processor, model_folder
