@@ -13,6 +13,7 @@ from transformers import BertConfig, BertModel
 from photograph_support import write_ade, write_coco
 from training_support import very_tiny
 from transformers_uniref.training.config.recipes import require_complete
+from transformers_uniref.training.config.training import load_config
 from transformers_uniref.training.data.collation import Collator
 from transformers_uniref.training.data.mixture import ScenePlan
 from transformers_uniref.training.data.world_source import WorldSource
@@ -20,6 +21,7 @@ from transformers_uniref.training.loop import train
 from transformers_uniref.training.model.factory import build_model
 from transformers_uniref.training.model.text_exchange import exchange_text_encoder
 from transformers_uniref.training.model.tokenizer import build_tokenizer
+from transformers_uniref.training.run_provenance import trained
 from transformers_uniref.training.step.auxiliary_head import (
     SemanticHead,
     build_heads,
@@ -187,3 +189,12 @@ def test_another_text_encoder_learns_to_say_what_the_old_one_said() -> None:
         assert torch.equal(value, before[name])
         if not name.startswith("language_encoder."):
             assert torch.equal(changed.state_dict()[name], value)
+
+
+def test_a_run_on_photographs_says_so() -> None:
+    folders = "sampling.photographs=[data/coco/train, ade]"
+    config = load_config("photographs", [folders, "sampling.photo_folder=clips", "initial_weights=START"])
+    named = {part["name"]: part["task"] for part in trained(config, steps=10).data}
+    assert named["photographs (coco/train, ade)"] == "fss, ris"
+    assert set(named) == {"procedural world", "world of photographs", "photographs (coco/train, ade)"}
+    assert [part["name"] for part in trained(load_config("world-smoke"), steps=10).data] == ["procedural world"]
