@@ -31,6 +31,7 @@ MOVED = {
     "frontends.app.model_shelf": "frontends.app.model_cache",
     "hub.conversion": "conversion.converter",
     "hub.sam_plug_in": "conversion.sam_plug_in",
+    "media.clip_rendering": "media.clips.rendering",
     "media.video_frames": "media.video.frames",
     "media.video_io": "media.video.io",
     "modeling.video_propagation": "modeling.video.propagation",
