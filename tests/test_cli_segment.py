@@ -249,7 +249,7 @@ def test_the_bundled_model_says_once_what_it_is_unless_told_not_to(
         assert main(["segment", "photo.png", "--text", "a dog", *options]) == 0
         return capsys.readouterr().err
 
-    assert said("--model", "tiny").count("tiny is the bundled demonstration model") == 1
+    assert said("--model", "tiny").count("tiny is the bundled model") == 1
     assert "uniref download" in said("--model", "tiny")
     assert "bundled" not in said("--model", "tiny", "--json")
     assert said("--model", "tiny", "--quiet") == ""

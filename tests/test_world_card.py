@@ -48,7 +48,7 @@ def test_the_card_names_what_falls_short():
     assert "{{" not in card
 
 
-def test_a_model_that_saw_photographs_says_what_it_reaches_on_real_clips():
+def test_a_model_that_saw_photographs_says_what_it_reaches_on_them_and_on_real_clips():
     scores = {"J": 0.5, "F": 0.25, "J&F": 0.375, "J decay": 0.1}
     clips = {
         "sequences": {"duck": {"model": scores, "first mask kept": scores}},
@@ -56,12 +56,21 @@ def test_a_model_that_saw_photographs_says_what_it_reaches_on_real_clips():
     }
     numbers = dict.fromkeys(("parameters", "text_length", "vocabulary", "seed", "images", "clips"), 1)
     without = render_world_card("uniref-pp", evaluation(met=True), training="", **numbers)
-    card = render_world_card("uniref-pp", evaluation(met=True), training="", **numbers, real_clips=clips)
+    card = render_world_card(
+        "uniref-pp",
+        evaluation(met=True),
+        training="",
+        **numbers,
+        real_clips=clips,
+        photographs=[("one object: mean IoU", "at least .52", ".531")],
+    )
     row = "| 0.500 / 0.250 / 0.375 | 0.500 / 0.250 / 0.375 |"
     assert "no better than repeating the first mask** (J 0.500 and 0.500)" in card
-    assert f"| duck {row}" in card and f"| mean {row}" in card and "PhotoWorld" in card
-    assert "never\nseen a photograph" not in card and "not usable" not in card
-    assert "never seen a photograph" in without and "not usable" in without and "PhotoWorld" not in without
+    assert f"| duck {row}" in card and f"| mean {row}" in card
+    assert "| one object: mean IoU | at least .52 | .531 |" in card and "## Measured on drawings" in card
+    assert "never seen a photograph" not in card and "not usable" not in card
+    assert "never seen a photograph" in without and "not usable" in without and "## Measured\n" in without
+    assert "MiniLM" not in without and "{{" not in card + without
 
 
 def test_the_code_in_the_card_runs_as_pasted(

@@ -84,8 +84,8 @@ def introduction(given: str | None) -> str | None:
     if name not in bundled_checkpoints():
         return None
     return (
-        f"{name} is the bundled demonstration model: small, made for drawn scenes, little to be relied on in "
-        "photographs. For those: uniref download uniref-pp-r50"
+        f"{name} is the bundled model: small, right about common things in plain view, often wrong about the rest. "
+        "Larger weights, by the authors: uniref download uniref-pp-r50"
     )
 
 

@@ -28,7 +28,7 @@ def add_model_arguments(parser: argparse.ArgumentParser, *, tuning: bool = True)
         "--model",
         metavar="DIR_OR_ID",
         help="folder or Hub id of a UniRef model, or a name that `uniref download --list` shows (default: the "
-        f"demonstration model {DEFAULT_CHECKPOINT.name})",
+        f"bundled {DEFAULT_CHECKPOINT.name})",
     )
     group.add_argument(
         "--download", action="store_true", help="fetch the authors' weights that --model names, where they are not here"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from huggingface_hub import ModelCard
@@ -61,6 +62,11 @@ def real_clips_table(scores: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def photographs_table(rows: Sequence[tuple[str, str, str]]) -> str:
+    """A Markdown table of measures on photographs: what was measured, what was wanted, what was reached."""
+    return "\n".join(["| measure | wanted | measured |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)])
+
+
 def render_world_card(
     name: str,
     evaluation: dict[str, Any],
@@ -73,6 +79,7 @@ def render_world_card(
     images: int,
     clips: int,
     real_clips: dict[str, Any] | None = None,
+    photographs: Sequence[tuple[str, str, str]] = (),
 ) -> str:
     """The model card as Markdown.
 
@@ -86,7 +93,8 @@ def render_world_card(
         seed: of the evaluation.
         images: number of images evaluated.
         clips: number of clips evaluated.
-        real_clips: the JSON of `benchmarks/real_clips.py`, for a model that was also trained on photographs.
+        real_clips: the JSON of `benchmarks/real_clips.py`, for a model that was also trained on clips from a camera.
+        photographs: for a model that was trained on photographs, what was measured on others: (what, wanted, reached).
     """
     table, short = measured_table(evaluation)
     settings = {"dataset": "world", "split": "test", "seed": seed, "images": images, "clips": clips}
@@ -109,5 +117,6 @@ def render_world_card(
         clips=clips,
         code=WORLD_CODE,
         real_clips=real_clips_table(real_clips) if real_clips else "",
+        photographs=photographs_table(photographs) if photographs else "",
     )
     return f"{str(card).rstrip()}\n"

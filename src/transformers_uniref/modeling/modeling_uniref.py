@@ -184,10 +184,9 @@ class UniRefModel(ReferenceSegmentationMixin, UniRefPreTrainedModel):
         mask_features = self.mask_features(features, transformed, image_indices)
         image_sizes = features.image_sizes if image_indices is None else features.image_sizes[image_indices]
         query_logits = self.class_heads[-2](transformed.queries[-1])
-        all_masks = None
-        if self.mask_pooled_score is not None:
-            all_masks = self._all_masks(transformed, mask_features, image_sizes)
-        logits = self._scored(query_logits, all_masks, transformed, features, fused, references, image_indices)
+        logits, all_masks = self.score_queries(
+            query_logits, transformed, mask_features, features, fused, references, image_indices
+        )
         decoded = self.decode_best_masks(transformed, mask_features, logits, image_sizes, num_masks)
 
         loss, loss_dict = None, None
@@ -232,12 +231,10 @@ class UniRefModel(ReferenceSegmentationMixin, UniRefPreTrainedModel):
         """
         fused = self.fuse(features, references)
         transformed = self.run_transformer(features, fused)
-        logits = self.class_heads[-2](transformed.queries[-1])
-        image_sizes = features.image_sizes.expand(logits.shape[0], -1)
         mask_features = self.mask_features(features, transformed)
-        if self.mask_pooled_score is not None:
-            all_masks = self._all_masks(transformed, mask_features, image_sizes)
-            logits = self._scored(logits, all_masks, transformed, features, fused, references, None)
+        query_logits = self.class_heads[-2](transformed.queries[-1])
+        logits, _ = self.score_queries(query_logits, transformed, mask_features, features, fused, references)
+        image_sizes = features.image_sizes.expand(logits.shape[0], -1)
         decoded = self.decode_best_masks(transformed, mask_features, logits, image_sizes)
         scores = logits.float().sigmoid().flatten(1).amax(1)
         if self.config.full_resolution_masks or not any(reference.kind == "language" for reference in references):
@@ -245,26 +242,36 @@ class UniRefModel(ReferenceSegmentationMixin, UniRefPreTrainedModel):
         grown = F.interpolate(decoded.logits, scale_factor=MASK_STRIDE, mode="bilinear", align_corners=False)
         return scores, grown[:, 0]
 
-    def _all_masks(self, transformed: TransformerOutput, mask_features: Tensor, image_sizes: Tensor) -> Tensor:
-        """(N, Q, H/4, W/4) mask logits of every query, without gradients."""
-        with torch.no_grad():
-            centres = _centres(transformed.references[-1], image_sizes)
-            return self.mask_head.masks(transformed.queries[-1], centres, mask_features)
-
-    def _scored(
+    def score_queries(
         self,
-        logits: Tensor,
-        masks: Tensor | None,
+        query_logits: Tensor,
         transformed: TransformerOutput,
+        mask_features: Tensor,
         features: VisualFeatures,
         fused: list[Tensor],
         references: Sequence[ProjectedReferences | SharedFrames],
-        image_indices: Tensor | None,
-    ) -> Tensor:
-        """Class logits (N, Q, classes), with `masks` of all queries those that also see what a mask covers."""
-        if self.mask_pooled_score is None or masks is None or not references:
-            return logits
-        count = logits.shape[0]
+        image_indices: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Class logits of all queries, with `mask_pooled_scores` those that also see what a mask covers.
+
+        Args:
+            query_logits: (N, Q, classes), from the queries alone.
+            transformed, mask_features, features, fused, references: what the queries were found by.
+            image_indices: (N,) which image each entry looks at; None: its own.
+
+        Returns:
+            (N, Q, classes), and the mask logits (N, Q, H/4, W/4) of every query, without gradients, where they were
+            looked at.
+        """
+        if self.mask_pooled_score is None or not references:
+            return query_logits, None
+        count = query_logits.shape[0]
+        image_sizes = (
+            features.image_sizes.expand(count, -1) if image_indices is None else features.image_sizes[image_indices]
+        )
+        with torch.no_grad():
+            centres = _centres(transformed.references[-1], image_sizes)
+            masks = self.mask_head.masks(transformed.queries[-1], centres, mask_features)
 
         def per_entry(maps: list[Tensor]) -> list[Tensor]:
             return [m.expand(count, *m.shape[1:]) if image_indices is None else m[image_indices] for m in maps[:LEVELS]]
@@ -277,7 +284,7 @@ class UniRefModel(ReferenceSegmentationMixin, UniRefPreTrainedModel):
             per_entry(features.masks),
             [reference.conditions[0].expand(count, -1) for reference in references],
         )
-        return logits + added[..., None]
+        return query_logits + added[..., None], masks
 
     def _predictions(
         self,

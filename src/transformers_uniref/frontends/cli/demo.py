@@ -41,7 +41,7 @@ FILES = [
 ]
 
 SIZE = 128
-"""Side of the pictures in pixels: that of the demonstration model's training."""
+"""Side of the drawn pictures in pixels: that of the drawn world in the training."""
 SENTENCES, SHOTS, CLIPS = 24, 16, 4
 SHOWN_SENTENCES, SHOWN_EXAMPLES, SHOWN_CLIPS = 12, 8, 2
 FRAMES_PER_SECOND = 4.0
