@@ -161,11 +161,11 @@ def _merge_clips(
     counts |= {"objects": summaries[first]["objects"], "judged_masks": summaries[first]["frames"]}
     notes = []
     if of.benchmark.rules(first).groups and unseen is None:
-        notes.append("G needs the unseen categories (--unseen); J and F are means over all objects")
+        notes.append("G needs the unseen categories (`unseen`); J and F are means over all objects")
     if of.benchmark.rules(first).ignores_void:
         notes.append(
             "the built data set has no void pixels (255): for a published number score the folder masks against the "
-            f"original annotations, uniref evaluate --predictions masks --annotations DIR --protocol {first}"
+            f"original annotations: `predictions` masks, `annotations` DIR, `protocol` {first}"
         )
     rows = {block["clip"]: block["row"] for block in blocks}
     return {"counts": counts, "measures": measures, "further": further, "details": details, "notes": notes}, [

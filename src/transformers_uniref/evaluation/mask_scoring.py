@@ -129,7 +129,7 @@ def score_sequence_masks(job: ScoringJob, sequence: str, scores: VideoScores) ->
     try:
         judged = judged_frames(rules, frames, ids, lives)
     except ValueError as error:
-        hint = "" if job.binary else "; masks of 0 and 255 are scored with --binary"
+        hint = "" if job.binary else "; masks of 0 and 255 are scored with `binary`"
         raise ValueError(f"`annotations`: sequence {sequence}: {error}{hint}") from error
     judged_sets = {number: set(chosen) for number, chosen in judged.items()}
     objects_in = {frame: [number for number, chosen in judged_sets.items() if frame in chosen] for frame in frames}

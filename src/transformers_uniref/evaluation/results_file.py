@@ -51,9 +51,7 @@ def read_results(folder: Path) -> dict[str, Any] | None:
         raise PushError(f"{path}: the JSON of `uniref evaluate` has measures, this one has none")
     if weights != weights_fingerprint(folder):
         what = "on other weights than these" if weights else "on weights that it does not tell"
-        raise PushError(
-            f"{path}: was measured {what}; measure again (uniref evaluate --model {folder} --json) or remove it"
-        )
+        raise PushError(f"{path}: was measured {what}; measure again with `uniref evaluate`, or remove it")
     return evaluation
 
 

@@ -196,7 +196,7 @@ def _check_names(places: dict[Place, zipfile.ZipInfo], server: Server, report: S
 
 def _check_regularity(places: dict[Place, zipfile.ZipInfo], report: SubmissionReport) -> None:
     """Without knowing which frames there are: equal steps, and the same frames for each expression of a video."""
-    report.warnings.append("without --reference nobody knows which videos, frames, sizes and ids are required")
+    report.warnings.append("without `reference` nobody knows which videos, frames, sizes and ids are required")
     for video, of_video in _by_video(places).items():
         longest = max(of_video.values(), key=len)
         for expression, frames in of_video.items():

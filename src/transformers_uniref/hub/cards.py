@@ -178,7 +178,7 @@ def _training(folder: ModelFolder) -> str:
     starting = f" Start values: {'; '.join(starts)}." if starts else ""
     if known.origin == "assembled":
         return (
-            "**Not trained.** Assembled around a SAM by `uniref convert --sam`: the reference encoders and the fusion "
+            "**Not trained.** Assembled around a SAM by `uniref convert`: the reference encoders and the fusion "
             f"have random weights, and the fusion changes nothing yet.{starting}"
         )
     return f"{_recipe(known)}{starting}"
@@ -220,14 +220,14 @@ def _results(folder: ModelFolder) -> str:
     if is_of_dataset(folder.evaluation):
         asked = "as the released code" if settings["preset"] == "paper" else "with this model's own settings"
         return (
-            f"{published}Measured with `uniref evaluate --dataset {folder.evaluation['dataset']}` on these very "
-            f"weights: {folder.evaluation['title']}, split {folder.evaluation['split']}, {asked}.\n\n"
+            f"{published}Measured with `uniref evaluate` on these very weights: {folder.evaluation['title']} "
+            f"(`{folder.evaluation['dataset']}`), split {folder.evaluation['split']}, {asked}.\n\n"
             f"{results_table(folder.evaluation)}"
         )
     return (
         f"{published}Measured with `uniref evaluate` on these very weights: "
         f"{settings['dataset']}, split {settings['split']}, seed {settings['seed']}, {settings['images']} images and "
-        f"{settings['clips']} clips. Definitions: `uniref evaluate --help`.\n\n{results_table(folder.evaluation)}"
+        f"{settings['clips']} clips. Definitions: the help of `uniref evaluate`.\n\n{results_table(folder.evaluation)}"
     )
 
 
