@@ -22,17 +22,12 @@ _KEY = b"uniref"
 def write_rows(
     path: Path, rows: Iterable[Row], features: Any, summary: Callable[[], dict[str, Any]], compression: str = "none"
 ) -> dict[str, Any]:
-    """Write rows to a file that appears once it is whole.
+    """Write rows to a file that appears once it is whole; no more than a row group of them is held.
 
     Args:
-        path: of the file.
-        rows: made as they are written; no more than a row group is held.
-        features: their `datasets.Features`.
-        summary: called after the last row; what it gives is kept in the file, for [`read_summary`].
+        path, rows, features: the file, and what is in it.
+        summary: called after the last row; what it gives is kept in the file, for [`read_summary`], and returned.
         compression: of the columns. Pictures and masks as PNG are compressed already.
-
-    Returns:
-        The summary.
     """
     pq = require("pyarrow.parquet", "data", "writing Parquet files")
     pa = require("pyarrow", "data", "writing Parquet files")

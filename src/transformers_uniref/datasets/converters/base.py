@@ -36,18 +36,20 @@ class Plan:
     Attributes:
         items: in the order of the rows.
         reader: makes them.
-        annotation_files: paths in the source whose checksums are recorded.
+        annotation_files: paths in `tree` whose checksums are recorded.
         remarks: what is known so far.
         held_out: `image_id`s by set that no training may use (see `held_out.py`).
     """
 
     items: list[Item]
     reader: RowReader
-    annotation_files: list[str] = field(default_factory=list)
+    annotation_files: list[str]
+    tree: SourceTree
     remarks: Remarks = field(default_factory=Remarks)
     held_out: dict[str, list[str]] = field(default_factory=dict)
-    tree: SourceTree | None = None
 
+
+UNKNOWN_LICENCE = "see the homepage"
 
 PlanMaker = Callable[[SourceTree, str, Path], Plan]
 """(source, split, folder for indexes) -> plan. Raises FileNotFoundError naming the files that are missing."""
@@ -63,8 +65,8 @@ class Converter:
         tasks: those of `datasets/schema.py` that its rows serve.
         splits: in the order of building.
         plan: see [`PlanMaker`].
-        rows_per_shard: rows of a Parquet file, unless the user says otherwise.
         homepage, licence: for the card; the licence in the words of its authors, as far as they state one.
+        rows_per_shard: rows of a Parquet file, unless the user says otherwise.
     """
 
     name: str
@@ -72,9 +74,9 @@ class Converter:
     tasks: tuple[str, ...]
     splits: tuple[str, ...]
     plan: PlanMaker
-    rows_per_shard: int
     homepage: str
-    licence: str
+    licence: str = UNKNOWN_LICENCE
+    rows_per_shard: int = 8
 
     def check_split(self, split: str) -> None:
         """Raises an InvalidInputError that lists the right ones."""

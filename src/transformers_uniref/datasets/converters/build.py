@@ -36,7 +36,6 @@ FORMAT = 1
 
 DATA = "data"
 _WORK = ".build"
-_CHUNK = 1 << 20
 
 
 @dataclass
@@ -156,7 +155,6 @@ def _plan(
 def _sources(plan: Plan) -> list[dict[str, Any]]:
     found = []
     for path in plan.annotation_files:
-        assert plan.tree is not None
         size, digest = plan.tree.sha256(path)
         found.append({"file": plan.tree.full(path), "bytes": size, "sha256": digest})
     return found

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..schema import Row, make_encoded_instance, make_row
 from .base import Item, Plan
-from .coco_masks import corner_box, fit_rle, rle_box, rle_or_remark
+from .coco_masks import boxed_rle, corner_box
 from .json_index import AnnotationIndex, build_annotation_index
 from .pictures import picture_size
 from .remarks import Remarks
@@ -21,32 +21,17 @@ Categories = Mapping[int, tuple[int, str]]
 def coco_instance(
     annotation: Mapping[str, Any], number: int, size: tuple[int, int], categories: Categories, remarks: Remarks
 ) -> dict[str, Any]:
-    """An annotation of COCO as an instance of the schema.
+    """An annotation of COCO as an instance of the schema, on a picture of `size` (height, width).
 
     An object whose mask is empty shows in no frame; so does one without a mask whose box is empty.
-
-    Args:
-        annotation: an entry of `annotations`.
-        number: its object id in the row.
-        size: (height, width) of the picture.
-        categories: by the file's category id.
-        remarks: findings are added to them.
     """
     where = f"annotation {annotation.get('id')} of picture {annotation.get('image_id')}"
     box = corner_box(annotation.get("bbox"), size)
     masks: list[dict[str, Any]] = []
     if annotation.get("segmentation") is not None:
-        rle = rle_or_remark(annotation["segmentation"], size, where, remarks)
-        fitted = None if rle is None else fit_rle(rle, size)
-        if rle is not None and fitted is None:
-            remarks.deviation("masks of another size than their picture", where)
-        around = None if fitted is None else rle_box(fitted)
-        if fitted is None or around is None:
-            remarks.note("empty masks", where)
-            box = None
-        else:
-            masks = [{"png": None, "rle": fitted}]
-            box = box or around
+        found = boxed_rle(annotation["segmentation"], size, where, remarks)
+        masks = [] if found is None else [{"png": None, "rle": found[1]}]
+        box = None if found is None else box or found[0]
     elif box is None:
         remarks.note("empty boxes", where)
     category_id, category = categories.get(int(annotation["category_id"]), (-1, ""))
@@ -132,7 +117,7 @@ def _plan(
         remarks.deviation("annotation ids that come twice", str(annotation_id))
     items = [Item(f"{split}/{image_id}", image_id) for image_id in index.image_ids()]
     reader = CocoReader(tree, index, folders, collection, source, split, index.categories())
-    return Plan(items, reader, [annotations], remarks, tree=tree)
+    return Plan(items, reader, [annotations], tree, remarks)
 
 
 def plan_coco(year: str, tree: SourceTree, split: str, work: Path) -> Plan:

@@ -80,11 +80,9 @@ def plan_fss(tree: SourceTree, split: str, work: Path) -> Plan:
         Item(f"{split}/{name}/{stem}", (name, stem, numbers[name]))
         for name in used
         if name in numbers
-        for stem in sorted(
-            (file[:-4] for file in tree.files(f"{folder}/{name}") if file.lower().endswith(".jpg")), key=_number
-        )
+        for stem in _stems(tree, f"{folder}/{name}")
     ]
-    return Plan(items, FssReader(tree, folder, split), lists, remarks, tree=tree)
+    return Plan(items, FssReader(tree, folder, split), lists, tree, remarks)
 
 
 def _has_classes(tree: SourceTree, folder: str) -> bool:
@@ -92,11 +90,8 @@ def _has_classes(tree: SourceTree, folder: str) -> bool:
 
 
 def _stems(tree: SourceTree, folder: str) -> list[str]:
-    return [file[:-4] for file in tree.files(folder) if file.lower().endswith(".jpg")]
-
-
-def _number(stem: str) -> tuple[int, str]:
-    return (int(stem) if stem.isdecimal() else 0, stem)
+    stems = [file[:-4] for file in tree.files(folder) if file.lower().endswith(".jpg")]
+    return sorted(stems, key=lambda stem: (int(stem) if stem.isdecimal() else 0, stem))
 
 
 def _classes_of(tree: SourceTree, split: str, classes: list[str]) -> tuple[list[str], list[str]]:

@@ -87,14 +87,7 @@ def annotation_ids(reference: Mapping[str, Any]) -> list[int]:
 
 
 def plan_refer(name: str, folder: str, file: str, tree: SourceTree, split: str, work: Path) -> Plan:
-    """One data set of the family.
-
-    Args:
-        name: of the converter.
-        folder: of the data set below the source.
-        file: with the references, a pickle or JSON.
-        tree, split, work: see `base.PlanMaker`.
-    """
+    """One data set of the family, whose `folder` has `instances.json` and the references, a pickle or JSON."""
     references_file, instances_file = f"{folder}/{file}", f"{folder}/instances.json"
     found = tree.locate([references_file, instances_file, IMAGE_FOLDERS], ("", "data", "refer/data"))
     where = found.name(references_file)
@@ -123,8 +116,8 @@ def plan_refer(name: str, folder: str, file: str, tree: SourceTree, split: str, 
         items,
         reader,
         [references_file, instances_file],
+        found,
         held_out={name: [f"coco:{image_id}" for image_id in held_out]},
-        tree=found,
     )
 
 
@@ -135,10 +128,9 @@ def _slim(reference: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_references(references: Any, where: str) -> None:
-    needed = {"ref_id", "ann_id", "image_id", "split", "sentences"}
     if not isinstance(references, list) or not references or not isinstance(references[0], dict):
         raise ValueError(f"`source`: {where} must hold a list of references, got {type(references).__name__}")
     for reference in references:
-        missing = sorted(needed - reference.keys())
+        missing = sorted({"ref_id", "ann_id", "image_id", "split", "sentences"} - reference.keys())
         if missing:
             raise ValueError(f"`source`: {where}: a reference lacks {', '.join(missing)}")

@@ -16,14 +16,6 @@ from .shards import MEASURES
 
 REPORTS = "reports"
 
-_CATEGORIES = {
-    "detection": "object-detection",
-    "ris": "image-segmentation",
-    "fss": "image-segmentation",
-    "vos": "image-segmentation",
-    "rvos": "image-segmentation",
-}
-
 
 def write_report(folder: Path, report: Mapping[str, Any]) -> None:
     """Write the report of a split into `folder`."""
@@ -92,7 +84,7 @@ def _listed(lines: Sequence[str], nothing: str) -> str:
 
 def write_card(folder: Path, converter: Converter, reports: Mapping[str, Mapping[str, Any]]) -> None:
     """Write `README.md`, the dataset card."""
-    categories = sorted({_CATEGORIES[task] for task in converter.tasks})
+    categories = sorted({"object-detection" if t == "detection" else "image-segmentation" for t in converter.tasks})
     files = "".join(
         f"\n      - split: {split}\n        path: data/{split}-*.parquet"
         for split in sorted(reports, key=converter.splits.index)

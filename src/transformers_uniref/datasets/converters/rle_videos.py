@@ -10,7 +10,7 @@ from typing import Any
 from ..schema import Row, make_encoded_instance, make_row
 from .base import Item, Plan
 from .coco import Categories
-from .coco_masks import fit_rle, rle_box, rle_or_remark
+from .coco_masks import boxed_rle
 from .json_index import AnnotationIndex, build_annotation_index, build_keyed_index, read_json
 from .remarks import Remarks
 from .source_tree import SourceTree
@@ -28,17 +28,9 @@ def track_instance(
     remarks: Remarks,
     **options: Any,
 ) -> dict[str, Any]:
-    """An object from a list with a run-length code, or None, for each frame of the original.
+    """An object from a list with a run-length code, or None, for each frame of the original, `stems`.
 
-    Args:
-        number: its object id.
-        segmentations: for each of `stems`.
-        stems: the frames of the original.
-        kept: those that the row has.
-        size: (height, width) of them.
-        where: what to call it in a remark.
-        remarks: findings are added to them.
-        options: further fields of `schema.make_encoded_instance`.
+    The row has those of `kept`, of `size` (height, width). `options`: of `schema.make_encoded_instance`.
     """
     if len(segmentations) != len(stems):
         remarks.deviation("objects with another number of masks than frames", where)
@@ -47,15 +39,8 @@ def track_instance(
     for stem, code in zip(stems, segmentations, strict=False):
         if not code or stem not in position:
             continue
-        rle = rle_or_remark(code, size, f"{where}, frame {stem}", remarks)
-        fitted = None if rle is None else fit_rle(rle, size)
-        if rle is not None and fitted is None:
-            remarks.deviation("masks of another size than their picture", f"{where}, frame {stem}")
-        box = None if fitted is None else rle_box(fitted)
-        if box is None:
-            remarks.note("empty masks", f"{where}, frame {stem}")
-        else:
-            shown[position[stem]] = (box, {"png": None, "rle": fitted})
+        if found := boxed_rle(code, size, f"{where}, frame {stem}", remarks):
+            shown[position[stem]] = (found[0], {"png": None, "rle": found[1]})
     frames = sorted(shown)
     return make_encoded_instance(
         number, frames, [shown[frame][0] for frame in frames], [shown[frame][1] for frame in frames], **options
@@ -132,7 +117,7 @@ def plan_ovis(tree: SourceTree, split: str, work: Path) -> Plan:
         entry = index.image(video_id)
         assert entry is not None
         items.append(Item(f"{split}/{PurePosixPath(entry['file_names'][0]).parent}", video_id))
-    return Plan(items, OvisReader(found, index, folders, split, index.categories()), [file], remarks, tree=found)
+    return Plan(items, OvisReader(found, index, folders, split, index.categories()), [file], found, remarks)
 
 
 @dataclass
@@ -196,7 +181,7 @@ def plan_mevis(tree: SourceTree, split: str, work: Path) -> Plan:
         annotations = {number: annotation for annotation, number in numbers.items()}
         items.append(Item(f"{split}/{clip}", (clip, sorted(video["frames"]), sentences, annotations)))
     files = [expressions_file, *([masks_file] if labelled else [])]
-    return Plan(items, MevisReader(found, index, split), files, tree=found)
+    return Plan(items, MevisReader(found, index, split), files, found)
 
 
 def _annotation_ids(video: Mapping[str, Any], expression: int) -> list[int]:
