@@ -5,22 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .wording import percent
+
 MOST_SEQUENCES = 200
 """Clips that are listed one by one."""
 
 
 def result_table(summary: Mapping[str, Any]) -> str:
-    """The measures as text, in percent, with what was measured above and notes below.
-
-    Args:
-        summary: see `evaluate_dataset`.
-    """
+    """What `evaluate_dataset` returns as text: measures in percent, with what was measured above and notes below."""
     counts = ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in summary["counts"].items())
     lines = [f"{summary['title']} {summary['split']}, {_asked(summary)}: {counts}"]
     width = max([len(name) for name in summary["measures"]] or [0])
-    lines += [f"{name:<{width}} {_percent(value):>6}" for name, value in summary["measures"].items()]
+    lines += [f"{name:<{width}} {percent(value, 2):>6}" for name, value in summary["measures"].items()]
     for protocol, measures in summary["further"].items():
-        lines += [f"{protocol}: " + ", ".join(f"{name} {_percent(value)}" for name, value in measures.items())]
+        lines += [f"{protocol}: " + ", ".join(f"{name} {percent(value, 2)}" for name, value in measures.items())]
     if "submission" in summary:
         found = summary["submission"]
         state = "the check found nothing wrong" if found["valid"] else "PROBLEMS: " + "; ".join(found["problems"][:5])
@@ -39,20 +37,20 @@ def markdown_report(summary: Mapping[str, Any]) -> str:
         f"Model: {settings['model'] or 'not named'}, weights `{settings['weights'][:16]}`, transformers_uniref "
         f"{settings['version']}. Settings: {_asked(summary)}.",
         "",
-        *_table(("measure", "value in percent"), [(n, _percent(v)) for n, v in summary["measures"].items()]),
+        *_table(("measure", "value in percent"), [(n, percent(v, 2)) for n, v in summary["measures"].items()]),
     ]
     for protocol, measures in summary["further"].items():
         lines += ["", f"By the protocol `{protocol}`:", ""]
-        lines += _table(("measure", "value in percent"), [(n, _percent(v)) for n, v in measures.items()])
+        lines += _table(("measure", "value in percent"), [(n, percent(v, 2)) for n, v in measures.items()])
     lines += ["", *_table(("counted", "number"), [(n.replace("_", " "), str(v)) for n, v in summary["counts"].items()])]
     details = summary["details"]
     sequences = details.get("sequences", {})
     if 0 < len(sequences) <= MOST_SEQUENCES:
         names = [name for name in ("J&F", "J", "F") if name in next(iter(sequences.values()))]
-        found = [(clip, *(_percent(of[name]) for name in names)) for clip, of in sequences.items()]
+        found = [(clip, *(percent(of[name], 2) for name in names)) for clip, of in sequences.items()]
         lines += ["", *_table(("clip", *names), found)]
     if classes := details.get("classes", {}):
-        lines += ["", *_table(("class", "IoU"), [(name, _percent(value)) for name, value in classes.items()])]
+        lines += ["", *_table(("class", "IoU"), [(name, percent(value, 2)) for name, value in classes.items()])]
     if "submission" in summary:
         submission = summary["submission"]
         lines += ["", f"`{submission['path']}` for the server {submission['server']}:", ""]
@@ -94,7 +92,3 @@ def _table(heading: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
     cells = [tuple(cell.replace("|", r"\|") for cell in row) for row in (heading, *rows)]
     lines = ["| " + " | ".join(row) + " |" for row in cells]
     return [lines[0], "|" + "---|" * len(heading), *lines[1:]]
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.2f}"

@@ -72,19 +72,14 @@ def gather_results(
     keeps: bool = True,
     progress: bool = False,
 ) -> dict[str, Any]:
-    """Merges all blocks, computes the measures and writes the files of a run.
+    """Merges all blocks, computes the measures and writes the files of a run, if it `keeps` any.
 
     Args:
         of: what the results are of.
         blocks: in their order, see `PictureQuestions.measure` and `ClipQuestions.measure`.
-        rows: of the split, for pictures.
+        rows: of the split, for pictures of cases.
         folder: of the run, with the masks of clips.
-        unseen: see `evaluate_dataset`.
-        keeps: whether files are written.
-        progress: show bars.
-
-    Returns:
-        See `evaluate_dataset`.
+        unseen, keeps, progress: see `evaluate_dataset`, which also says what is returned.
     """
     merge = _merge_clips if of.benchmark.is_video else _merge_pictures
     merged, samples = merge(of, blocks, unseen)
@@ -183,7 +178,6 @@ def _clip_sample(clip: str, number: str, annotator: str, values: Mapping[str, An
 
 
 def _write_samples(samples: list[dict[str, Any]], path: Path) -> None:
-    pa = require("pyarrow", "data", "writing Parquet files")
-    pq = require("pyarrow.parquet", "data", "writing Parquet files")
+    pa, pq = (require(name, "data", "writing Parquet files") for name in ("pyarrow", "pyarrow.parquet"))
     with replacing(path) as partial:
         pq.write_table(pa.Table.from_pylist(samples), partial, compression="zstd")

@@ -7,6 +7,7 @@ from typing import Any
 
 from .definitions import DEFINITIONS
 from .tally import Tally
+from .wording import percent
 
 _DIGITS = 6
 
@@ -42,7 +43,7 @@ class Report:
         for section, measures in DEFINITIONS.items():
             for name in measures:
                 key = f"{section}/{name}"
-                value, error = _percent(self.tally.value(key)), _percent(self.tally.standard_error(key))
+                value, error = percent(self.tally.value(key)), percent(self.tally.standard_error(key))
                 lines.append(f"{f'{section}.{name}':<28} {value:>6} {error:>5} {self.tally.count(key):>6}")
         return "\n".join(lines)
 
@@ -65,7 +66,3 @@ class Report:
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, _DIGITS)
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f}"
