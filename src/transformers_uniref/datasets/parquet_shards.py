@@ -19,6 +19,12 @@ GROUP_ROWS = 64
 _KEY = b"uniref"
 
 
+def arrow(doing: str) -> tuple[Any, Any]:
+    """The packages `pyarrow` and `pyarrow.parquet`, for reading or writing."""
+    what = f"{doing} Parquet files"
+    return require("pyarrow", "data", what), require("pyarrow.parquet", "data", what)
+
+
 def write_rows(
     path: Path, rows: Iterable[Row], features: Any, summary: Callable[[], dict[str, Any]], compression: str = "none"
 ) -> dict[str, Any]:
@@ -29,8 +35,7 @@ def write_rows(
         summary: called after the last row; what it gives is kept in the file, for [`read_summary`], and returned.
         compression: of the columns. Pictures and masks as PNG are compressed already.
     """
-    pq = require("pyarrow.parquet", "data", "writing Parquet files")
-    pa = require("pyarrow", "data", "writing Parquet files")
+    pa, pq = arrow("writing")
     schema = features.arrow_schema
     group: list[Row] = []
     size = 0
@@ -58,8 +63,7 @@ def _row_bytes(row: Row) -> int:
 
 def read_summary(path: Path) -> dict[str, Any] | None:
     """The summary that a shard was written with; None where there is no whole file of this package."""
-    pq = require("pyarrow.parquet", "data", "reading Parquet files")
-    pa = require("pyarrow", "data", "reading Parquet files")
+    pa, pq = arrow("reading")
     try:
         metadata = pq.read_metadata(path).metadata or {}
     except (OSError, pa.ArrowInvalid):
@@ -69,7 +73,7 @@ def read_summary(path: Path) -> dict[str, Any] | None:
 
 def read_rows(path: Path) -> Iterator[Row]:
     """The rows of a shard, one at a time; pictures stay encoded."""
-    pq = require("pyarrow.parquet", "data", "reading Parquet files")
+    _, pq = arrow("reading")
     with pq.ParquetFile(path) as file:
         for group in range(file.num_row_groups):
             table = file.read_row_group(group)

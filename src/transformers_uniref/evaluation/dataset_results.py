@@ -9,8 +9,8 @@ from typing import Any
 
 from ..core.atomic import replacing
 from ..core.json_writing import to_json
-from ..core.optional import require
 from ..core.version import __version__
+from ..datasets.parquet_shards import arrow
 from ..metrics.video_scores import VideoScores
 from .benchmarks import Benchmark
 from .case_pictures import draw_cases
@@ -178,6 +178,6 @@ def _clip_sample(clip: str, number: str, annotator: str, values: Mapping[str, An
 
 
 def _write_samples(samples: list[dict[str, Any]], path: Path) -> None:
-    pa, pq = (require(name, "data", "writing Parquet files") for name in ("pyarrow", "pyarrow.parquet"))
+    pa, pq = arrow("writing")
     with replacing(path) as partial:
         pq.write_table(pa.Table.from_pylist(samples), partial, compression="zstd")

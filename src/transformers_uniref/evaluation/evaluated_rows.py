@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter, OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..core.optional import require
-from ..datasets.schema import Row, check_columns
+from ..datasets.parquet_shards import arrow
+from ..datasets.schema import Record, Row, Sentence, check_columns
+from ..processors.text import says_nothing
 from .benchmarks import BENCHMARKS, Benchmark
 from .photo_rows import PhotoPairRows, PhotoRows
 from .sequence_folders import SequenceRows
@@ -39,10 +40,9 @@ def open_rows(benchmark: Benchmark, dataset: Any, split: str) -> Rows:
     """The rows of a split.
 
     Args:
-        benchmark: whose columns are needed.
+        benchmark, split: what is measured.
         dataset: folder that `uniref data build` wrote, `datasets.Dataset` of one split, or list of rows; for
             `davis-like` a folder of sequences, for `photos` and `photo-pairs` one of photographs.
-        split: of the folder.
 
     Raises:
         FileNotFoundError: no such folder.
@@ -69,11 +69,25 @@ def open_rows(benchmark: Benchmark, dataset: Any, split: str) -> Rows:
     return rows
 
 
+def check_asked(record: Record, asked: Iterable[Sentence]) -> None:
+    """Refuses a row with a sentence that nobody can answer, before a model is asked.
+
+    Raises:
+        ValueError: naming the row and the place of the sentence in it, from 0.
+    """
+    for sentence in asked:
+        if says_nothing(sentence.text):
+            place = record.sentences.index(sentence)
+            raise ValueError(
+                f"`dataset` has a sentence without a word, {sentence.text!r}, number {place} of row {record.sample_id}"
+            )
+
+
 class ParquetRows:
     """The shards of a split, `data/SPLIT-*.parquet`. Row groups are read when they are needed, a few are kept."""
 
     def __init__(self, folder: Path, split: str, benchmark: Benchmark) -> None:
-        pq = require("pyarrow.parquet", "data", "reading Parquet files")
+        _, pq = arrow("reading")
         if not folder.is_dir():
             raise FileNotFoundError(f"`dataset` must be a folder of `uniref data build`, found none: {folder}")
         self._files = [pq.ParquetFile(path) for path in _shards(folder, split)]

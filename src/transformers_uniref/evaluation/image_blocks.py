@@ -14,9 +14,8 @@ from ..datasets.schema import Record, Sentence
 from ..inference.results import SegmentedObject
 from ..metrics import FewShotScores, GeneralizedReferringScores, PhotographScores, ReferringScores
 from ..metrics.accumulator import Accumulator
-from .asked_sentences import check_asked
 from .benchmarks import Benchmark
-from .evaluated_rows import Rows
+from .evaluated_rows import Rows, check_asked
 from .model_answers import ModelAnswers
 from .question_settings import QuestionSettings
 
@@ -50,10 +49,7 @@ class PictureQuestions:
                 self._by_category.setdefault(category, []).append(index)
 
     def measure(self, indices: Sequence[int]) -> dict[str, Any]:
-        """Asks about some rows.
-
-        Returns:
-            As plain JSON values, `samples` (one for each answer) and the accumulator's `state`.
+        """Asks about some rows: as plain JSON values `samples`, one for each answer, and the accumulator's `state`.
 
         Raises:
             ValueError: a row that cannot be asked about; it is named.

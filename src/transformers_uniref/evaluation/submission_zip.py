@@ -19,10 +19,8 @@ def pack_submission(
 
     Args:
         masks: folder with `<clip>/<frame>.png` or `<clip>/<sentence>/<frame>.png`.
-        path: of the zip file.
-        server: a name of `SERVERS`.
+        path, server, progress: of the zip file, see `check_submission`.
         clips: what `ClipQuestions.measure` returned for each clip: which masks there must be.
-        progress: show a bar on standard error, where it is a terminal.
     """
     chosen = server_named(server)
     prefix = f"{ANNOTATIONS}/" if chosen.in_annotations else ""

@@ -1,8 +1,8 @@
-"""Lists, sizes and shares in words."""
+"""Lists, sizes, shares and tables in words."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 _MOST = 5
 
@@ -21,3 +21,10 @@ def pixels(size: tuple[int, ...]) -> str:
 def percent(value: float | None, digits: int = 1) -> str:
     """A fraction in percent, "-" where there is none."""
     return "-" if value is None else f"{100 * value:.{digits}f}"
+
+
+def markdown_table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """The lines of a table, none without a row."""
+    cells = [[cell.replace("|", r"\|") for cell in row] for row in (heading, *rows)]
+    heads, *lines = [f"| {' | '.join(row)} |" for row in cells]
+    return [heads, "|" + "---|" * len(heading), *lines] if lines else []

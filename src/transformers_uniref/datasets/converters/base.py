@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from ...core.errors import InvalidInputError
-from ..schema import Row
+from ..schema import Row, make_row
 from .remarks import Remarks
 from .source_tree import SourceTree
 
@@ -21,12 +22,48 @@ class Item:
     payload: Any
 
 
-class RowReader(Protocol):
-    """Makes rows. It is sent to worker processes, so that it opens its files when they are needed."""
+@dataclass
+class RowReader(ABC):
+    """Makes rows. It is sent to worker processes, so that it opens its files when they are needed.
 
+    Attributes:
+        tree: where the files are.
+        source, split: the columns of every row.
+        collection: prefix of `image_id`.
+    """
+
+    tree: SourceTree
+    source: str
+    split: str
+    collection: str
+
+    @abstractmethod
     def row(self, item: Item, remarks: Remarks) -> Row | None:
         """The row of `item`; None where its pictures are missing (with a deviation in `remarks`)."""
-        ...
+
+    def made(
+        self,
+        item: Item,
+        image: Any,
+        size: tuple[int, int],
+        frames: dict[str, dict[str, Any]],
+        instances: Sequence[dict[str, Any]],
+        sentences: Sequence[dict[str, Any]] = (),
+        annotated: Sequence[bool] | None = None,
+    ) -> Row:
+        """The row of encoded frames by their names; `image` is the picture's, or clip's, name in its collection."""
+        return make_row(
+            item.sample_id,
+            list(frames.values()),
+            instances,
+            sentences,
+            source=self.source,
+            split=self.split,
+            image_id=f"{self.collection}:{image}",
+            size=size,
+            frame_names=list(frames),
+            annotated=annotated,
+        )
 
 
 @dataclass

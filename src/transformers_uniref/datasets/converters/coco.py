@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ..schema import Row, make_encoded_instance, make_row
-from .base import Item, Plan
+from ..schema import Row, make_encoded_instance
+from .base import Item, Plan, RowReader
 from .coco_masks import boxed_rle, corner_box
 from .json_index import AnnotationIndex, build_annotation_index
 from .pictures import picture_size
@@ -69,16 +69,12 @@ def read_picture(
 
 
 @dataclass
-class CocoReader:
+class CocoReader(RowReader):
     """Rows of a detection data set; the payload of an item is the picture's id."""
 
-    tree: SourceTree
     index: AnnotationIndex
     folders: Sequence[str]
-    collection: str
-    source: str
-    split: str
-    categories: Categories = field(default_factory=dict)
+    categories: Categories
 
     def row(self, item: Item, remarks: Remarks) -> Row | None:
         """See `base.RowReader`."""
@@ -94,16 +90,7 @@ class CocoReader:
             coco_instance(annotation, number, size, self.categories, remarks)
             for number, annotation in enumerate(self.index.annotations(item.payload), 1)
         ]
-        return make_row(
-            item.sample_id,
-            [frame],
-            instances,
-            source=self.source,
-            split=self.split,
-            image_id=f"{self.collection}:{item.payload}",
-            size=size,
-            frame_names=[name.stem],
-        )
+        return self.made(item, item.payload, size, {name.stem: frame}, instances)
 
 
 def _plan(
@@ -116,7 +103,7 @@ def _plan(
     for annotation_id in index.doubled_annotations():
         remarks.deviation("annotation ids that come twice", str(annotation_id))
     items = [Item(f"{split}/{image_id}", image_id) for image_id in index.image_ids()]
-    reader = CocoReader(tree, index, folders, collection, source, split, index.categories())
+    reader = CocoReader(tree, source, split, collection, index, folders, index.categories())
     return Plan(items, reader, [annotations], tree, remarks)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..schema import Row, make_instance, make_row
-from .base import Item, Plan
+from ..schema import Row, make_instance
+from .base import Item, Plan, RowReader
 from .coco import read_picture
 from .pictures import decode_labels, fit_labels, picture_size
 from .remarks import Remarks
@@ -22,12 +22,10 @@ _LIST_FOLDERS = (".", "splits", "splits/fss", "data/splits/fss")
 
 
 @dataclass
-class FssReader:
+class FssReader(RowReader):
     """The payload of an item is (class, picture's stem, class number)."""
 
-    tree: SourceTree
     folder: str
-    split: str
 
     def row(self, item: Item, remarks: Remarks) -> Row | None:
         """See `base.RowReader`."""
@@ -51,16 +49,7 @@ class FssReader:
         if not mask.any():
             remarks.note("empty masks", mask_file)
         instance = make_instance(1, {0: mask}, category=category, category_id=number)
-        return make_row(
-            item.sample_id,
-            [found[0]],
-            [instance],
-            source="fss-1000",
-            split=self.split,
-            image_id=f"fss-1000:{category}/{stem}",
-            size=size,
-            frame_names=[stem],
-        )
+        return self.made(item, f"{category}/{stem}", size, {stem: found[0]}, [instance])
 
 
 def plan_fss(tree: SourceTree, split: str, work: Path) -> Plan:
@@ -82,7 +71,7 @@ def plan_fss(tree: SourceTree, split: str, work: Path) -> Plan:
         if name in numbers
         for stem in _stems(tree, f"{folder}/{name}")
     ]
-    return Plan(items, FssReader(tree, folder, split), lists, tree, remarks)
+    return Plan(items, FssReader(tree, "fss-1000", split, "fss-1000", folder), lists, tree, remarks)
 
 
 def _has_classes(tree: SourceTree, folder: str) -> bool:

@@ -6,12 +6,12 @@ A row is a picture with the objects that its sentences mean. Pictures are those 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..schema import Row, make_row
-from .base import Item, Plan, check_unique
+from ..schema import Row
+from .base import Item, Plan, RowReader, check_unique
 from .coco import Categories, coco_instance, read_picture
 from .json_index import AnnotationIndex, build_annotation_index, read_json
 from .remarks import Remarks
@@ -29,14 +29,11 @@ NO_TARGET = -1
 
 
 @dataclass
-class ReferReader:
+class ReferReader(RowReader):
     """Rows of a referring data set; the payload of an item is (picture id, its references)."""
 
-    tree: SourceTree
     index: AnnotationIndex
-    source: str
-    split: str
-    categories: Categories = field(default_factory=dict)
+    categories: Categories
 
     def row(self, item: Item, remarks: Remarks) -> Row | None:
         """See `base.RowReader`."""
@@ -66,17 +63,8 @@ class ReferReader:
             for sentence in reference["sentences"]:
                 entry = {"text": str(sentence["sent"]), "object_ids": [numbers[number] for number in meant]}
                 sentences.append(entry | {"source_id": int(sentence["sent_id"])})
-        return make_row(
-            item.sample_id,
-            [frame],
-            instances,
-            sentences,
-            source=self.source,
-            split=self.split,
-            image_id=f"coco:{image_id}",
-            size=size,
-            frame_names=[str(image["file_name"]).rsplit(".", 1)[0]],
-        )
+        name = str(image["file_name"]).rsplit(".", 1)[0]
+        return self.made(item, image_id, size, {name: frame}, instances, sentences)
 
 
 def annotation_ids(reference: Mapping[str, Any]) -> list[int]:
@@ -110,7 +98,7 @@ def plan_refer(name: str, folder: str, file: str, tree: SourceTree, split: str, 
         Item(f"{split}/{image_id}", (image_id, [_slim(entry) for entry in group]))
         for image_id, group in by_image.items()
     ]
-    reader = ReferReader(found, index, name, split, index.categories())
+    reader = ReferReader(found, name, split, "coco", index, index.categories())
     held_out = sorted({int(entry["image_id"]) for entry in references if entry["split"] != "train"})
     return Plan(
         items,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ..schema import Row, make_encoded_instance, make_row
-from .base import Item, Plan
+from ..schema import Row, make_encoded_instance
+from .base import Item, Plan, RowReader
 from .coco import Categories
 from .coco_masks import boxed_rle
 from .json_index import AnnotationIndex, build_annotation_index, build_keyed_index, read_json
@@ -48,14 +48,12 @@ def track_instance(
 
 
 @dataclass
-class OvisReader:
+class OvisReader(RowReader):
     """The payload of an item is the clip's id in the annotation file."""
 
-    tree: SourceTree
     index: AnnotationIndex
     folders: Sequence[str]
-    split: str
-    categories: Categories = field(default_factory=dict)
+    categories: Categories
 
     def row(self, item: Item, remarks: Remarks) -> Row | None:
         """See `base.RowReader`."""
@@ -64,7 +62,7 @@ class OvisReader:
         names = [PurePosixPath(name) for name in video["file_names"]]
         clip, stems = str(names[0].parent), [name.stem for name in names]
         folder = self.tree.first([f"{parent}/{clip}" for parent in self.folders]) or f"{self.folders[0]}/{clip}"
-        frames, kept, size = read_frames(self.tree, folder, stems, remarks)
+        frames, size = read_frames(self.tree, folder, stems, remarks)
         if not frames:
             remarks.deviation("clips without frames", clip)
             return None
@@ -78,7 +76,7 @@ class OvisReader:
                     number,
                     entry["segmentations"],
                     stems,
-                    kept,
+                    list(frames),
                     size,
                     f"{clip} annotation {entry['id']}",
                     remarks,
@@ -88,17 +86,8 @@ class OvisReader:
                     source_id=int(entry["id"]),
                 )
             )
-        return make_row(
-            item.sample_id,
-            frames,
-            instances,
-            source="ovis",
-            split=self.split,
-            image_id=f"ovis:{clip}",
-            size=size,
-            frame_names=kept,
-            annotated=[self.split == "train"] * len(kept),
-        )
+        annotated = [self.split == "train"] * len(frames)
+        return self.made(item, clip, size, frames, instances, annotated=annotated)
 
 
 def plan_ovis(tree: SourceTree, split: str, work: Path) -> Plan:
@@ -117,21 +106,20 @@ def plan_ovis(tree: SourceTree, split: str, work: Path) -> Plan:
         entry = index.image(video_id)
         assert entry is not None
         items.append(Item(f"{split}/{PurePosixPath(entry['file_names'][0]).parent}", video_id))
-    return Plan(items, OvisReader(found, index, folders, split, index.categories()), [file], found, remarks)
+    reader = OvisReader(found, "ovis", split, "ovis", index, folders, index.categories())
+    return Plan(items, reader, [file], found, remarks)
 
 
 @dataclass
-class MevisReader:
+class MevisReader(RowReader):
     """The payload of an item is (clip, stems of its frames, its sentences, annotation id by object id)."""
 
-    tree: SourceTree
     index: AnnotationIndex | None
-    split: str
 
     def row(self, item: Item, remarks: Remarks) -> Row | None:
         """See `base.RowReader`."""
         clip, stems, sentences, annotations = item.payload
-        frames, kept, size = read_frames(self.tree, f"{self.split}/JPEGImages/{clip}", stems, remarks)
+        frames, size = read_frames(self.tree, f"{self.split}/JPEGImages/{clip}", stems, remarks)
         if not frames:
             remarks.deviation("clips without frames", clip)
             return None
@@ -142,21 +130,11 @@ class MevisReader:
                 remarks.deviation("objects without an entry in mask_dict.json", f"{clip} annotation {annotation}")
             where = f"{clip} annotation {annotation}"
             instances.append(
-                track_instance(number, codes or [None] * len(stems), stems, kept, size, where, remarks)
+                track_instance(number, codes or [None] * len(stems), stems, list(frames), size, where, remarks)
                 | {"source_id": int(annotation)}
             )
-        return make_row(
-            item.sample_id,
-            frames,
-            instances,
-            sentences,
-            source="mevis",
-            split=self.split,
-            image_id=f"mevis:{clip}",
-            size=size,
-            frame_names=kept,
-            annotated=[self.index is not None] * len(kept),
-        )
+        annotated = [self.index is not None] * len(frames)
+        return self.made(item, clip, size, frames, instances, sentences, annotated)
 
 
 def plan_mevis(tree: SourceTree, split: str, work: Path) -> Plan:
@@ -181,7 +159,7 @@ def plan_mevis(tree: SourceTree, split: str, work: Path) -> Plan:
         annotations = {number: annotation for annotation, number in numbers.items()}
         items.append(Item(f"{split}/{clip}", (clip, sorted(video["frames"]), sentences, annotations)))
     files = [expressions_file, *([masks_file] if labelled else [])]
-    return Plan(items, MevisReader(found, index, split), files, found)
+    return Plan(items, MevisReader(found, "mevis", split, "mevis", index), files, found)
 
 
 def _annotation_ids(video: Mapping[str, Any], expression: int) -> list[int]:

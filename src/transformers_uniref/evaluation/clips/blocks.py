@@ -16,9 +16,8 @@ from ...core.palette import label_image
 from ...datasets.schema import Record
 from ...metrics.video_protocols import VOID, VideoProtocol, judged_frames
 from ...metrics.video_scores import VideoScores
-from ..asked_sentences import check_asked
 from ..benchmarks import Benchmark
-from ..evaluated_rows import Rows
+from ..evaluated_rows import Rows, check_asked
 from .answers import ClipAnswers
 from .metadata import ClipMetadata
 
