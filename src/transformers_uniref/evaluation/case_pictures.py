@@ -37,14 +37,11 @@ def draw_cases(benchmark: Benchmark, samples: Sequence[Mapping[str, Any]], rows:
             else:
                 image, found, true = _picture_case(benchmark, sample, record)
             pictures += [overlay_masks(image, [found]), overlay_masks(image, {2: true})]
-            captions += [f"{sample['sample']}: {measure} {sample[measure]:.3f}", _question(sample)]
+            asked = sample.get("text") or sample.get("sentence") or sample.get("category")
+            truth = f"truth: {asked}" if asked else "truth"
+            captions += [f"{sample['sample']}: {measure} {sample[measure]:.3f}", truth]
         with replacing(folder / f"{name}.png") as partial:
             Image.fromarray(contact_sheet(pictures, captions, columns=2)).save(partial, format="PNG")
-
-
-def _question(sample: Mapping[str, Any]) -> str:
-    asked = sample.get("text") or sample.get("sentence") or sample.get("category") or ""
-    return f"truth: {asked}" if asked else "truth"
 
 
 def _picture_case(benchmark: Benchmark, sample: Mapping[str, Any], record: Record) -> Case:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,12 +31,13 @@ class Report:
         """The sections of `DEFINITIONS`, all values fractions, None where nothing could be measured; then `counts`
         (answers behind each value) and `standard_errors` of the same shape, `details`, and `settings`.
         """
-        values: dict[str, Any] = self._shaped(lambda name: _rounded(self.tally.value(name)))
-        values["counts"] = self._shaped(self.tally.count)
-        values["standard_errors"] = self._shaped(lambda name: _rounded(self.tally.standard_error(name)))
-        values["details"] = self._detail_values()
-        values["settings"] = self.settings
-        return values
+        return {
+            **_shaped(lambda name: _rounded(self.tally.value(name))),
+            "counts": _shaped(self.tally.count),
+            "standard_errors": _shaped(lambda name: _rounded(self.tally.standard_error(name))),
+            "details": self._detail_values(),
+            "settings": self.settings,
+        }
 
     def table(self) -> str:
         """The measures as text, in percent with their standard errors, and the number of answers behind each."""
@@ -56,12 +58,11 @@ class Report:
             nested.setdefault(section, {})[name] = _rounded(value)
         return nested
 
-    @staticmethod
-    def _shaped(of_name: Any) -> dict[str, dict[str, Any]]:
-        return {
-            section: {name: of_name(f"{section}/{name}") for name in measures}
-            for section, measures in DEFINITIONS.items()
-        }
+
+def _shaped(of_name: Callable[[str], Any]) -> dict[str, Any]:
+    return {
+        section: {name: of_name(f"{section}/{name}") for name in measures} for section, measures in DEFINITIONS.items()
+    }
 
 
 def _rounded(value: float | None) -> float | None:

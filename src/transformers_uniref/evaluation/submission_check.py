@@ -109,7 +109,9 @@ def check_submission(
         if not places:
             report.problems.append(f"no mask lies where the server looks for {chosen.layout}")
             return report
-        _check_names(places, chosen, report)
+        names = [(info.filename, frame) for (_, _, frame), info in places.items()]
+        odd = [name for name, frame in names if not (frame.isdecimal() and len(frame) == chosen.digits)]
+        report.add_problem(f"frames are not named with {chosen.digits} digits", odd)
         if requirements is None:
             _check_regularity(places, report)
         else:
@@ -193,15 +195,6 @@ def _by_video(places: dict[Place, zipfile.ZipInfo]) -> dict[str, dict[str, list[
     return grouped
 
 
-def _check_names(places: dict[Place, zipfile.ZipInfo], server: Server, report: SubmissionReport) -> None:
-    odd = [
-        info.filename
-        for (_, _, frame), info in places.items()
-        if not (frame.isdecimal() and len(frame) == server.digits)
-    ]
-    report.add_problem(f"frames are not named with {server.digits} digits", odd)
-
-
 def _check_regularity(places: dict[Place, zipfile.ZipInfo], report: SubmissionReport) -> None:
     """Without knowing which frames there are: equal steps, and the same frames for each expression of a video."""
     report.warnings.append("without `reference` nobody knows which videos, frames, sizes and ids are required")
@@ -273,15 +266,12 @@ def _check_masks(
             report.problems.append(f"{info.filename}: holds the ids {some(foreign)}, the video has {listed}")
         if image.mode != "P":
             grey.append(info.filename)
-        elif values and not _same_palette(image.getpalette() or [], known, values):
-            odd_palettes.append(info.filename)
+        elif values:
+            palette = image.getpalette() or []
+            usual = all(palette[3 * value : 3 * value + 3] == known[value].tolist() for value in values)
+            odd_palettes += [info.filename] * (not usual)
     report.add_problem("masks are grey, not palette PNGs", grey)
     report.add_warning("masks have other colours than DAVIS gives ids", odd_palettes)
     report.add_warning("masks hold 0 and 1, usual are 0 and 255", low)
     if not filled:
         report.warnings.append("all masks are empty")
-
-
-def _same_palette(palette: list[int], known: np.ndarray, values: set[int]) -> bool:
-    """Whether the ids that occur have the colours that DAVIS gives them."""
-    return all(palette[3 * value : 3 * value + 3] == known[value].tolist() for value in values)

@@ -54,7 +54,11 @@ class FssReader(RowReader):
 
 def plan_fss(tree: SourceTree, split: str, work: Path) -> Plan:
     """Splits by the lists `trn.txt`, `val.txt`, `test.txt`, or train and test by the authors' `fss_test_set.txt`."""
-    folder = next((name for name in _FOLDERS if _has_classes(tree, name)), None)
+
+    def has_classes(folder: str) -> bool:
+        return any(tree.is_file(f"{folder}/{name}/1.jpg") for name in tree.folders(folder)[:8])
+
+    folder = next(filter(has_classes, _FOLDERS), None)
     if folder is None:
         raise FileNotFoundError(
             f"`source`: {tree.root} lacks folders of classes with 1.jpg and 1.png (looked in {', '.join(_FOLDERS)})"
@@ -72,10 +76,6 @@ def plan_fss(tree: SourceTree, split: str, work: Path) -> Plan:
         for stem in _stems(tree, f"{folder}/{name}")
     ]
     return Plan(items, FssReader(tree, "fss-1000", split, "fss-1000", folder), lists, tree, remarks)
-
-
-def _has_classes(tree: SourceTree, folder: str) -> bool:
-    return any(tree.is_file(f"{folder}/{name}/1.jpg") for name in tree.folders(folder)[:8])
 
 
 def _stems(tree: SourceTree, folder: str) -> list[str]:

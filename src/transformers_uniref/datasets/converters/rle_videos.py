@@ -149,7 +149,8 @@ def plan_mevis(tree: SourceTree, split: str, work: Path) -> Plan:
     index = build_keyed_index(found, masks_file, work) if labelled else None
     items = []
     for clip, video in sorted(read_json(found, expressions_file)["videos"].items()):
-        numbers = _object_numbers(video) if labelled else {}
+        meant = {a for number in video["expressions"] if labelled for a in _annotation_ids(video, int(number))}
+        numbers = {annotation: number for number, annotation in enumerate(sorted(meant), 1)}
         sentences = [
             entry | {"object_ids": [numbers[annotation] for annotation in _annotation_ids(video, entry["source_id"])]}
             if labelled
@@ -164,10 +165,3 @@ def plan_mevis(tree: SourceTree, split: str, work: Path) -> Plan:
 
 def _annotation_ids(video: Mapping[str, Any], expression: int) -> list[int]:
     return [int(number) for number in video["expressions"][str(expression)].get("anno_id", [])]
-
-
-def _object_numbers(video: Mapping[str, Any]) -> dict[int, int]:
-    found = sorted(
-        {number for expression in video["expressions"] for number in _annotation_ids(video, int(expression))}
-    )
-    return {annotation: number for number, annotation in enumerate(found, 1)}
