@@ -229,15 +229,16 @@ class _Steps:
     def _from_mirror(self, repo_id: str, fetched: Path) -> Download:
         from .model_check import model_differences
 
+        refused = f"{repo_id} is no mirror of {self.weights.name}"
         try:
             provenance = read_provenance(fetched)
         except ValueError as error:
-            raise DownloadError(f"{repo_id} is no mirror of {self.weights.name}: {error}") from error
+            raise DownloadError(f"{refused}: {error}") from error
         if provenance is None or provenance.released != self.weights.name:
             told = "nothing" if provenance is None else repr(provenance.released or provenance.source)
-            raise DownloadError(f"{repo_id} is no mirror of {self.weights.name}: its provenance.json names {told}")
+            raise DownloadError(f"{refused}: its provenance.json names {told}")
         if wrong := model_differences(fetched, self.weights.tensor_list):
-            raise DownloadError(f"{repo_id} is no mirror of {self.weights.name}: {wrong}")
+            raise DownloadError(f"{refused}: {wrong}")
         size = sum(file.stat().st_size for file in fetched.glob("*.safetensors"))
         checksum = Checksum(provenance.source_sha256, size, repo_id)
         _compare(self.weights.name, checksum)

@@ -24,6 +24,9 @@ from .submission_zip import pack_submission
 NOT_MEASURES = ("objects", "frames", "sequences", "annotators", "samples", "classes")
 SUBMISSION = "submission.zip"
 
+Merged = tuple[dict[str, Any], list[dict[str, Any]]]
+"""What all blocks together say in a summary, and the samples."""
+
 
 @dataclass(frozen=True)
 class Results:
@@ -81,8 +84,7 @@ def gather_results(
         folder: of the run, with the masks of clips.
         unseen, keeps, progress: see `evaluate_dataset`, which also says what is returned.
     """
-    merge = _merge_clips if of.benchmark.is_video else _merge_pictures
-    merged, samples = merge(of, blocks, unseen)
+    merged, samples = _merge_clips(of, blocks, unseen) if of.benchmark.is_video else _merge_pictures(of, blocks)
     summary = of.heading() | merged
     if of.samples < of.of_samples:
         summary["notes"].append(f"the first {of.samples} of {of.of_samples} samples alone: no result of the split")
@@ -95,13 +97,13 @@ def gather_results(
     _write_samples(samples, folder / "samples.parquet")
     if of.scored:
         draw_cases(of.benchmark, samples, rows, folder)
-        with replacing(folder / "model-index.yml") as partial:
-            partial.write_text(model_index(summary), encoding="utf-8")
-    with replacing(folder / "summary.md") as partial:
-        partial.write_text(markdown_report(summary), encoding="utf-8")
+    texts = {"model-index.yml": model_index(summary)} if of.scored else {}
+    texts["summary.md"] = markdown_report(summary)
     # The last: who finds it finds all the others.
-    with replacing(folder / "summary.json") as partial:
-        partial.write_text(to_json(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    texts["summary.json"] = to_json(summary, indent=2, ensure_ascii=False) + "\n"
+    for name, text in texts.items():
+        with replacing(folder / name) as partial:
+            partial.write_text(text, encoding="utf-8")
     return summary
 
 
@@ -112,9 +114,7 @@ def _split_measures(found: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str,
 
 
 # ------------------------------------------------------------------------------------------------------------- pictures
-def _merge_pictures(
-    of: Results, blocks: Sequence[Mapping[str, Any]], unseen: Any
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def _merge_pictures(of: Results, blocks: Sequence[Mapping[str, Any]]) -> Merged:
     scores = image_scores(of.benchmark)
     samples: list[dict[str, Any]] = []
     for block in blocks:
@@ -126,9 +126,7 @@ def _merge_pictures(
 
 
 # ---------------------------------------------------------------------------------------------------------------- clips
-def _merge_clips(
-    of: Results, blocks: Sequence[Mapping[str, Any]], unseen: Collection[str] | None
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def _merge_clips(of: Results, blocks: Sequence[Mapping[str, Any]], unseen: Collection[str] | None) -> Merged:
     counts = {
         "clips": len(blocks),
         "masks": sum(len(frames) for block in blocks for frames in block["frames"].values()),

@@ -86,8 +86,6 @@ class Plan:
     held_out: dict[str, list[str]] = field(default_factory=dict)
 
 
-UNKNOWN_LICENCE = "see the homepage"
-
 PlanMaker = Callable[[SourceTree, str, Path], Plan]
 """(source, split, folder for indexes) -> plan. Raises FileNotFoundError naming the files that are missing."""
 
@@ -112,7 +110,7 @@ class Converter:
     splits: tuple[str, ...]
     plan: PlanMaker
     homepage: str
-    licence: str = UNKNOWN_LICENCE
+    licence: str = "see the homepage"
     rows_per_shard: int = 8
 
     def check_split(self, split: str) -> None:

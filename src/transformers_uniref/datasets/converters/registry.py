@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 
 from ...core.near_names import did_you_mean
-from .base import UNKNOWN_LICENCE as _UNKNOWN
 from .base import Converter, PlanMaker
 from .coco import plan_coco, plan_objects365
 from .davis import plan_davis, plan_ref_davis
@@ -41,7 +40,7 @@ def _videos(name: str, title: str, splits: tuple[str, ...], plan: PlanMaker, hom
     return Converter(name, title, ("vos",), splits, plan, home)
 
 
-def _told_videos(name: str, title: str, splits: tuple[str, ...], plan: PlanMaker, home: str) -> Converter:
+def _videos_with_sentences(name: str, title: str, splits: tuple[str, ...], plan: PlanMaker, home: str) -> Converter:
     return Converter(name, title, ("rvos", "vos"), splits, plan, home)
 
 
@@ -67,7 +66,7 @@ _ALL = (
     _coco("2014"),
     _coco("2017"),
     Converter(
-        "objects365", "Objects365 v2", ("detection",), _TRAIN_VAL, plan_objects365, _OBJECTS365, _UNKNOWN, _IMAGES
+        "objects365", "Objects365 v2", ("detection",), _TRAIN_VAL, plan_objects365, _OBJECTS365, rows_per_shard=_IMAGES
     ),
     _refer("refcoco", "RefCOCO (UNC)", "refcoco", "refs(unc).p", _UNC),
     _refer("refcoco-google", "RefCOCO (Google)", "refcoco", "refs(google).p", _TRAIN_VAL_TEST),
@@ -75,19 +74,21 @@ _ALL = (
     _refer("refcocog", "RefCOCOg (UMD)", "refcocog", "refs(umd).p", _TRAIN_VAL_TEST),
     _refer("refcocog-google", "RefCOCOg (Google)", "refcocog", "refs(google).p", _TRAIN_VAL),
     _refer("grefcoco", "gRefCOCO", "grefcoco", "grefs(unc).json", _UNC),
-    Converter("fss-1000", "FSS-1000", ("fss",), _TRAIN_VAL_TEST, plan_fss, _FSS, _UNKNOWN, _IMAGES),
+    Converter("fss-1000", "FSS-1000", ("fss",), _TRAIN_VAL_TEST, plan_fss, _FSS, rows_per_shard=_IMAGES),
     _youtube("2018"),
     _youtube("2019"),
-    _told_videos("ref-youtube-vos", "Refer-YouTube-VOS", _TRAIN_VALID_TEST, plan_ref_youtube_vos, _REF_YOUTUBE),
+    _videos_with_sentences(
+        "ref-youtube-vos", "Refer-YouTube-VOS", _TRAIN_VALID_TEST, plan_ref_youtube_vos, _REF_YOUTUBE
+    ),
     _davis("davis-2016", "DAVIS 2016", "2016", "Annotations"),
     _davis("davis-2017", "DAVIS 2017", "2017", "Annotations", "test_dev", "test_challenge"),
     _davis("davis-2017-unsupervised", "DAVIS 2017, unsupervised", "2017", "Annotations_unsupervised"),
-    _told_videos("ref-davis-2017", "Ref-DAVIS17", _TRAIN_VAL, plan_ref_davis, _DAVIS),
+    _videos_with_sentences("ref-davis-2017", "Ref-DAVIS17", _TRAIN_VAL, plan_ref_davis, _DAVIS),
     _lvos("v1"),
     _lvos("v2"),
     _videos("mose", "MOSE", ("train", "valid"), plan_mose, "https://henghuiding.github.io/MOSE/"),
     _videos("ovis", "OVIS", _TRAIN_VALID_TEST, plan_ovis, "https://songbai.site/ovis/"),
-    _told_videos("mevis", "MeViS", ("train", "valid_u", "valid", "test"), plan_mevis, _MEVIS),
+    _videos_with_sentences("mevis", "MeViS", ("train", "valid_u", "valid", "test"), plan_mevis, _MEVIS),
 )
 CONVERTERS: dict[str, Converter] = {converter.name: converter for converter in _ALL}
 

@@ -51,19 +51,20 @@ def comparisons(converter: Converter, reports: Mapping[str, Mapping[str, Any]]) 
 
 def deviations(converter: Converter, reports: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """One line for everything in the reports that is not as published."""
-    lines = []
-    for split, report in reports.items():
-        found = report["remarks"]["deviations"]
-        lines += [f"{split}: {describe(kind, entry)}" for kind, entry in sorted(found.items())]
-    return lines + [entry.describe() for entry in comparisons(converter, reports) if not entry.met]
+    differing = [entry.describe() for entry in comparisons(converter, reports) if not entry.met]
+    return _remarks(reports, "deviations") + differing
 
 
 def notes(reports: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """One line for every kind of known irregularity in the reports."""
+    return _remarks(reports, "notes")
+
+
+def _remarks(reports: Mapping[str, Mapping[str, Any]], kinds: str) -> list[str]:
     return [
         f"{split}: {describe(kind, entry)}"
         for split, report in reports.items()
-        for kind, entry in sorted(report["remarks"]["notes"].items())
+        for kind, entry in sorted(report["remarks"][kinds].items())
     ]
 
 
