@@ -22,13 +22,13 @@ def uniref_arguments(line: str) -> list[str]:
     return words[: ends[0]] if ends else words
 
 
-def tiny_config() -> UniRefConfig:
+def tiny_config(words: int = len(WORDS), d_model: int = 32) -> UniRefConfig:
     return UniRefConfig(
         backbone_config=ResNetConfig(embedding_size=8, hidden_sizes=[8, 16, 16, 32], depths=[1, 1, 1, 1]),
         text_config=BertConfig(
-            vocab_size=len(WORDS), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16
+            vocab_size=words, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16
         ),
-        d_model=32,
+        d_model=d_model,
         value_encoder_widths=[8, 8, 16, 16],
         value_encoder_depths=[1, 1, 1, 1],
         fusion_heads=2,

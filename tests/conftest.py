@@ -31,3 +31,11 @@ def one_thread(kept_threads: None) -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The folder of a tiny model of random weights, for commands; files that call another one so have their own."""
+    from cli_support import save_tiny_checkpoint
+
+    return str(save_tiny_checkpoint(tmp_path_factory.mktemp("model")))

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-import torch
-
+from same_values import same
 from transformers_uniref.training.config.training import TrainingConfig, load_config
 from transformers_uniref.training.data.collation import Batch, Collator
 from transformers_uniref.training.data.mixture_feed import MixtureFeed
@@ -71,17 +69,4 @@ def sample_ids(steps: list[list[Batch]]) -> list[list[str]]:
 
 def same_batches(first: list[list[Batch]], second: list[list[Batch]]) -> bool:
     """Whether two sequences of steps hold equal tensors."""
-    return len(first) == len(second) and all(
-        len(one) == len(other) and all(_same(a.inputs, b.inputs) for a, b in zip(one, other, strict=True))
-        for one, other in zip(first, second, strict=True)
-    )
-
-
-def _same(first: Any, second: Any) -> bool:
-    if isinstance(first, torch.Tensor):
-        return torch.equal(first, second)
-    if isinstance(first, dict):
-        return first.keys() == second.keys() and all(_same(first[name], second[name]) for name in first)
-    if isinstance(first, list):
-        return len(first) == len(second) and all(_same(a, b) for a, b in zip(first, second, strict=True))
-    return bool(np.all(first == second))
+    return same(*([[batch.inputs for batch in step] for step in steps] for steps in (first, second)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -69,6 +70,19 @@ def small_model(seed: int = 0, **changes: Any) -> UniRefModel:
     model = UniRefModel(small_config(**changes))
     stir(model, seed)
     return model.eval()
+
+
+def hollow_model(build: Callable[[], Any]) -> Any:
+    """A model built without memory, then given memory that nobody has filled: floating-point values are NaN."""
+    with torch.device("meta"):
+        model = build()
+    model.to_empty(device="cpu")
+    for value in [*model.parameters(), *model.buffers()]:
+        if value.is_floating_point():
+            value.data.fill_(float("nan"))
+    for module in model.modules():
+        module._is_hf_initialized = False
+    return model
 
 
 def picture(batch: int, height: int, width: int, seed: int = 0) -> torch.Tensor:

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cli_support import save_tiny_checkpoint
 from processor_support import disc, picture
 from transformers_uniref.core import model_names as bundled_models
 from transformers_uniref.core.mask_reading import load_label_map
@@ -21,11 +20,6 @@ from transformers_uniref.core.palette import save_label_map
 from transformers_uniref.frontends import loading
 from transformers_uniref.frontends.cli.main import main
 from transformers_uniref.inference.results import SegmentedObject, label_map
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(save_tiny_checkpoint(tmp_path_factory.mktemp("model")))
 
 
 @pytest.fixture

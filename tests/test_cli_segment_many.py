@@ -12,7 +12,6 @@ import pytest
 import torch
 from PIL import Image
 
-from cli_support import save_tiny_checkpoint
 from processor_support import disc, picture
 from transformers_uniref.core.mask_codes import decode_rle
 from transformers_uniref.core.mask_reading import load_label_map
@@ -22,11 +21,6 @@ from transformers_uniref.frontends.cli.picture_inputs import find_pictures
 from transformers_uniref.frontends.errors import UserError
 
 DOG = ["--text", "the dog"]
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(save_tiny_checkpoint(tmp_path_factory.mktemp("model")))
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cli_support import frame, save_tiny_checkpoint, write_frames
+from cli_support import frame, write_frames
 from processor_support import disc
 from transformers_uniref.core.mask_codes import decode_rle
 from transformers_uniref.core.mask_reading import load_label_map
@@ -27,11 +27,6 @@ from transformers_uniref.frontends.errors import UserError
 from transformers_uniref.media.video.io import VideoWriter, probe_clip, read_clip, read_frames, save_animation
 
 av = pytest.importorskip("av")
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(save_tiny_checkpoint(tmp_path_factory.mktemp("model")))
 
 
 @pytest.fixture

@@ -9,14 +9,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from cli_support import content, save_tiny_checkpoint, write_frames
+from cli_support import content, write_frames
 from processor_support import disc, picture
 from transformers_uniref.core.palette import save_label_map
 from transformers_uniref.frontends.cli import track
@@ -35,11 +35,6 @@ def ctrl_c_is_heard() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(save_tiny_checkpoint(tmp_path_factory.mktemp("model")))
 
 
 def write_inputs(folder: Path) -> None:
@@ -95,18 +90,29 @@ def interrupt() -> None:
     os.kill(os.getpid(), signal.SIGINT)
 
 
+@pytest.fixture
+def stopped(ask: Callable[..., int], monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Asks, and breaks off at a frame."""
+
+    def stopped(number: int, act: Callable[[], None] = interrupt, words: Sequence[str] = ()) -> None:
+        with monkeypatch.context() as patch:
+            at_frame(patch, number, act)
+            assert ask(*words) == 130
+
+    return stopped
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_resumed_run_ends_like_one_that_was_never_interrupted(
     number: signal.Signals,
     ask: Callable[..., int],
+    stopped: Callable[..., None],
     whole: dict[str, bytes],
     files: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with monkeypatch.context() as patch:
-        at_frame(patch, 3, lambda: os.kill(os.getpid(), number))
-        assert ask("--json") == 130
+    stopped(3, lambda: os.kill(os.getpid(), number), ["--json"])
     shown = capsys.readouterr()
     assert shown.out == "" and shown.err.splitlines()[-1] == "uniref: interrupted"
     assert "clip: 4 of 6 frames are kept in here/unfinished; the same command with --resume goes on" in shown.err
@@ -148,11 +154,9 @@ def test_every_frame_may_be_the_last_one_before_an_interruption(
 
 
 def test_other_formats_and_drawings_may_be_asked_for_when_going_on(
-    ask: Callable[..., int], files: Path, monkeypatch: pytest.MonkeyPatch
+    ask: Callable[..., int], stopped: Callable[..., None], files: Path
 ) -> None:
-    with monkeypatch.context() as patch:
-        at_frame(patch, 2, interrupt)
-        assert ask() == 130
+    stopped(2)
     other = ["--formats", "overlay,rle", "--tags", "--no-legend"]
     assert ask("--resume", *other) == 0 and ask(*other, output="whole") == 0
     assert content("here") == content("whole")
@@ -207,28 +211,24 @@ def test_a_disk_too_full_for_the_state_leaves_the_one_before(
 
 
 def test_what_is_broken_off_within_a_frame_goes_on_from_the_last_whole_one(
-    ask: Callable[..., int], whole: dict[str, bytes], files: Path, monkeypatch: pytest.MonkeyPatch
+    ask: Callable[..., int], stopped: Callable[..., None], whole: dict[str, bytes], files: Path
 ) -> None:
     def twice() -> None:
         interrupt()
         interrupt()
 
-    with monkeypatch.context() as patch:
-        at_frame(patch, 3, twice)
-        assert ask() == 130
+    stopped(3, twice)
     assert ask("--resume") == 0 and content("here") == whole
 
 
 def test_an_unfinished_run_is_neither_mixed_with_another_nor_lost_unasked(
     ask: Callable[..., int],
+    stopped: Callable[..., None],
     whole: dict[str, bytes],
     files: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with monkeypatch.context() as patch:
-        at_frame(patch, 1, interrupt)
-        assert ask() == 130
+    stopped(1)
     kept = content("here")
     for words, message in (
         ([], "--output holds an unfinished run: here; --resume goes on with it, --overwrite begins anew"),

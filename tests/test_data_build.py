@@ -35,7 +35,7 @@ from converter_support import (  # noqa: E402
     reference,
     square,
 )
-from transformers_uniref.datasets.converters import build as building  # noqa: E402
+from transformers_uniref.core.atomic import alone  # noqa: E402
 from transformers_uniref.datasets.converters.published import PUBLISHED, compare  # noqa: E402
 from transformers_uniref.datasets.converters.registry import CONVERTERS, find_converter  # noqa: E402
 from transformers_uniref.datasets.converters.safe_pickle import load_plain_pickle  # noqa: E402
@@ -429,7 +429,8 @@ def test_a_mistake_is_one_line_and_exit_code_2(tmp_path, capsys, arguments, said
 
 def test_two_builds_do_not_write_to_one_folder(tmp_path):
     source = coco_2017(tmp_path / "coco")
-    with building._locked(tmp_path / "out"), pytest.raises(ValueError, match="another build is writing"):
+    lock = tmp_path / "out" / ".build" / "lock"
+    with alone(lock, "taken"), pytest.raises(ValueError, match="another build is writing"):
         convert("coco-2017", source, tmp_path / "out", "val")
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import BertConfig, BertTokenizer, ResNetConfig
+from transformers import BertTokenizer
 
-from transformers_uniref import UniRefConfig, UniRefImageProcessorPil, UniRefModel, UniRefProcessor
+from cli_support import tiny_config
+from transformers_uniref import UniRefImageProcessorPil, UniRefModel, UniRefProcessor
 from transformers_uniref.core.provenance import weights_fingerprint
 from transformers_uniref.evaluation.definitions import CLIP_FRAMES, DEFINITIONS
 from transformers_uniref.evaluation.model_answers import ModelAnswers
@@ -224,23 +225,7 @@ def test_a_tally_knows_means_ratios_and_errors_of_scenes() -> None:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny model with random weights that knows the world's words."""
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *vocabulary()]
-    config = UniRefConfig(
-        backbone_config=ResNetConfig(embedding_size=8, hidden_sizes=[8, 16, 16, 32], depths=[1, 1, 1, 1]),
-        text_config=BertConfig(
-            vocab_size=len(words), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16
-        ),
-        d_model=64,
-        value_encoder_widths=[8, 8, 16, 16],
-        value_encoder_depths=[1, 1, 1, 1],
-        fusion_heads=2,
-        fusion_head_dim=8,
-        encoder_layers=1,
-        decoder_layers=1,
-        attention_heads=4,
-        num_points=2,
-        ffn_dim=32,
-        num_queries=8,
-    )
+    config = tiny_config(len(words), d_model=64)
     folder = tmp_path_factory.mktemp("model")
     with torch.random.fork_rng():
         torch.manual_seed(0)

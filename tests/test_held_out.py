@@ -11,10 +11,11 @@ for package in ("datasets", "accelerate", "pycocotools", "ijson"):
 
 from converter_support import UNC, annotation, coco_file, convert, jpeg, polygon, put, refer, reference  # noqa: E402
 from data_support import collator, run_config  # noqa: E402
-from transformers_uniref.datasets.converters.held_out import REFERRING_SETS, read_held_out  # noqa: E402
+from transformers_uniref.datasets.converters.held_out import read_held_out  # noqa: E402
 from transformers_uniref.datasets.schema import Record  # noqa: E402
 from transformers_uniref.training.data.mixture_feed import MixtureFeed  # noqa: E402
 
+REFERRING_SETS = ("refcoco", "refcoco+", "refcocog")
 TRAINED, TESTED = ["coco:6", "coco:7"], ["coco:8", "coco:9"]
 
 

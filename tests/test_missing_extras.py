@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import transformers_uniref
 from transformers_uniref.core.optional import MissingExtraError
 
 ROOT = Path(__file__).parent.parent
@@ -121,9 +122,11 @@ def convert_coco_masks(folder: Path) -> None:
 
 
 def read_large_json(folder: Path) -> None:
-    from transformers_uniref.datasets.converters.json_index import _ijson
+    from transformers_uniref.datasets.converters.json_index import build_keyed_index
+    from transformers_uniref.datasets.converters.source_tree import SourceTree
 
-    _ijson()
+    source = SourceTree(Path(transformers_uniref.__file__).parent / "checkpoints" / "uniref-pp")
+    build_keyed_index(source, "config.json", folder)
 
 
 def train(folder: Path) -> None:

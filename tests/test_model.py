@@ -9,7 +9,7 @@ import torch
 from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig, AutoModel
 
-from model_support import label, padded, picture, sentence, small_config, small_model
+from model_support import hollow_model, label, padded, picture, sentence, small_config, small_model
 from noise import GRADIENTS, MASKS, SCORES, assert_same, assert_same_output
 from transformers_uniref import UniRefConfig, UniRefModel
 
@@ -235,14 +235,7 @@ def test_the_configuration_survives_a_round_trip(tmp_path):
 def test_building_on_the_meta_device_gives_the_same_start():
     torch.manual_seed(3)
     direct = UniRefModel(small_config(boxinst_loss=True))
-    with torch.device("meta"):
-        hollow = UniRefModel(small_config(boxinst_loss=True))
-    hollow.to_empty(device="cpu")
-    for value in [*hollow.parameters(), *hollow.buffers()]:
-        if value.is_floating_point():
-            value.data.fill_(float("nan"))
-    for module in hollow.modules():
-        module._is_hf_initialized = False
+    hollow = hollow_model(lambda: UniRefModel(small_config(boxinst_loss=True)))
     torch.manual_seed(3)
     hollow.init_weights()
     for name, value in hollow.state_dict().items():

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from photo_support import FRAMES, NAMES, PAINT, write_folder, write_sequence
+from same_values import same
 from transformers_uniref.worlds import World
 from transformers_uniref.worlds.drawn.draws import Draws
 from transformers_uniref.worlds.photo.clips import draw_photo_clip
@@ -44,28 +45,16 @@ def world(folder: Path) -> PhotoWorld:
     return PhotoWorld(folder, size=64, validation=[])
 
 
-def equal(first: object, second: object) -> bool:
-    if isinstance(first, dict):
-        return (
-            isinstance(second, dict)
-            and first.keys() == second.keys()
-            and all(equal(first[k], second[k]) for k in first)
-        )
-    if isinstance(first, np.ndarray):
-        return np.array_equal(first, second)
-    return first == second
-
-
 # Scenes --------------------------------------------------------------------------------------------------------------
 
 
 def test_a_scene_depends_on_its_number_alone(folder: Path, world: PhotoWorld) -> None:
     again = PhotoWorld(folder, size=64, validation=[])
-    assert equal(world.clip(3, frames=4), again.clip(3, frames=4))
-    assert equal(world.image(10**20), again.image(10**20))
-    assert equal(world.few_shot(5, shots=2, family="mixed"), again.few_shot(5, shots=2, family="mixed"))
-    assert not equal(world.image(1), world.image(2))
-    assert not equal(world.image(1), PhotoWorld(folder, size=64, seed=1, validation=[]).image(1))
+    assert same(world.clip(3, frames=4), again.clip(3, frames=4))
+    assert same(world.image(10**20), again.image(10**20))
+    assert same(world.few_shot(5, shots=2, family="mixed"), again.few_shot(5, shots=2, family="mixed"))
+    assert not same(world.image(1), world.image(2))
+    assert not same(world.image(1), PhotoWorld(folder, size=64, seed=1, validation=[]).image(1))
 
 
 def test_both_worlds_are_at_hand_and_imported_when_they_are_used() -> None:
@@ -150,7 +139,7 @@ def test_few_shot_examples_share_the_category(world: PhotoWorld) -> None:
 
 def test_fewer_shots_give_the_same_query_and_supports(world: PhotoWorld) -> None:
     many, few = world.few_shot(4, shots=3), world.few_shot(4, shots=1)
-    assert equal(many["image"], few["image"]) and equal(many["reference_images"][:1], few["reference_images"])
+    assert same(many["image"], few["image"]) and same(many["reference_images"][:1], few["reference_images"])
 
 
 def test_clips_keep_identities_and_move(world: PhotoWorld) -> None:
@@ -322,7 +311,7 @@ def test_worlds_travel_to_other_processes(world: PhotoWorld) -> None:
     world.image(0)
     data = pickle.dumps(world)
     assert len(data) < 100_000
-    assert equal(pickle.loads(data).image(0), world.image(0))
+    assert same(pickle.loads(data).image(0), world.image(0))
 
 
 def test_splits_share_no_sequence(folder: Path) -> None:

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from transformers import AutoConfig, AutoModel, AutoProcessor, BertConfig, SamModel, pipeline
 
+from model_support import hollow_model
 from noise import GRADIENTS, MASKS, SCORES, assert_same, assert_same_clip, assert_same_output
 from sam_support import (
     HEIGHT_WIDTH,
@@ -344,14 +345,7 @@ def test_the_released_sizes_are_the_default() -> None:
 def test_building_on_the_meta_device_gives_the_same_start() -> None:
     torch.manual_seed(3)
     direct = UniRefSamModel(sam_config()).state_dict()
-    with torch.device("meta"):
-        hollow = UniRefSamModel(sam_config())
-    hollow.to_empty(device="cpu")
-    for value in [*hollow.parameters(), *hollow.buffers()]:
-        if value.is_floating_point():
-            value.data.fill_(float("nan"))
-    for module in hollow.modules():
-        module._is_hf_initialized = False
+    hollow = hollow_model(lambda: UniRefSamModel(sam_config()))
     hollow.init_weights()
     assert not hollow.fusion.modulation.weight.any()
     for name, value in hollow.state_dict().items():

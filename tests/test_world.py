@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from same_values import same
 from transformers_uniref.worlds import World, vocabulary
 from transformers_uniref.worlds.drawn.backgrounds import background_families
 from transformers_uniref.worlds.drawn.clips import draw_clip_scene
@@ -22,18 +23,6 @@ from transformers_uniref.worlds.drawn.shapes import NAMED_SHAPES, NOVEL_SHAPES, 
 from transformers_uniref.worlds.drawn.textures import COLOURS, TEXTURES
 
 SCENES = 120
-
-
-def equal(first: object, second: object) -> bool:
-    if isinstance(first, dict):
-        return (
-            isinstance(second, dict)
-            and first.keys() == second.keys()
-            and all(equal(first[k], second[k]) for k in first)
-        )
-    if isinstance(first, np.ndarray):
-        return np.array_equal(first, second)
-    return first == second
 
 
 def digest(scene: dict) -> str:
@@ -59,9 +48,9 @@ def test_a_scene_depends_on_its_number_alone() -> None:
     first, second = World("train", size=96), World("train", size=96)
     for index in (0, 1, 17):
         second.image(index + 1)  # drawing other scenes in between changes nothing
-        assert equal(first.image(index), second.image(index))
-        assert equal(first.few_shot(index, shots=2), second.few_shot(index, shots=2))
-        assert equal(first.clip(index, frames=3), second.clip(index, frames=3))
+        assert same(first.image(index), second.image(index))
+        assert same(first.few_shot(index, shots=2), second.few_shot(index, shots=2))
+        assert same(first.clip(index, frames=3), second.clip(index, frames=3))
 
 
 def test_another_process_draws_the_same_scenes() -> None:

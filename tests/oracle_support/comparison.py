@@ -110,3 +110,9 @@ class Probe:
             report.close(kind, f"{self.name} (first)", flat[: len(first)], first, tolerance)
         if sample is not None:
             report.close(kind, f"{self.name} (sample)", flat[:: int(self.parts["stride"])], sample, tolerance)
+
+
+def check_probe(expected: Mapping[str, np.ndarray], report: Report, name: str, actual: Array) -> None:
+    """Compares the intermediate tensor of a name, where it was stored."""
+    if Probe.exists(expected, f"probe/{name}"):
+        Probe(expected, f"probe/{name}").compare(report, actual)

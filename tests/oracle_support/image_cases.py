@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from .comparison import BOXES, LOGITS, MASKS, PROBES, Probe, Report
+from .comparison import BOXES, LOGITS, MASKS, PROBES, Probe, Report, check_probe
 from .recorder import Recorder
 
 Arrays = dict[str, np.ndarray]
@@ -172,10 +173,7 @@ def compare_outputs(outputs: Any, expected: Arrays, report: Report) -> None:
 def compare_probes(
     model: Any, recorder: Recorder, outputs: Any, case: ImageCase, expected: Arrays, report: Report
 ) -> None:
-    def check(name: str, actual: Any) -> None:
-        if Probe.exists(expected, f"probe/{name}"):
-            Probe(expected, f"probe/{name}").compare(report, actual)
-
+    check = partial(check_probe, expected, report)
     compare_visual_probes(recorder, case, expected, report)
     if sentences := recorder.outputs("language_encoder"):
         length = case.inputs["input_ids"].shape[1]
@@ -228,8 +226,7 @@ def compare_visual_probes(recorder: Recorder, case: ImageCase, expected: Arrays,
                 f"pos/{5 * group + level + 1}": [encoded[i][0].positions[level][encoded[i][1]] for i in members],
             }
             for name, parts in tensors.items():
-                if Probe.exists(expected, f"probe/{name}"):
-                    Probe(expected, f"probe/{name}").compare(report, torch.stack(parts))
+                check_probe(expected, report, name, torch.stack(parts))
 
 
 def groups_of_images(expected: Arrays, images: int) -> list[list[int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import Tensor
 from transformers_uniref.verification import drawn_inputs as scenes
 
 from . import image_cases, train_cases, video_cases
-from .comparison import LOGITS, LOSSES, MASKS, PROBES, Probe, Report
+from .comparison import LOGITS, LOSSES, MASKS, PROBES, Report, check_probe
 from .image_cases import Arrays, ImageCase
 from .recorder import Recorder
 
@@ -63,10 +64,7 @@ def run_case(model: Any, processor: Any, case: ImageCase, expected: Arrays, repo
 def compare_probes(
     recorder: Recorder, decoder: DecoderCalls, outputs: Any, case: ImageCase, expected: Arrays, report: Report
 ) -> None:
-    def check(name: str, actual: Tensor) -> None:
-        if Probe.exists(expected, f"probe/{name}"):
-            Probe(expected, f"probe/{name}").compare(report, actual)
-
+    check = partial(check_probe, expected, report)
     # The original encodes the references first, few-shot examples as one batch.
     order = [*case.references, *case.images]
     encoded = [

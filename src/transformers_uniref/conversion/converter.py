@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import shutil
-import tempfile
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -23,16 +21,8 @@ from ..modeling.configuration_uniref_sam import UniRefSamConfig
 from ..processors.processing_uniref import UniRefProcessor
 from .key_mapping import Drop, Duplicate, Move, place
 from .sam_variants import infer_sam_config, is_sam_variant
-from .variants import CheckpointError, apply_overrides, check_is_uniref, infer_config
-
-__all__ = [
-    "CheckpointError",
-    "ConversionAccount",
-    "convert_checkpoint",
-    "convert_state_dict",
-    "load_original_checkpoint",
-    "variant_config",
-]
+from .variants import CheckpointError, apply_overrides, check_is_uniref, infer_config, one_line
+from .whole_folder import whole_folder
 
 DEFAULT_TEXT_ENCODERS = {"bert": "google-bert/bert-base-uncased", "roberta": "FacebookAI/roberta-base"}
 NO_TEXT_ENCODER = "none"
@@ -75,13 +65,7 @@ class ConversionAccount:
 
     def to_dict(self) -> dict[str, Any]:
         """The account as JSON-ready data."""
-        return {
-            "output_dir": self.output_dir,
-            "variant": self.variant,
-            "mapped": self.mapped,
-            "dropped": self.dropped,
-            "created": self.created,
-        }
+        return {name: getattr(self, name) for name in ("output_dir", "variant", "mapped", "dropped", "created")}
 
 
 def load_original_checkpoint(path: str | os.PathLike[str]) -> dict[str, torch.Tensor]:
@@ -147,18 +131,14 @@ def variant_config(
     except CheckpointError:
         raise
     except Exception as error:  # whatever the strict configurations raise, the user's overrides are the cause
-        reason = " ".join(str(error).split())
-        raise CheckpointError(f"`overrides` {', '.join(overrides)}: refused by the configuration: {reason}") from error
+        named = f"`overrides` {', '.join(overrides)}"
+        raise CheckpointError(f"{named}: refused by the configuration: {one_line(error)}") from error
 
 
 def convert_state_dict(
     original: Mapping[str, torch.Tensor], target: Mapping[str, torch.Tensor]
 ) -> tuple[dict[str, torch.Tensor], ConversionAccount]:
-    """Rename and cut the tensors of an original checkpoint.
-
-    Args:
-        original: the checkpoint's tensors (meta tensors do).
-        target: the model's `state_dict()`, read for names and shapes (meta tensors do).
+    """Rename and cut the tensors of an original checkpoint to those of a model's `state_dict()`; meta tensors do.
 
     Returns:
         A state dict with exactly the names of `target`, and the account of it.
@@ -260,26 +240,20 @@ def convert_checkpoint(
         model = AutoModel.from_config(config)
     state, account = convert_state_dict(original, model.state_dict())
     model.load_state_dict(state, strict=True, assign=True)
-    save_folder(model, make_processor(config, tokenizer), output, provenance or converted(path))
+    save_folder(model, tokenizer, output, provenance or converted(path), account)
     account.variant = config.to_diff_dict()
-    account.output_dir = str(output)
     return account
 
 
-def save_folder(model: Any, processor: UniRefProcessor, output: Path, provenance: Provenance) -> None:
+def save_folder(model: Any, tokenizer: Any, output: Path, provenance: Provenance, account: ConversionAccount) -> None:
     """Write model, processor and provenance under a temporary name next to `output`, and rename it when complete."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    workshop = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
-    try:
-        folder = workshop / "model"  # not the temporary folder itself, which only its owner may enter
-        folder.mkdir()
+    processor = make_processor(model.config, tokenizer)
+    with whole_folder(output) as folder:
         # False: the file then has the names of `state_dict()`, not those of an older release of a nested model
         model.save_pretrained(folder, save_original_format=False)
         processor.save_pretrained(folder)
         write_provenance(folder, provenance)
-        _move_into_place(folder, output, workshop)
-    finally:
-        shutil.rmtree(workshop, ignore_errors=True)
+    account.output_dir = str(output)
 
 
 def _cut(tensor: torch.Tensor, parts: int) -> list[torch.Tensor]:
@@ -291,17 +265,13 @@ def _cut(tensor: torch.Tensor, parts: int) -> list[torch.Tensor]:
     return [piece.clone() for piece in tensor.chunk(parts)]
 
 
-def _some(names: list[str], shown: int = 5) -> str:
-    more = f" and {len(names) - shown} more" if len(names) > shown else ""
-    return ", ".join(names[:shown]) + more
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _check_equal(name: str, tensor: torch.Tensor, other_name: str, other: torch.Tensor) -> None:
-    if tensor.shape != other.shape:
-        equal = False
-    else:
-        equal = tensor.is_meta or tensor.data_ptr() == other.data_ptr() or torch.equal(tensor, other)
-    if not equal:
+    known_equal = tensor.is_meta or tensor.data_ptr() == other.data_ptr()
+    if tensor.shape != other.shape or not (known_equal or torch.equal(tensor, other)):
         raise CheckpointError(
             f"{name} and {other_name} are two names of one tensor in every UniRef checkpoint, but differ here"
         )
@@ -318,19 +288,6 @@ def check_output(output: Path, overwrite: bool) -> None:
             raise CheckpointError(f"{output}: the folder is not empty; give `overwrite` to replace it")
         if not (output / "config.json").is_file():
             raise CheckpointError(f"{output}: holds other things than a model, so it is not overwritten")
-
-
-def _move_into_place(folder: Path, output: Path, workshop: Path) -> None:
-    if not output.exists():
-        folder.rename(output)
-        return
-    old = workshop / "replaced"
-    output.rename(old)
-    try:
-        folder.rename(output)
-    except OSError:
-        old.rename(output)
-        raise
 
 
 def load_tokenizer(config: ReferenceFusionConfig, text_encoder: str | os.PathLike[str] | None) -> Any:
@@ -366,10 +323,9 @@ def fetch_tokenizer(source: str) -> Any:
         local = source if Path(source).is_dir() else snapshot_download(source, allow_patterns=_TOKENIZER_FILES)
         return AutoTokenizer.from_pretrained(local)
     except Exception as error:  # the hub, the file system and the tokenizers library all raise their own
-        reason = " ".join(str(error).split())[:200]
         raise CheckpointError(
-            f"the tokenizer of {source!r} could not be loaded ({reason}); `text_encoder` takes it from a folder, "
-            '"none" there makes a model that takes token ids'
+            f"the tokenizer of {source!r} could not be loaded ({one_line(error)}); `text_encoder` takes it from a "
+            'folder, "none" there makes a model that takes token ids'
         ) from error
 
 

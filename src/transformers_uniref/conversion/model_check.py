@@ -5,15 +5,13 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from .tensor_list import tensor_list
+from .tensor_list import counted, tensor_list
 
 
 def model_differences(folder: Path, name: str) -> str:
-    """How the tensors in the safetensors files of a folder depart from the model; empty where they do not.
+    """How the tensors in a folder's `*.safetensors` depart from the model's; empty where they do not.
 
-    Args:
-        folder: with `*.safetensors`.
-        name: of the list of the original's tensors.
+    `name`: of the list of the original's tensors.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -30,16 +28,7 @@ def model_differences(folder: Path, name: str) -> str:
     missing = [key for key in wanted if key not in held]
     foreign = [key for key in held if key not in wanted]
     misshapen = [key for key, shape in held.items() if wanted.get(key, shape) != shape]
-    found = [
-        f"{len(keys)} {what} ({keys[0]}{', ...' if len(keys) > 1 else ''})"
-        for keys, what in (
-            (missing, "tensors are missing"),
-            (foreign, "should not be there"),
-            (misshapen, "have other shapes"),
-        )
-        if keys
-    ]
-    return "; ".join(found)
+    return counted({"tensors are missing": missing, "should not be there": foreign, "have other shapes": misshapen})
 
 
 @cache

@@ -19,10 +19,9 @@ from .converter import (
     ConversionAccount,
     check_output,
     load_tokenizer,
-    make_processor,
     save_folder,
 )
-from .variants import CheckpointError, apply_overrides
+from .variants import CheckpointError, apply_overrides, one_line
 
 _PARTS = {
     "vision_encoder.": "visual_encoder.backbone.",
@@ -84,9 +83,8 @@ def build_around_sam(
         if name not in produced:
             account.created[name] = "new, to be trained"
     provenance = assembled(sam=sam, text_encoder=text_source if reads_text else None)
-    save_folder(model, make_processor(config, tokenizer), output, provenance)
+    save_folder(model, tokenizer, output, provenance, account)
     account.variant = config.to_diff_dict()
-    account.output_dir = str(output)
     return account
 
 
@@ -106,7 +104,7 @@ def _load_sam(sam: str | os.PathLike[str]) -> Any:
     try:
         config = AutoConfig.from_pretrained(sam, **reach_options(sam))
     except (OSError, ValueError) as error:
-        reason = why_not_here(sam) or _one_line(error)
+        reason = why_not_here(sam) or one_line(error)
         raise CheckpointError(f"`sam` {sam}: no Transformers model there ({reason})") from error
     if config.model_type != "sam":
         raise CheckpointError(
@@ -117,7 +115,7 @@ def _load_sam(sam: str | os.PathLike[str]) -> Any:
             sam, config=config, dtype=torch.float32, output_loading_info=True, **reach_options(sam, model=True)
         )
     except Exception as error:  # the hub, the file system and safetensors all raise their own
-        raise CheckpointError(f"`sam` {sam}: its weights could not be loaded ({_one_line(error)})") from error
+        raise CheckpointError(f"`sam` {sam}: its weights could not be loaded ({one_line(error)})") from error
     model, account = loaded
     if missing := sorted(account["missing_keys"]):
         raise CheckpointError(f"`sam` {sam}: it lacks {len(missing)} of its weights ({missing[0]}, ...)")
@@ -134,7 +132,7 @@ def _load_text_encoder(source: str) -> Any:
     except Exception as error:  # as above
         raise CheckpointError(
             f"the text encoder {source!r} could not be loaded; give a folder that holds it and its tokenizer as "
-            f'`text_encoder`, or "none" for a model without sentences ({_one_line(error)})'
+            f'`text_encoder`, or "none" for a model without sentences ({one_line(error)})'
         ) from error
 
 
@@ -153,8 +151,4 @@ def _make_config(sam: Any, text: Any, overrides: Mapping[str, Any] | None) -> Un
     except CheckpointError:
         raise
     except Exception as error:  # whatever the strict configurations raise
-        raise CheckpointError(f"refused by the configuration: {_one_line(error)}") from error
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+        raise CheckpointError(f"refused by the configuration: {one_line(error)}") from error

@@ -38,12 +38,7 @@ def tensor_list(name: str) -> dict[str, ListedTensor]:
 
 
 def differences(state: Mapping[str, Any], name: str) -> str:
-    """How a checkpoint departs from a list; empty where it does not.
-
-    Args:
-        state: name to tensor, or to anything with a `shape`.
-        name: of the list.
-    """
+    """How a checkpoint, name to tensor or to anything with a `shape`, departs from a list; empty where it does not."""
     listed = tensor_list(name)
     missing = [key for key, entry in listed.items() if not entry.optional and key not in state]
     foreign = [key for key in state if key not in listed and key not in _SOMETIMES_SAVED]
@@ -52,9 +47,11 @@ def differences(state: Mapping[str, Any], name: str) -> str:
         for key, value in state.items()
         if key in listed and tuple(value.shape) != listed[key].shape
     ]
-    found = [
-        f"{len(names)} {what} ({names[0]}{', ...' if len(names) > 1 else ''})"
-        for names, what in ((missing, "missing"), (foreign, "that it should not have"), (misshapen, "of other shapes"))
-        if names
-    ]
-    return "; ".join(found)
+    return counted({"missing": missing, "that it should not have": foreign, "of other shapes": misshapen})
+
+
+def counted(found: Mapping[str, list[str]]) -> str:
+    """Tensors by what is wrong with them, in words: how many, and the first; empty where there are none."""
+    return "; ".join(
+        f"{len(names)} {what} ({names[0]}{', ...' if len(names) > 1 else ''})" for what, names in found.items() if names
+    )

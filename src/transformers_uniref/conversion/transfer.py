@@ -60,19 +60,18 @@ def from_web(url: str, target: Path, progress: Progress | None = None) -> None:
             break
         except Exception as error:
             # A server that cannot go on in the middle of a file has to begin anew.
-            if attempt == 0 and "byte range" in str(error) and _remove_parts(target):
+            if attempt == 0 and "byte range" in str(error) and (parts := _parts(target)):
+                for part in parts:
+                    part.unlink()
                 continue
             raise _explained(error, url, target) from error
     _refuse_web_page(target, url)
 
 
 def from_file(source: Path, target: Path, progress: Progress | None = None) -> None:
-    """A copy of a file of this machine; written under another name first.
+    """A copy of a file of this machine, in a folder that is made; written under another name first.
 
-    Args:
-        source: the file.
-        target: the copy; its folder is made.
-        progress: told once, at the end.
+    `progress` is told once, at the end.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_name(f"{target.name}.copying")
@@ -87,11 +86,7 @@ def from_file(source: Path, target: Path, progress: Progress | None = None) -> N
 
 
 def from_hub(repo_id: str, patterns: list[str]) -> Path:
-    """The folder in the cache of the Hub that holds a repository's files.
-
-    Args:
-        repo_id: owner/name.
-        patterns: of the files that are wanted.
+    """The folder in the cache of the Hub that holds those of a repository's files that fit the patterns.
 
     Raises:
         TransferError: no such repository, or the Hub cannot be reached.
@@ -108,11 +103,8 @@ def from_hub(repo_id: str, patterns: list[str]) -> Path:
         raise TransferError(f"{repo_id} cannot be had from the Hub: {reason}") from error
 
 
-def _remove_parts(target: Path) -> int:
-    parts = list(target.parent.glob(f"{target.name}*.part"))
-    for part in parts:
-        part.unlink()
-    return len(parts)
+def _parts(target: Path) -> list[Path]:
+    return list(target.parent.glob(f"{target.name}*.part"))
 
 
 def _refuse_web_page(path: Path, url: str) -> None:
@@ -143,7 +135,7 @@ def _explained(error: Exception, url: str, target: Path) -> TransferError:
     if "public link" in said:
         said = f"{_status(url)} {said}"  # gdown has not told what came with the page
     cause = next((cause for pattern, cause in _CAUSES if re.search(pattern, said, re.IGNORECASE)), said)
-    here = sum(part.stat().st_size for part in target.parent.glob(f"{target.name}*.part"))
+    here = sum(part.stat().st_size for part in _parts(target))
     kept = f"; {here / 1e6:.0f} MB are kept" if here else ""
     return TransferError(f"{url}: {cause}{kept}")
 

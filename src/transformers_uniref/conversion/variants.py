@@ -30,15 +30,15 @@ class CheckpointError(ValueError):
     """The file, or what was asked of it, cannot become a UniRef model; the message says why in one line."""
 
 
-def _indices(shapes: Shapes, prefix: str) -> list[int]:
-    """The distinct integers that follow `prefix` in the names, sorted."""
-    found = {name[len(prefix) :].split(".", 1)[0] for name in shapes if name.startswith(prefix)}
-    return sorted(int(index) for index in found if index.isdigit())
+def one_line(error: Exception) -> str:
+    """What an error of another library says, for a message of one line."""
+    return " ".join(str(error).split())[:200]
 
 
 def count_parts(shapes: Shapes, prefix: str) -> int:
     """How many numbered parts follow `prefix`: 0, 1, 2, ... without a gap."""
-    indices = _indices(shapes, prefix)
+    found = {name[len(prefix) :].split(".", 1)[0] for name in shapes if name.startswith(prefix)}
+    indices = sorted(int(index) for index in found if index.isdigit())
     if indices != list(range(len(indices))):
         raise CheckpointError(f"{prefix}* is numbered {indices}: some tensors of the checkpoint are missing")
     return len(indices)

@@ -19,23 +19,23 @@ GROUP_ROWS = 64
 _KEY = b"uniref"
 
 
+def arrow(doing: str) -> tuple[Any, Any]:
+    """The packages `pyarrow` and `pyarrow.parquet`, for reading or writing."""
+    what = f"{doing} Parquet files"
+    return require("pyarrow", "data", what), require("pyarrow.parquet", "data", what)
+
+
 def write_rows(
     path: Path, rows: Iterable[Row], features: Any, summary: Callable[[], dict[str, Any]], compression: str = "none"
 ) -> dict[str, Any]:
-    """Write rows to a file that appears once it is whole.
+    """Write rows to a file that appears once it is whole; no more than a row group of them is held.
 
     Args:
-        path: of the file.
-        rows: made as they are written; no more than a row group is held.
-        features: their `datasets.Features`.
-        summary: called after the last row; what it gives is kept in the file, for [`read_summary`].
+        path, rows, features: the file, and what is in it.
+        summary: called after the last row; what it gives is kept in the file, for [`read_summary`], and returned.
         compression: of the columns. Pictures and masks as PNG are compressed already.
-
-    Returns:
-        The summary.
     """
-    pq = require("pyarrow.parquet", "data", "writing Parquet files")
-    pa = require("pyarrow", "data", "writing Parquet files")
+    pa, pq = arrow("writing")
     schema = features.arrow_schema
     group: list[Row] = []
     size = 0
@@ -63,8 +63,7 @@ def _row_bytes(row: Row) -> int:
 
 def read_summary(path: Path) -> dict[str, Any] | None:
     """The summary that a shard was written with; None where there is no whole file of this package."""
-    pq = require("pyarrow.parquet", "data", "reading Parquet files")
-    pa = require("pyarrow", "data", "reading Parquet files")
+    pa, pq = arrow("reading")
     try:
         metadata = pq.read_metadata(path).metadata or {}
     except (OSError, pa.ArrowInvalid):
@@ -74,7 +73,7 @@ def read_summary(path: Path) -> dict[str, Any] | None:
 
 def read_rows(path: Path) -> Iterator[Row]:
     """The rows of a shard, one at a time; pictures stay encoded."""
-    pq = require("pyarrow.parquet", "data", "reading Parquet files")
+    _, pq = arrow("reading")
     with pq.ParquetFile(path) as file:
         for group in range(file.num_row_groups):
             table = file.read_row_group(group)

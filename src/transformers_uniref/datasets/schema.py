@@ -51,19 +51,38 @@ from ..core.optional import require
 
 Row = dict[str, Any]
 
-COLUMNS = (
-    "sample_id",
-    "source",
-    "split",
-    "image_id",
-    "height",
-    "width",
-    "frames",
-    "frame_names",
-    "annotated",
-    "instances",
-    "sentences",
-)
+_MASK = {"png": "binary", "rle": {"size": ["int32"], "counts": "string"}}
+_INSTANCE = {
+    "object_id": "int32",
+    "category_id": "int32",
+    "category": "string",
+    "is_crowd": "bool",
+    "frame_indices": ["int32"],
+    "boxes": [["float32"]],
+    "masks": [_MASK],
+    "source_id": "int64",
+}
+_SENTENCE = {
+    "text": "string",
+    "object_ids": ["int32"],
+    "annotator": "int32",
+    "source_id": "int64",
+    "labelled": "bool",
+}
+_ROW = {
+    "sample_id": "string",
+    "source": "string",
+    "split": "string",
+    "image_id": "string",
+    "height": "int32",
+    "width": "int32",
+    "frames": ["picture"],
+    "frame_names": ["string"],
+    "annotated": ["bool"],
+    "instances": [_INSTANCE],
+    "sentences": [_SENTENCE],
+}
+COLUMNS = tuple(_ROW)
 TASK_COLUMNS = {
     "detection": ("frames", "instances"),
     "ris": ("frames", "instances", "sentences"),
@@ -73,7 +92,7 @@ TASK_COLUMNS = {
 }
 """The columns that a task cannot do without; the others have defaults."""
 
-_SENTENCE = {"annotator": 0, "source_id": -1, "labelled": True}
+_SENTENCE_DEFAULTS = {"annotator": 0, "source_id": -1, "labelled": True}
 _INSTANCE_FIELDS = ("object_id", "frame_indices", "boxes")
 
 
@@ -83,39 +102,14 @@ def features() -> Any:
     from datasets import Features, List, Value
     from datasets import Image as ImageFeature
 
-    mask = {"png": Value("binary"), "rle": {"size": List(Value("int32")), "counts": Value("string")}}
-    instance = {
-        "object_id": Value("int32"),
-        "category_id": Value("int32"),
-        "category": Value("string"),
-        "is_crowd": Value("bool"),
-        "frame_indices": List(Value("int32")),
-        "boxes": List(List(Value("float32"))),
-        "masks": List(mask),
-        "source_id": Value("int64"),
-    }
-    sentence = {
-        "text": Value("string"),
-        "object_ids": List(Value("int32")),
-        "annotator": Value("int32"),
-        "source_id": Value("int64"),
-        "labelled": Value("bool"),
-    }
-    return Features(
-        {
-            "sample_id": Value("string"),
-            "source": Value("string"),
-            "split": Value("string"),
-            "image_id": Value("string"),
-            "height": Value("int32"),
-            "width": Value("int32"),
-            "frames": List(ImageFeature()),
-            "frame_names": List(Value("string")),
-            "annotated": List(Value("bool")),
-            "instances": List(instance),
-            "sentences": List(sentence),
-        }
-    )
+    def feature(kind: Any) -> Any:
+        if isinstance(kind, dict):
+            return {name: feature(part) for name, part in kind.items()}
+        if isinstance(kind, list):
+            return List(feature(kind[0]))
+        return ImageFeature() if kind == "picture" else Value(kind)
+
+    return Features(feature(_ROW))
 
 
 def check_columns(columns: Iterable[str] | None, task: str, name: str) -> None:
@@ -449,7 +443,8 @@ def make_row(
         "annotated": [True] * len(frames) if annotated is None else list(annotated),
         "instances": list(instances),
         "sentences": [
-            _SENTENCE | (entry if isinstance(entry, dict) else {"text": entry[0], "object_ids": list(entry[1])})
+            _SENTENCE_DEFAULTS
+            | (entry if isinstance(entry, dict) else {"text": entry[0], "object_ids": list(entry[1])})
             for entry in sentences
         ],
     }

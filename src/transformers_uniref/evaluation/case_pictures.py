@@ -19,38 +19,32 @@ from .evaluated_rows import Rows
 
 CASES = 6
 
+Case = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""A picture, what was found in it, and what is true."""
+
 
 def draw_cases(benchmark: Benchmark, samples: Sequence[Mapping[str, Any]], rows: Rows, folder: Path) -> None:
-    """Writes `best.png` and `worst.png`: a row for each answer, found on the left, true on the right.
-
-    Args:
-        benchmark: what was asked.
-        samples: of the run.
-        rows: with the pictures.
-        folder: of the run; clips have their masks in `masks`.
-    """
+    """Writes `best.png` and `worst.png` to the folder of a run: a row for each answer, beside it what is true."""
     measure = "J&F" if benchmark.is_video else "iou"
     ordered = sorted(samples, key=lambda sample: (-sample[measure], sample["sample"]))
     for name, chosen in (("best", ordered[:CASES]), ("worst", ordered[::-1][:CASES])):
         pictures: list[np.ndarray] = []
         captions: list[str] = []
         for sample in chosen:
-            image, found, true = (_clip_case if benchmark.is_video else _picture_case)(benchmark, sample, rows, folder)
+            record = Record(rows.row(sample["row"]))
+            if benchmark.is_video:
+                image, found, true = _clip_case(benchmark, sample, record, folder / "masks")
+            else:
+                image, found, true = _picture_case(benchmark, sample, record)
             pictures += [overlay_masks(image, [found]), overlay_masks(image, {2: true})]
-            captions += [f"{sample['sample']}: {measure} {sample[measure]:.3f}", _question(sample)]
+            asked = sample.get("text") or sample.get("sentence") or sample.get("category")
+            truth = f"truth: {asked}" if asked else "truth"
+            captions += [f"{sample['sample']}: {measure} {sample[measure]:.3f}", truth]
         with replacing(folder / f"{name}.png") as partial:
             Image.fromarray(contact_sheet(pictures, captions, columns=2)).save(partial, format="PNG")
 
 
-def _question(sample: Mapping[str, Any]) -> str:
-    asked = sample.get("text") or sample.get("sentence") or sample.get("category") or ""
-    return f"truth: {asked}" if asked else "truth"
-
-
-def _picture_case(
-    benchmark: Benchmark, sample: Mapping[str, Any], rows: Rows, folder: Path
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    record = Record(rows.row(sample["row"]))
+def _picture_case(benchmark: Benchmark, sample: Mapping[str, Any], record: Record) -> Case:
     image = record.image()
     if benchmark.family == "fss":
         meant = [n for n, instance in record.instances.items() if instance.category == sample["category"]]
@@ -59,15 +53,12 @@ def _picture_case(
     return image, decode_rle(sample["prediction"]), record.union(meant, 0, image.shape[:2])
 
 
-def _clip_case(
-    benchmark: Benchmark, sample: Mapping[str, Any], rows: Rows, folder: Path
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _clip_case(benchmark: Benchmark, sample: Mapping[str, Any], record: Record, masks: Path) -> Case:
     """The frame in the middle of those that are annotated."""
-    record = Record(rows.row(sample["row"]))
     annotated = [index for index, known in enumerate(record.annotated) if known]
     index = annotated[len(annotated) // 2]
     frame = record.frame_names[index] if record.frame_names else f"{index:05d}"
-    home = folder / "masks" / (f"annotator-{sample['annotator']}" if sample["annotator"] else "")
+    home = masks / (f"annotator-{sample['annotator']}" if sample["annotator"] else "")
     path = home / sample["clip"] / sample["sentence"] / f"{frame}.png"
     labels = read_label_png(path, str(path))[0]
     image = record.image(index)

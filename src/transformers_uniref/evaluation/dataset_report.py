@@ -5,22 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .wording import markdown_table, percent
+
 MOST_SEQUENCES = 200
 """Clips that are listed one by one."""
 
 
 def result_table(summary: Mapping[str, Any]) -> str:
-    """The measures as text, in percent, with what was measured above and notes below.
-
-    Args:
-        summary: see `evaluate_dataset`.
-    """
+    """What `evaluate_dataset` returns as text: measures in percent, with what was measured above and notes below."""
     counts = ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in summary["counts"].items())
     lines = [f"{summary['title']} {summary['split']}, {_asked(summary)}: {counts}"]
     width = max([len(name) for name in summary["measures"]] or [0])
-    lines += [f"{name:<{width}} {_percent(value):>6}" for name, value in summary["measures"].items()]
+    lines += [f"{name:<{width}} {percent(value, 2):>6}" for name, value in summary["measures"].items()]
     for protocol, measures in summary["further"].items():
-        lines += [f"{protocol}: " + ", ".join(f"{name} {_percent(value)}" for name, value in measures.items())]
+        lines += [f"{protocol}: " + ", ".join(f"{name} {percent(value, 2)}" for name, value in measures.items())]
     if "submission" in summary:
         found = summary["submission"]
         state = "the check found nothing wrong" if found["valid"] else "PROBLEMS: " + "; ".join(found["problems"][:5])
@@ -39,20 +37,22 @@ def markdown_report(summary: Mapping[str, Any]) -> str:
         f"Model: {settings['model'] or 'not named'}, weights `{settings['weights'][:16]}`, transformers_uniref "
         f"{settings['version']}. Settings: {_asked(summary)}.",
         "",
-        *_table(("measure", "value in percent"), [(n, _percent(v)) for n, v in summary["measures"].items()]),
+        *_in_percent("measure", "value in percent", summary["measures"]),
     ]
     for protocol, measures in summary["further"].items():
-        lines += ["", f"By the protocol `{protocol}`:", ""]
-        lines += _table(("measure", "value in percent"), [(n, _percent(v)) for n, v in measures.items()])
-    lines += ["", *_table(("counted", "number"), [(n.replace("_", " "), str(v)) for n, v in summary["counts"].items()])]
+        lines += ["", f"By the protocol `{protocol}`:", "", *_in_percent("measure", "value in percent", measures)]
+    lines += [
+        "",
+        *markdown_table(("counted", "number"), [(n.replace("_", " "), str(v)) for n, v in summary["counts"].items()]),
+    ]
     details = summary["details"]
     sequences = details.get("sequences", {})
     if 0 < len(sequences) <= MOST_SEQUENCES:
         names = [name for name in ("J&F", "J", "F") if name in next(iter(sequences.values()))]
-        found = [(clip, *(_percent(of[name]) for name in names)) for clip, of in sequences.items()]
-        lines += ["", *_table(("clip", *names), found)]
+        found = [(clip, *(percent(of[name], 2) for name in names)) for clip, of in sequences.items()]
+        lines += ["", *markdown_table(("clip", *names), found)]
     if classes := details.get("classes", {}):
-        lines += ["", *_table(("class", "IoU"), [(name, _percent(value)) for name, value in classes.items()])]
+        lines += ["", *_in_percent("class", "IoU", classes)]
     if "submission" in summary:
         submission = summary["submission"]
         lines += ["", f"`{submission['path']}` for the server {submission['server']}:", ""]
@@ -71,6 +71,10 @@ def model_index(summary: Mapping[str, Any]) -> str:
     return ModelCardData(model_name=name, eval_results=eval_results(dict(summary))).to_yaml() + "\n"
 
 
+def _in_percent(name: str, value: str, measures: Mapping[str, float | None]) -> list[str]:
+    return markdown_table((name, value), [(each, percent(found, 2)) for each, found in measures.items()])
+
+
 def _asked(summary: Mapping[str, Any]) -> str:
     settings = summary["settings"]
     parts = ["as the released code" if settings["preset"] == "paper" else "as the model's own processor"]
@@ -86,15 +90,3 @@ def _asked(summary: Mapping[str, Any]) -> str:
     ]
     parts.append("size " + " ".join(f"{key.replace('_', ' ')} {value}" for key, value in size.items()))
     return ", ".join(parts)
-
-
-def _table(heading: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
-    if not rows:
-        return []
-    cells = [tuple(cell.replace("|", r"\|") for cell in row) for row in (heading, *rows)]
-    lines = ["| " + " | ".join(row) + " |" for row in cells]
-    return [lines[0], "|" + "---|" * len(heading), *lines[1:]]
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.2f}"

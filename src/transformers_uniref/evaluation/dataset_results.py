@@ -9,8 +9,8 @@ from typing import Any
 
 from ..core.atomic import replacing
 from ..core.json_writing import to_json
-from ..core.optional import require
 from ..core.version import __version__
+from ..datasets.parquet_shards import arrow
 from ..metrics.video_scores import VideoScores
 from .benchmarks import Benchmark
 from .case_pictures import draw_cases
@@ -23,6 +23,9 @@ from .submission_zip import pack_submission
 
 NOT_MEASURES = ("objects", "frames", "sequences", "annotators", "samples", "classes")
 SUBMISSION = "submission.zip"
+
+Merged = tuple[dict[str, Any], list[dict[str, Any]]]
+"""What all blocks together say in a summary, and the samples."""
 
 
 @dataclass(frozen=True)
@@ -72,22 +75,16 @@ def gather_results(
     keeps: bool = True,
     progress: bool = False,
 ) -> dict[str, Any]:
-    """Merges all blocks, computes the measures and writes the files of a run.
+    """Merges all blocks, computes the measures and writes the files of a run, if it `keeps` any.
 
     Args:
         of: what the results are of.
         blocks: in their order, see `PictureQuestions.measure` and `ClipQuestions.measure`.
-        rows: of the split, for pictures.
+        rows: of the split, for pictures of cases.
         folder: of the run, with the masks of clips.
-        unseen: see `evaluate_dataset`.
-        keeps: whether files are written.
-        progress: show bars.
-
-    Returns:
-        See `evaluate_dataset`.
+        unseen, keeps, progress: see `evaluate_dataset`, which also says what is returned.
     """
-    merge = _merge_clips if of.benchmark.is_video else _merge_pictures
-    merged, samples = merge(of, blocks, unseen)
+    merged, samples = _merge_clips(of, blocks, unseen) if of.benchmark.is_video else _merge_pictures(of, blocks)
     summary = of.heading() | merged
     if of.samples < of.of_samples:
         summary["notes"].append(f"the first {of.samples} of {of.of_samples} samples alone: no result of the split")
@@ -100,13 +97,13 @@ def gather_results(
     _write_samples(samples, folder / "samples.parquet")
     if of.scored:
         draw_cases(of.benchmark, samples, rows, folder)
-        with replacing(folder / "model-index.yml") as partial:
-            partial.write_text(model_index(summary), encoding="utf-8")
-    with replacing(folder / "summary.md") as partial:
-        partial.write_text(markdown_report(summary), encoding="utf-8")
+    texts = {"model-index.yml": model_index(summary)} if of.scored else {}
+    texts["summary.md"] = markdown_report(summary)
     # The last: who finds it finds all the others.
-    with replacing(folder / "summary.json") as partial:
-        partial.write_text(to_json(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    texts["summary.json"] = to_json(summary, indent=2, ensure_ascii=False) + "\n"
+    for name, text in texts.items():
+        with replacing(folder / name) as partial:
+            partial.write_text(text, encoding="utf-8")
     return summary
 
 
@@ -117,9 +114,7 @@ def _split_measures(found: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str,
 
 
 # ------------------------------------------------------------------------------------------------------------- pictures
-def _merge_pictures(
-    of: Results, blocks: Sequence[Mapping[str, Any]], unseen: Any
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def _merge_pictures(of: Results, blocks: Sequence[Mapping[str, Any]]) -> Merged:
     scores = image_scores(of.benchmark)
     samples: list[dict[str, Any]] = []
     for block in blocks:
@@ -131,9 +126,7 @@ def _merge_pictures(
 
 
 # ---------------------------------------------------------------------------------------------------------------- clips
-def _merge_clips(
-    of: Results, blocks: Sequence[Mapping[str, Any]], unseen: Collection[str] | None
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def _merge_clips(of: Results, blocks: Sequence[Mapping[str, Any]], unseen: Collection[str] | None) -> Merged:
     counts = {
         "clips": len(blocks),
         "masks": sum(len(frames) for block in blocks for frames in block["frames"].values()),
@@ -161,11 +154,11 @@ def _merge_clips(
     counts |= {"objects": summaries[first]["objects"], "judged_masks": summaries[first]["frames"]}
     notes = []
     if of.benchmark.rules(first).groups and unseen is None:
-        notes.append("G needs the unseen categories (--unseen); J and F are means over all objects")
+        notes.append("G needs the unseen categories (`unseen`); J and F are means over all objects")
     if of.benchmark.rules(first).ignores_void:
         notes.append(
             "the built data set has no void pixels (255): for a published number score the folder masks against the "
-            f"original annotations, uniref evaluate --predictions masks --annotations DIR --protocol {first}"
+            f"original annotations: `predictions` masks, `annotations` DIR, `protocol` {first}"
         )
     rows = {block["clip"]: block["row"] for block in blocks}
     return {"counts": counts, "measures": measures, "further": further, "details": details, "notes": notes}, [
@@ -183,7 +176,6 @@ def _clip_sample(clip: str, number: str, annotator: str, values: Mapping[str, An
 
 
 def _write_samples(samples: list[dict[str, Any]], path: Path) -> None:
-    pa = require("pyarrow", "data", "writing Parquet files")
-    pq = require("pyarrow.parquet", "data", "writing Parquet files")
+    pa, pq = arrow("writing")
     with replacing(path) as partial:
         pq.write_table(pa.Table.from_pylist(samples), partial, compression="zstd")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..core.optional import require
-from ..datasets.schema import Row, check_columns
+from ..datasets.parquet_shards import arrow
+from ..datasets.schema import Record, Row, Sentence, check_columns
+from ..processors.text import says_nothing
 from .benchmarks import BENCHMARKS, Benchmark
 from .photo_rows import PhotoPairRows, PhotoRows
 from .sequence_folders import SequenceRows
@@ -39,10 +40,9 @@ def open_rows(benchmark: Benchmark, dataset: Any, split: str) -> Rows:
     """The rows of a split.
 
     Args:
-        benchmark: whose columns are needed.
+        benchmark, split: what is measured.
         dataset: folder that `uniref data build` wrote, `datasets.Dataset` of one split, or list of rows; for
             `davis-like` a folder of sequences, for `photos` and `photo-pairs` one of photographs.
-        split: of the folder.
 
     Raises:
         FileNotFoundError: no such folder.
@@ -61,32 +61,38 @@ def open_rows(benchmark: Benchmark, dataset: Any, split: str) -> Rows:
         rows = ParquetRows(Path(dataset), split, benchmark)
     if not rows.sample_ids:
         raise ValueError(f"`dataset` must hold at least one sample of the split {split}, got none")
-    seen: set[str] = set()
-    doubled = [name for name in rows.sample_ids if name in seen or seen.add(name)]  # type: ignore[func-returns-value]
-    if doubled:
+    if doubled := [name for name, times in Counter(rows.sample_ids).items() if times > 1]:
         raise ValueError(f"`dataset` must have unique sample ids, these come again: {some(doubled)}")
-    _check_source(benchmark, rows)
-    return rows
-
-
-def _check_source(benchmark: Benchmark, rows: Rows) -> None:
     source = str(rows.row(0).get("source") or "")
     if source not in (benchmark.name, PHOTOS) and source in BENCHMARKS:
         raise ValueError(f"`dataset` must hold {benchmark.name}, got rows of {source}")
+    return rows
+
+
+def check_asked(record: Record, asked: Iterable[Sentence]) -> None:
+    """Refuses a row with a sentence that nobody can answer, before a model is asked.
+
+    Raises:
+        ValueError: naming the row and the place of the sentence in it, from 0.
+    """
+    for sentence in asked:
+        if says_nothing(sentence.text):
+            place = record.sentences.index(sentence)
+            raise ValueError(
+                f"`dataset` has a sentence without a word, {sentence.text!r}, number {place} of row {record.sample_id}"
+            )
 
 
 class ParquetRows:
     """The shards of a split, `data/SPLIT-*.parquet`. Row groups are read when they are needed, a few are kept."""
 
     def __init__(self, folder: Path, split: str, benchmark: Benchmark) -> None:
-        pq = require("pyarrow.parquet", "data", "reading Parquet files")
+        _, pq = arrow("reading")
         if not folder.is_dir():
             raise FileNotFoundError(f"`dataset` must be a folder of `uniref data build`, found none: {folder}")
         self._files = [pq.ParquetFile(path) for path in _shards(folder, split)]
         for file in self._files:
-            check_columns(file.schema_arrow.names, benchmark.task, benchmark.name)
-            if "sample_id" not in file.schema_arrow.names:
-                raise ValueError(f"`dataset` lacks the column sample_id; it has {', '.join(file.schema_arrow.names)}")
+            _check_columns(file.schema_arrow.names, benchmark)
         self.sample_ids: list[str] = []
         self._places: list[tuple[int, int, int]] = []
         for number, file in enumerate(self._files):
@@ -115,6 +121,12 @@ class ParquetRows:
             wanted = [path for path in paths if path.startswith("instances.") and path.endswith(".category")]
             found += [_category(row) for row in file.read(columns=wanted)["instances"].to_pylist()]
         return found
+
+
+def _check_columns(columns: Sequence[str] | None, benchmark: Benchmark) -> None:
+    check_columns(columns, benchmark.task, benchmark.name)
+    if columns is not None and "sample_id" not in columns:
+        raise ValueError(f"`dataset` lacks the column sample_id; it has {', '.join(columns)}")
 
 
 def _category(instances: Sequence[Any]) -> str:
@@ -154,9 +166,7 @@ class GivenRows:
             )
         self._rows = dataset
         columns = getattr(dataset, "column_names", None) or (list(dataset[0]) if len(dataset) else None)
-        check_columns(columns, benchmark.task, benchmark.name)
-        if columns is not None and "sample_id" not in columns:
-            raise ValueError(f"`dataset` lacks the column sample_id; it has {', '.join(columns)}")
+        _check_columns(columns, benchmark)
         ids = dataset["sample_id"] if hasattr(dataset, "column_names") else [row["sample_id"] for row in dataset]
         self.sample_ids = [str(name) for name in ids]
 
@@ -167,6 +177,5 @@ class GivenRows:
 
     def categories(self) -> list[str]:
         """See `Rows`."""
-        if hasattr(self._rows, "select_columns"):
-            return [_category(row["instances"]) for row in self._rows.select_columns(["instances"])]
-        return [_category(row["instances"]) for row in self._rows]
+        rows = self._rows.select_columns(["instances"]) if hasattr(self._rows, "select_columns") else self._rows
+        return [_category(row["instances"]) for row in rows]

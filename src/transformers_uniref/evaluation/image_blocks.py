@@ -14,9 +14,8 @@ from ..datasets.schema import Record, Sentence
 from ..inference.results import SegmentedObject
 from ..metrics import FewShotScores, GeneralizedReferringScores, PhotographScores, ReferringScores
 from ..metrics.accumulator import Accumulator
-from .asked_sentences import check_asked
 from .benchmarks import Benchmark
-from .evaluated_rows import Rows
+from .evaluated_rows import Rows, check_asked
 from .model_answers import ModelAnswers
 from .question_settings import QuestionSettings
 
@@ -39,14 +38,7 @@ def image_scores(benchmark: Benchmark) -> Accumulator:
 
 
 class PictureQuestions:
-    """The questions of a data set of pictures.
-
-    Args:
-        benchmark: of pictures.
-        rows: all of the split; examples are drawn from them.
-        answers: who is asked.
-        settings: how.
-    """
+    """The questions of a data set of pictures. `rows` are all of the split: examples are drawn from them."""
 
     def __init__(self, benchmark: Benchmark, rows: Rows, answers: ModelAnswers, settings: QuestionSettings) -> None:
         self.benchmark, self.rows, self.answers, self.settings = benchmark, rows, answers, settings
@@ -57,18 +49,15 @@ class PictureQuestions:
                 self._by_category.setdefault(category, []).append(index)
 
     def measure(self, indices: Sequence[int]) -> dict[str, Any]:
-        """Asks about some rows.
-
-        Returns:
-            As plain JSON values, `samples` (one for each answer) and the accumulator's `state`.
+        """Asks about some rows: as plain JSON values `samples`, one for each answer, and the accumulator's `state`.
 
         Raises:
             ValueError: a row that cannot be asked about; it is named.
         """
         scores = image_scores(self.benchmark)
         samples: list[dict[str, Any]] = []
+        ask = self._ask_example if self.benchmark.family == "fss" else self._ask_sentences
         for index in indices:
-            ask = self._ask_example if self.benchmark.family == "fss" else self._ask_sentences
             samples += ask(index, scores)
         return {"samples": samples, "state": scores.state_dict()}
 
@@ -89,8 +78,7 @@ class PictureQuestions:
                 target = self._target(record, sentence, image.shape[:2])
                 name = f"{record.sample_id}#{place}"
                 if self.benchmark.family == "photos":
-                    predicted = answer.mask
-                    passed = passes(answer.score, self.settings.gate)
+                    predicted, passed = answer.mask, passes(answer.score, self.settings.gate)
                     scores.update(predicted, passed, target, len(sentence.object_ids), sample_id=name)
                 else:
                     predicted = self._gated(answer)

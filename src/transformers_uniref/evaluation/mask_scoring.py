@@ -16,20 +16,12 @@ from ..metrics.video_protocols import MAX_PROPOSALS, VOID, VideoProtocol, judged
 from ..metrics.video_scores import VideoScores
 from .clips.metadata import ClipMetadata
 from .mask_sources import MaskFolder, MaskSource, open_masks
-from .wording import some
+from .wording import pixels, some
 
 
 @dataclass(frozen=True)
 class ScoringJob:
-    """What a process needs to score sequences of its own.
-
-    Attributes:
-        predictions: folder or zip file.
-        annotations: folder.
-        protocol: a name of `PROTOCOLS`.
-        binary: whether all ids are one object.
-        meta: the data set's metadata.
-    """
+    """What a process needs to score sequences of its own; see `score_masks`."""
 
     predictions: str
     annotations: str
@@ -129,7 +121,7 @@ def score_sequence_masks(job: ScoringJob, sequence: str, scores: VideoScores) ->
     try:
         judged = judged_frames(rules, frames, ids, lives)
     except ValueError as error:
-        hint = "" if job.binary else "; masks of 0 and 255 are scored with --binary"
+        hint = "" if job.binary else "; masks of 0 and 255 are scored with `binary`"
         raise ValueError(f"`annotations`: sequence {sequence}: {error}{hint}") from error
     judged_sets = {number: set(chosen) for number, chosen in judged.items()}
     objects_in = {frame: [number for number, chosen in judged_sets.items() if frame in chosen] for frame in frames}
@@ -143,7 +135,8 @@ def score_sequence_masks(job: ScoringJob, sequence: str, scores: VideoScores) ->
         where = f"sequence {sequence}, frame {frame}"
         if predicted.shape != target.shape:
             raise ValueError(
-                f"`predictions` must have the size of the annotation, {_size(target)}, got {_size(predicted)}: {where}"
+                f"`predictions` must have the size of the annotation, {pixels(target.shape)}, got "
+                f"{pixels(predicted.shape)}: {where}"
             )
         _check_ids(predicted, known, where)
         scores.update(sequence, frame, predicted, target, objects_in[frame])
@@ -183,10 +176,6 @@ def _check_ids(predicted: np.ndarray, known: Sequence[int] | None, where: str) -
             f"`predictions` must hold the annotation's ids, {', '.join(map(str, known))}, got "
             f"{', '.join(map(str, foreign))}: {where}"
         )
-
-
-def _size(labels: np.ndarray) -> str:
-    return f"{labels.shape[1]} x {labels.shape[0]}"
 
 
 # ------------------------------------------------------------------------------------------------------ files and names
@@ -244,23 +233,15 @@ def _annotators(predictions: str | os.PathLike[str]) -> dict[str, str]:
 def mean_of_annotators(results: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """What Ref-DAVIS17 reports: means over annotators, and the measures of each under `annotators`.
 
-    Args:
-        results: for each annotator what `VideoScores.compute` returns.
+    `results`: for each annotator what `VideoScores.compute` returns.
     """
     members = list(results.values())
-    first = members[0]
 
     def means(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        return {
-            name: float(np.mean([part[name] for part in parts]))
-            for name in parts[0]
-            if isinstance(parts[0][name], float)
-        }
+        measures = [name for name, value in parts[0].items() if isinstance(value, float)]
+        return {name: float(np.mean([part[name] for part in parts])) for name in measures}
 
-    result = means(members)
-    result |= {"objects": sum(member["objects"] for member in members), "frames": sum(m["frames"] for m in members)}
-    result["annotators"] = {name: means([member]) for name, member in results.items()}
-    result["sequences"] = {
-        name: means([member["sequences"][name] for member in members]) for name in first["sequences"]
-    }
-    return result
+    sums = {name: sum(member[name] for member in members) for name in ("objects", "frames")}
+    by_clip = {clip: means([member["sequences"][clip] for member in members]) for clip in members[0]["sequences"]}
+    apart = {name: means([member]) for name, member in results.items()}
+    return means(members) | sums | {"annotators": apart, "sequences": by_clip}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections import defaultdict
+from abc import ABC, abstractmethod
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import Any
 
 import numpy as np
 
@@ -15,28 +15,33 @@ from ..media.picture_files import PNG_SUFFIXES, picture_files
 from ..metrics.assignment import frame_order
 
 
-class MaskSource(Protocol):
-    """Label maps of sequences."""
+class MaskSource(ABC):
+    """Label maps of sequences.
 
-    name: str
-    """Of the argument that named it, for messages."""
+    Args:
+        path: of the folder or the zip file.
+        name: of the argument that named it, for messages.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], name: str) -> None:
+        self.name, self.path = name, Path(path)
+        self._files: dict[str, dict[str, Any]] = {}
 
     def sequences(self) -> list[str]:
         """Names, in order."""
+        return sorted(self._files)
 
     def frames(self, sequence: str) -> list[str]:
         """Names of a sequence's frames without suffix, in the order of their numbers."""
+        return sorted(self._files[sequence], key=frame_order)
 
+    @abstractmethod
     def read(self, sequence: str, frame: str) -> np.ndarray:
         """uint8 (H, W). Raises ValueError for a file that holds no ids."""
 
 
-class MaskFolder:
+class MaskFolder(MaskSource):
     """A folder with a folder for each sequence. Other files are left alone.
-
-    Args:
-        path: the folder.
-        name: the argument's name, for messages.
 
     Raises:
         FileNotFoundError: there is no such folder.
@@ -44,10 +49,9 @@ class MaskFolder:
     """
 
     def __init__(self, path: str | os.PathLike[str], name: str) -> None:
-        self.name, self.path = name, Path(path)
+        super().__init__(path, name)
         if not self.path.is_dir():
             raise FileNotFoundError(f"`{name}` must be a folder of sequences, found none: {path}")
-        self._files: dict[str, dict[str, Path]] = {}
         folders = sorted(entry for entry in self.path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
         for folder in folders:
             files = {file.stem: file for file in picture_files(folder, PNG_SUFFIXES)}
@@ -64,26 +68,14 @@ class MaskFolder:
                 return f"got one folder more (did you mean {folder}?)"
         return "got no PNG file"
 
-    def sequences(self) -> list[str]:
-        """See `MaskSource`."""
-        return list(self._files)
-
-    def frames(self, sequence: str) -> list[str]:
-        """See `MaskSource`."""
-        return sorted(self._files[sequence], key=frame_order)
-
     def read(self, sequence: str, frame: str) -> np.ndarray:
         """See `MaskSource`."""
         path = self._files[sequence].get(frame, self.path / sequence / f"{frame}.png")
         return read_label_png(path, f"`{self.name}`: {path}")[0]
 
 
-class MaskZip:
+class MaskZip(MaskSource):
     """A zip file with a folder for each sequence, at its root or in `Annotations`.
-
-    Args:
-        path: the file.
-        name: the argument's name, for messages.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -91,28 +83,19 @@ class MaskZip:
     """
 
     def __init__(self, path: str | os.PathLike[str], name: str) -> None:
-        self.name, self.path = name, Path(path)
+        super().__init__(path, name)
         self._archive = open_zip(path, name)
-        self._members: dict[str, dict[str, str]] = defaultdict(dict)
         for member in self._archive.namelist():
             parts = PurePosixPath(member).parts
             parts = parts[1:] if parts and parts[0] == "Annotations" else parts
             if len(parts) == 2 and _is_mask(parts[1]) and not parts[0].startswith((".", "__MACOSX")):
-                self._members[parts[0]][PurePosixPath(member).stem] = member
-        if not self._members:
+                self._files.setdefault(parts[0], {})[PurePosixPath(member).stem] = member
+        if not self._files:
             raise ValueError(f"`{name}` must hold <sequence>/<frame>.png, got no such file: {path}")
-
-    def sequences(self) -> list[str]:
-        """See `MaskSource`."""
-        return sorted(self._members)
-
-    def frames(self, sequence: str) -> list[str]:
-        """See `MaskSource`."""
-        return sorted(self._members[sequence], key=frame_order)
 
     def read(self, sequence: str, frame: str) -> np.ndarray:
         """See `MaskSource`."""
-        member = self._members[sequence][frame]
+        member = self._files[sequence][frame]
         try:
             with self._archive.open(member) as file:
                 return read_label_png(file, f"`{self.name}`: {member} in {self.path}")[0]

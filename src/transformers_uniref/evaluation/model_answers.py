@@ -14,12 +14,7 @@ from ..inference.results import SegmentedObject
 
 
 class ModelAnswers:
-    """A model that answers through its public calls.
-
-    Args:
-        model: `UniRefModel`, in evaluation mode.
-        processor: its `UniRefProcessor`.
-    """
+    """A model in evaluation mode, with its processor, that answers through its public calls."""
 
     def __init__(self, model: Any, processor: Any) -> None:
         self.model = model
@@ -54,11 +49,7 @@ class ModelAnswers:
         session = self._session(frames)
         for number, time in first_frames.items():
             self.processor.add_mask_prompt(session, frame_idx=time, obj_ids=number, masks=[label_maps[time] == number])
-        found = {number: np.zeros(label_maps.shape, dtype=bool) for number in first_frames}
-        for time, objects in enumerate(follow(self.model, self.processor, session)):
-            for number, item in objects.items():
-                found[number][time] = item.mask
-        return found
+        return self._followed(session, {number: np.zeros(label_maps.shape, dtype=bool) for number in first_frames})
 
     def to_clip_sentences(
         self,
@@ -75,13 +66,16 @@ class ModelAnswers:
         self.processor.add_text_prompt(session, obj_ids=list(sentences), text=list(sentences.values()))
         for number, mask in first_masks.items():
             self.processor.add_mask_prompt(session, frame_idx=0, obj_ids=number, masks=[mask])
-        for time, objects in enumerate(follow(self.model, self.processor, session, apart=True)):
-            for number, item in objects.items():
-                found[number][time] = item.mask
-        return found
+        return self._followed(session, found, apart=True)
 
     def _session(self, frames: np.ndarray, **options: Any) -> Any:
         return self.processor.init_video_session(video=frames, inference_device=self.model.device, **options)
+
+    def _followed(self, session: Any, found: dict[int, np.ndarray], apart: bool = False) -> dict[int, np.ndarray]:
+        for time, objects in enumerate(follow(self.model, self.processor, session, apart=apart)):
+            for number, item in objects.items():
+                found[number][time] = item.mask
+        return found
 
     def _about(self, image: np.ndarray, sentences: Sequence[str | None]) -> Question:
         """Sentences about a picture; one that is None has special tokens alone, which the processor refuses to make."""

@@ -51,12 +51,10 @@ def settings_for(
     """The settings of a run.
 
     Args:
-        benchmark: see `BENCHMARKS`.
-        model, processor: who is asked.
+        benchmark, model, processor: what is asked, and who.
         preset: "paper" asks as the released code does (sizes, score gate, references); None as the model itself does.
         threshold: replaces the score gate; 0 for none.
-        shots: replaces the number of examples.
-        seed: draws the examples.
+        shots, seed: the number of examples, and what draws them.
 
     Raises:
         ValueError: an unknown preset, one that the benchmark does not have, a number out of its range, or a model that

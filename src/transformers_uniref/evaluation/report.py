@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from .definitions import DEFINITIONS
 from .tally import Tally
+from .wording import percent
 
 _DIGITS = 6
 
@@ -29,12 +31,13 @@ class Report:
         """The sections of `DEFINITIONS`, all values fractions, None where nothing could be measured; then `counts`
         (answers behind each value) and `standard_errors` of the same shape, `details`, and `settings`.
         """
-        values: dict[str, Any] = self._shaped(lambda name: _rounded(self.tally.value(name)))
-        values["counts"] = self._shaped(self.tally.count)
-        values["standard_errors"] = self._shaped(lambda name: _rounded(self.tally.standard_error(name)))
-        values["details"] = self._detail_values()
-        values["settings"] = self.settings
-        return values
+        return {
+            **_shaped(lambda name: _rounded(self.tally.value(name))),
+            "counts": _shaped(self.tally.count),
+            "standard_errors": _shaped(lambda name: _rounded(self.tally.standard_error(name))),
+            "details": self._detail_values(),
+            "settings": self.settings,
+        }
 
     def table(self) -> str:
         """The measures as text, in percent with their standard errors, and the number of answers behind each."""
@@ -42,7 +45,7 @@ class Report:
         for section, measures in DEFINITIONS.items():
             for name in measures:
                 key = f"{section}/{name}"
-                value, error = _percent(self.tally.value(key)), _percent(self.tally.standard_error(key))
+                value, error = percent(self.tally.value(key)), percent(self.tally.standard_error(key))
                 lines.append(f"{f'{section}.{name}':<28} {value:>6} {error:>5} {self.tally.count(key):>6}")
         return "\n".join(lines)
 
@@ -55,17 +58,12 @@ class Report:
             nested.setdefault(section, {})[name] = _rounded(value)
         return nested
 
-    @staticmethod
-    def _shaped(of_name: Any) -> dict[str, dict[str, Any]]:
-        return {
-            section: {name: of_name(f"{section}/{name}") for name in measures}
-            for section, measures in DEFINITIONS.items()
-        }
+
+def _shaped(of_name: Callable[[str], Any]) -> dict[str, Any]:
+    return {
+        section: {name: of_name(f"{section}/{name}") for name in measures} for section, measures in DEFINITIONS.items()
+    }
 
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, _DIGITS)
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f}"

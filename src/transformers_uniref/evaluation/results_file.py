@@ -16,6 +16,7 @@ from huggingface_hub import EvalResult
 from ..core.provenance import weights_fingerprint
 from ..core.push_errors import PushError
 from .definitions import DEFINITIONS
+from .wording import markdown_table
 
 FILE_NAME = "evaluation.json"
 
@@ -51,9 +52,7 @@ def read_results(folder: Path) -> dict[str, Any] | None:
         raise PushError(f"{path}: the JSON of `uniref evaluate` has measures, this one has none")
     if weights != weights_fingerprint(folder):
         what = "on other weights than these" if weights else "on weights that it does not tell"
-        raise PushError(
-            f"{path}: was measured {what}; measure again (uniref evaluate --model {folder} --json) or remove it"
-        )
+        raise PushError(f"{path}: was measured {what}; measure again with `uniref evaluate`, or remove it")
     return evaluation
 
 
@@ -125,9 +124,9 @@ def _dataset_results(evaluation: dict[str, Any]) -> list[EvalResult]:
 
 def results_table(evaluation: dict[str, Any]) -> str:
     """A Markdown table: measure, value, standard error and number of answers, where these are known."""
-    lines = ["| measure | value | standard error | answers |", "|---|---|---|---|"]
+    rows = []
     for (section, name), value in measures(evaluation):
         error = evaluation.get("standard_errors", {}).get(section, {}).get(name)
         count = evaluation.get("counts", {}).get(section, {}).get(name, "")
-        lines.append(f"| {section}.{name} | {value:.3f} | {'' if error is None else f'{error:.3f}'} | {count} |")
-    return "\n".join(lines)
+        rows.append((f"{section}.{name}", f"{value:.3f}", "" if error is None else f"{error:.3f}", str(count)))
+    return "\n".join(markdown_table(("measure", "value", "standard error", "answers"), rows))

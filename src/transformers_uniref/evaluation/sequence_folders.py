@@ -8,22 +8,18 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..core.mask_codes import encode_png
 from ..core.mask_reading import read_mask
-from ..datasets.schema import Row, make_encoded_instance, make_row, tight_box
+from ..datasets.schema import Row, make_instance, make_row
 from ..media.picture_files import mask_files, picture_files
 from ..metrics.assignment import frame_order
 from ..metrics.video_protocols import VOID
-from .wording import some
+from .wording import pixels, some
 
 FRAMES, MASKS = "frames", "masks"
 
 
 class SequenceRows:
-    """See `evaluated_rows.Rows`. Masks are read by `read_mask`; beside ids, 255 is nobody's.
-
-    Args:
-        folder: with a folder for each sequence.
+    """See `evaluated_rows.Rows`; `folder` has one for each sequence. Of masks, beside ids, 255 is nobody's.
 
     Raises:
         FileNotFoundError: no such folder.
@@ -82,14 +78,12 @@ def _instances(names: list[str], files: dict[str, Path], size: tuple[int, int]) 
     for name, values in labels.items():
         if values.shape != size:
             raise ValueError(
-                f"`dataset` must have masks of the size of their frames, {size[1]} x {size[0]}, got "
-                f"{values.shape[1]} x {values.shape[0]}: {files[name]}"
+                f"`dataset` must have masks of the size of their frames, {pixels(size)}, got {pixels(values.shape)}: "
+                f"{files[name]}"
             )
     ids = set().union(*(set(np.unique(values).tolist()) for values in labels.values())) - {0}
     instances = []
     for number in sorted(ids - {VOID}):
         masks = {index: labels[name] == number for index, name in enumerate(names) if name in labels}
-        shown = {index: mask for index, mask in masks.items() if mask.any()}
-        codes = [{"png": encode_png(mask), "rle": None} for mask in shown.values()]
-        instances.append(make_encoded_instance(number, list(shown), [tight_box(m) for m in shown.values()], codes))
+        instances.append(make_instance(number, masks))
     return instances

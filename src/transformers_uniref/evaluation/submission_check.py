@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import zipfile
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
@@ -16,7 +17,7 @@ from ..media.label_files import read_label_png
 from ..metrics.assignment import frame_order
 from .mask_sources import open_zip
 from .submission_servers import ANNOTATIONS, SERVERS, Requirements, Server, read_requirements, server_named
-from .wording import some
+from .wording import pixels, some
 
 _MACOS = "__MACOSX"
 
@@ -29,8 +30,7 @@ class SubmissionReport:
     """What was found.
 
     Attributes:
-        path: the file.
-        server: the server that it was checked for.
+        path, server: the file, and what it was checked for.
         videos, masks: how many it holds.
         problems: what the server would refuse or score wrongly, as sentences.
         warnings: what is unusual.
@@ -42,6 +42,14 @@ class SubmissionReport:
     masks: int = 0
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+
+    def add_problem(self, what: str, found: Sequence[object], where: str = "") -> None:
+        """How many were found, what of them, and the first ones; nothing if none were found."""
+        self.problems += _counted(what, found, where)
+
+    def add_warning(self, what: str, found: Sequence[object], where: str = "") -> None:
+        """See `add_problem`."""
+        self.warnings += _counted(what, found, where)
 
     @property
     def valid(self) -> bool:
@@ -63,6 +71,10 @@ class SubmissionReport:
             lines += [f"{kind}: {sentence}" for sentence in found[:most]]
             lines += [f"and {len(found) - most} more {kind}s"] * (len(found) > most)
         return "\n".join([*lines, "valid" if self.valid else "not valid"])
+
+
+def _counted(what: str, found: Sequence[object], where: str) -> list[str]:
+    return [f"{where}{len(found)} {what}: {some(found)}"] if found else []
 
 
 def check_submission(
@@ -97,7 +109,9 @@ def check_submission(
         if not places:
             report.problems.append(f"no mask lies where the server looks for {chosen.layout}")
             return report
-        _check_names(places, chosen, report)
+        names = [(info.filename, frame) for (_, _, frame), info in places.items()]
+        odd = [name for name, frame in names if not (frame.isdecimal() and len(frame) == chosen.digits)]
+        report.add_problem(f"frames are not named with {chosen.digits} digits", odd)
         if requirements is None:
             _check_regularity(places, report)
         else:
@@ -152,12 +166,9 @@ def _place_files(
             if place in places:
                 doubled.append(info.filename)
             places[place] = info
-    if junk:
-        report.warnings.append(f"{len(junk)} files of an operating system, of no use to the server: {some(junk)}")
-    if stray:
-        report.problems.append(f"{len(stray)} files do not lie in {server.layout}: {some(stray)}")
-    if doubled:
-        report.problems.append(f"{len(doubled)} names occur twice: {some(doubled)}")
+    report.add_warning("files of an operating system, of no use to the server", junk)
+    report.add_problem(f"files do not lie in {server.layout}", stray)
+    report.add_problem("names occur twice", doubled)
     return places
 
 
@@ -184,26 +195,14 @@ def _by_video(places: dict[Place, zipfile.ZipInfo]) -> dict[str, dict[str, list[
     return grouped
 
 
-def _check_names(places: dict[Place, zipfile.ZipInfo], server: Server, report: SubmissionReport) -> None:
-    odd = [
-        info.filename
-        for (_, _, frame), info in places.items()
-        if not (frame.isdecimal() and len(frame) == server.digits)
-    ]
-    if odd:
-        report.problems.append(f"{len(odd)} frames are not named with {server.digits} digits: {some(odd)}")
-
-
 def _check_regularity(places: dict[Place, zipfile.ZipInfo], report: SubmissionReport) -> None:
     """Without knowing which frames there are: equal steps, and the same frames for each expression of a video."""
-    report.warnings.append("without --reference nobody knows which videos, frames, sizes and ids are required")
+    report.warnings.append("without `reference` nobody knows which videos, frames, sizes and ids are required")
     for video, of_video in _by_video(places).items():
         longest = max(of_video.values(), key=len)
         for expression, frames in of_video.items():
-            if missing := sorted(set(longest) - set(frames), key=frame_order):
-                report.problems.append(
-                    f"{video}/{expression}: {len(missing)} frames of other expressions are missing: {some(missing)}"
-                )
+            missing = sorted(set(longest) - set(frames), key=frame_order)
+            report.add_problem("frames of other expressions are missing", missing, f"{video}/{expression}: ")
         numbers = np.array([int(frame) for frame in longest if frame.isdecimal()])
         steps = np.diff(numbers)
         if len(steps) and (gaps := np.flatnonzero(steps != steps.min())).size:
@@ -213,25 +212,20 @@ def _check_regularity(places: dict[Place, zipfile.ZipInfo], report: SubmissionRe
 
 def _check_completeness(places: dict[Place, zipfile.ZipInfo], wanted: Requirements, report: SubmissionReport) -> None:
     found = _by_video(places)
-    if missing := sorted(set(wanted.frames) - set(found)):
-        report.problems.append(f"{len(missing)} of {len(wanted.frames)} videos are missing: {some(missing)}")
-    if foreign := sorted(set(found) - set(wanted.frames)):
-        report.problems.append(f"{len(foreign)} videos are not in the reference: {some(foreign)}")
+    report.add_problem(f"of {len(wanted.frames)} videos are missing", sorted(set(wanted.frames) - set(found)))
+    report.add_problem("videos are not in the reference", sorted(set(found) - set(wanted.frames)))
     for video in sorted(set(found) & set(wanted.frames)):
         expected = wanted.frames[video]
-        if missing := sorted(set(expected) - set(found[video]), key=frame_order):
-            report.problems.append(
-                f"{video}: {len(missing)} of {len(expected)} expressions are missing: {some(missing)}"
-            )
-        if foreign := sorted(set(found[video]) - set(expected), key=frame_order):
-            report.problems.append(f"{video}: {len(foreign)} expressions are not in the reference: {some(foreign)}")
+        missing = sorted(set(expected) - set(found[video]), key=frame_order)
+        report.add_problem(f"of {len(expected)} expressions are missing", missing, f"{video}: ")
+        foreign = sorted(set(found[video]) - set(expected), key=frame_order)
+        report.add_problem("expressions are not in the reference", foreign, f"{video}: ")
         for expression in sorted(set(expected) & set(found[video]), key=frame_order):
             where = f"{video}/{expression}".rstrip("/")
             frames, have = expected[expression], found[video][expression]
-            if missing := [frame for frame in frames if frame not in set(have)]:
-                report.problems.append(f"{where}: {len(missing)} of {len(frames)} frames are missing: {some(missing)}")
-            if foreign := [frame for frame in have if frame not in set(frames)]:
-                report.warnings.append(f"{where}: {len(foreign)} frames are not asked for: {some(foreign)}")
+            missing = [frame for frame in frames if frame not in set(have)]
+            report.add_problem(f"of {len(frames)} frames are missing", missing, f"{where}: ")
+            report.add_warning("frames are not asked for", [n for n in have if n not in set(frames)], f"{where}: ")
 
 
 # ---------------------------------------------------------------------------------------------------------------- masks
@@ -257,12 +251,13 @@ def _check_masks(
             continue
         size = sizes.setdefault(video, labels.shape)
         if labels.shape != size:
-            wide = f"{labels.shape[1]} x {labels.shape[0]}"
-            report.problems.append(f"{info.filename}: is {wide} pixels, the video is {size[1]} x {size[0]}")
+            report.problems.append(f"{info.filename}: is {pixels(labels.shape)} pixels, the video is {pixels(size)}")
         values = set(np.flatnonzero(np.bincount(labels.ravel())).tolist()) - {0}
         filled += bool(values)
         if server.by_expression:
-            _check_binary(info.filename, values, report)
+            if len(values) > 1:
+                held = f"{info.filename}: holds the values {some(sorted(values))}"
+                report.problems.append(f"{held}; the mask of an expression has 0 and 255 alone")
             low += [info.filename] * (values == {1} and image.mode != "1")
             continue
         foreign = sorted(values - wanted.ids.get(video, set(range(1, 255))))
@@ -271,26 +266,12 @@ def _check_masks(
             report.problems.append(f"{info.filename}: holds the ids {some(foreign)}, the video has {listed}")
         if image.mode != "P":
             grey.append(info.filename)
-        elif values and not _same_palette(image.getpalette() or [], known, values):
-            odd_palettes.append(info.filename)
-    if grey:
-        report.problems.append(f"{len(grey)} masks are grey, not palette PNGs: {some(grey)}")
-    if odd_palettes:
-        report.warnings.append(
-            f"{len(odd_palettes)} masks have other colours than DAVIS gives ids: {some(odd_palettes)}"
-        )
-    if low:
-        report.warnings.append(f"{len(low)} masks hold 0 and 1, usual are 0 and 255: {some(low)}")
+        elif values:
+            palette = image.getpalette() or []
+            usual = all(palette[3 * value : 3 * value + 3] == known[value].tolist() for value in values)
+            odd_palettes += [info.filename] * (not usual)
+    report.add_problem("masks are grey, not palette PNGs", grey)
+    report.add_warning("masks have other colours than DAVIS gives ids", odd_palettes)
+    report.add_warning("masks hold 0 and 1, usual are 0 and 255", low)
     if not filled:
         report.warnings.append("all masks are empty")
-
-
-def _check_binary(name: str, values: set[int], report: SubmissionReport) -> None:
-    if len(values) > 1:
-        found = some(sorted(values))
-        report.problems.append(f"{name}: holds the values {found}; the mask of an expression has 0 and 255 alone")
-
-
-def _same_palette(palette: list[int], known: np.ndarray, values: set[int]) -> bool:
-    """Whether the ids that occur have the colours that DAVIS gives them."""
-    return all(palette[3 * value : 3 * value + 3] == known[value].tolist() for value in values)

@@ -19,10 +19,8 @@ def pack_submission(
 
     Args:
         masks: folder with `<clip>/<frame>.png` or `<clip>/<sentence>/<frame>.png`.
-        path: of the zip file.
-        server: a name of `SERVERS`.
+        path, server, progress: of the zip file, see `check_submission`.
         clips: what `ClipQuestions.measure` returned for each clip: which masks there must be.
-        progress: show a bar on standard error, where it is a terminal.
     """
     chosen = server_named(server)
     prefix = f"{ANNOTATIONS}/" if chosen.in_annotations else ""
@@ -31,13 +29,9 @@ def pack_submission(
         for clip in clips:
             for file in sorted((masks / clip["clip"]).rglob("*.png")):
                 archive.write(file, f"{prefix}{file.relative_to(masks).as_posix()}")
-    return check_submission(path, server, progress=progress, requirements=requirements_of(clips))
-
-
-def requirements_of(clips: Sequence[Mapping[str, Any]]) -> Requirements:
-    """What a submission about these clips must hold, see `ClipQuestions.measure`."""
-    return Requirements(
+    wanted = Requirements(
         frames={clip["clip"]: {key: list(frames) for key, frames in clip["frames"].items()} for clip in clips},
         sizes={clip["clip"]: (clip["size"][0], clip["size"][1]) for clip in clips},
         ids={clip["clip"]: set(clip["ids"]) for clip in clips},
     )
+    return check_submission(path, server, progress=progress, requirements=wanted)

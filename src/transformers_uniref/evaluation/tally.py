@@ -17,14 +17,7 @@ class Tally:
         self._counts: dict[str, int] = {}
 
     def add(self, name: str, scene: int, value: float, weight: float = 1.0) -> None:
-        """Adds an answer.
-
-        Args:
-            name: the measure.
-            scene: which scene was asked about.
-            value: the numerator: the value of which a mean is taken.
-            weight: the denominator; 1 for a mean.
-        """
+        """Adds an answer about a scene: `value` to the measure's numerator, `weight` (1 for a mean) below."""
         of_scene = self._sums.setdefault(name, {}).setdefault(scene, [0.0, 0.0])
         of_scene[0] += float(value)
         of_scene[1] += float(weight)

@@ -9,7 +9,7 @@ from .folder import ModelFolder
 _PICTURE = """\
 image = Image.new("RGB", (320, 240), "white")
 ImageDraw.Draw(image).ellipse((40, 60, 160, 180), fill="red")"""
-_MASK = """\
+_MASK = """
 mask = Image.new("L", image.size)
 ImageDraw.Draw(mask).ellipse((40, 60, 160, 180), fill=255)"""
 
@@ -39,10 +39,11 @@ def code_blocks(folder: ModelFolder, repo_id: str, revision: str | None = None) 
     blocks = []
     if folder.reads_sentences:
         loading = _pipeline(folder, "referring-segmentation", repo_id, revision)
-        blocks.append(CodeBlock("By a sentence:", _by_sentence(loading, names)))
+        blocks.append(CodeBlock("By a sentence:", _asking(loading, names, 'image, text="the red circle on the left"')))
     if "few-shot-segmentation" in folder.tasks and (folder.processor is not None or folder.borrows_processor):
         loading = _pipeline(folder, "few-shot-segmentation", repo_id, revision)
-        blocks.append(CodeBlock("By an annotated example:", _by_example(loading, names)))
+        question = "image.rotate(180), reference_images=[image], reference_masks=[np.array(mask)]"
+        blocks.append(CodeBlock("By an annotated example:", _asking(loading, names, question, _MASK)))
     if not blocks and folder.kind == "model":
         blocks.append(CodeBlock("The model alone:", _model_alone(folder, repo_id, revision)))
     if folder.kind != "adapter":
@@ -56,32 +57,17 @@ def code_blocks(folder: ModelFolder, repo_id: str, revision: str | None = None) 
     return blocks
 
 
-def _by_sentence(loading: str, names: str) -> str:
+def _asking(loading: str, names: str, question: str, mask: str = "") -> str:
+    numpy = "import numpy as np\n" if mask else ""
     return f"""\
-import transformers_uniref  # makes Transformers know the model
+{numpy}import transformers_uniref  # makes Transformers know the model
 from PIL import Image, ImageDraw
 from transformers import {names}
 
-{_PICTURE}
+{_PICTURE}{mask}
 
 {loading}
-[found] = segment(image, text="the red circle on the left")
-found["mask"].save("mask.png")
-print(found["score"], found["box"])"""
-
-
-def _by_example(loading: str, names: str) -> str:
-    return f"""\
-import numpy as np
-import transformers_uniref  # makes Transformers know the model
-from PIL import Image, ImageDraw
-from transformers import {names}
-
-{_PICTURE}
-{_MASK}
-
-{loading}
-[found] = segment(image.rotate(180), reference_images=[image], reference_masks=[np.array(mask)])
+[found] = segment({question})
 found["mask"].save("mask.png")
 print(found["score"], found["box"])"""
 

@@ -11,6 +11,7 @@ from ..core.families import PIPELINE_CLASSES
 from ..core.provenance import Provenance
 from ..core.released_models import AUTHORS, CODE_LICENSE, RELEASED_BY_NAME
 from ..evaluation.results_file import eval_results, is_of_dataset, results_table
+from ..evaluation.wording import markdown_table
 from .architecture import describe_architecture
 from .card_code import code_blocks
 from .folder import ModelFolder
@@ -45,19 +46,13 @@ def card_metadata(
     datasets: list[str] | None = None,
     language: str | None = None,
 ) -> ModelCardData:
-    """What the Hub reads of a card.
+    """What the Hub reads of a card. `base_model` and `datasets` are ids of the Hub, and so is the licence there.
 
     Args:
         tasks: names of the pipelines.
-        license: an identifier of the Hub.
-        name: of the model, for its results.
-        evaluation: the JSON of `uniref evaluate`; its measures become the `model-index`.
-        model_type: "uniref" or "uniref_sam".
+        evaluation: the JSON of `uniref evaluate`; its measures become the `model-index` of `name`.
         library: "transformers", or "peft" for an adapter.
-        base_model: Hub id.
         base_model_relation: "adapter" or "finetune".
-        datasets: Hub ids of what it was trained on.
-        language: of the sentences.
     """
     measured: list[EvalResult] = eval_results(evaluation) if evaluation else []
     known: dict[str, Any] = {"base_model": base_model, "datasets": datasets, "language": language}
@@ -91,13 +86,9 @@ def metadata_of(folder: ModelFolder, repo_id: str, license: str) -> ModelCardDat
 
 
 def render_card(folder: ModelFolder, repo_id: str, license: str, revision: str | None = None) -> str:
-    """The card of a folder, as Markdown with its metadata in front.
+    """The card of a folder, as Markdown with its metadata in front. Its code loads from the repository.
 
-    Args:
-        folder: what is pushed.
-        repo_id: where to; the code in the card loads it from there.
-        license: an identifier of the Hub.
-        revision: the branch, where it is not the main one.
+    `revision`: the branch, where it is not the main one.
     """
     card = ModelCard.from_template(
         metadata_of(folder, repo_id, license),
@@ -178,7 +169,7 @@ def _training(folder: ModelFolder) -> str:
     starting = f" Start values: {'; '.join(starts)}." if starts else ""
     if known.origin == "assembled":
         return (
-            "**Not trained.** Assembled around a SAM by `uniref convert --sam`: the reference encoders and the fusion "
+            "**Not trained.** Assembled around a SAM by `uniref convert`: the reference encoders and the fusion "
             f"have random weights, and the fusion changes nothing yet.{starting}"
         )
     return f"{_recipe(known)}{starting}"
@@ -196,20 +187,18 @@ def _released(known: Provenance) -> str:
 
 
 def _recipe(known: Provenance) -> str:
-    lines = [
+    trained = (
         f"Trained by {known.package}: recipe `{known.recipe}`, {known.steps:,} steps, seed {known.seed} "
-        f"(`uniref train {known.recipe}`).",
-        "",
-        "| data | task | source |",
-        "|---|---|---|",
-    ]
+        f"(`uniref train {known.recipe}`)."
+    )
+    rows = []
     for part in known.data:
         source = part.get("source", "")
         link = f"[{source}](https://huggingface.co/datasets/{source})" if source else "not on the Hub"
         if part["name"] == "procedural world":
             link = "`transformers_uniref.worlds.World`"
-        lines.append(f"| {part['name']} | {part['task']} | {link} |")
-    return "\n".join([*lines, "", ""])
+        rows.append((part["name"], part["task"], link))
+    return "\n".join([trained, "", *markdown_table(("data", "task", "source"), rows), "", ""])
 
 
 def _results(folder: ModelFolder) -> str:
@@ -220,14 +209,14 @@ def _results(folder: ModelFolder) -> str:
     if is_of_dataset(folder.evaluation):
         asked = "as the released code" if settings["preset"] == "paper" else "with this model's own settings"
         return (
-            f"{published}Measured with `uniref evaluate --dataset {folder.evaluation['dataset']}` on these very "
-            f"weights: {folder.evaluation['title']}, split {folder.evaluation['split']}, {asked}.\n\n"
+            f"{published}Measured with `uniref evaluate` on these very weights: {folder.evaluation['title']} "
+            f"(`{folder.evaluation['dataset']}`), split {folder.evaluation['split']}, {asked}.\n\n"
             f"{results_table(folder.evaluation)}"
         )
     return (
         f"{published}Measured with `uniref evaluate` on these very weights: "
         f"{settings['dataset']}, split {settings['split']}, seed {settings['seed']}, {settings['images']} images and "
-        f"{settings['clips']} clips. Definitions: `uniref evaluate --help`.\n\n{results_table(folder.evaluation)}"
+        f"{settings['clips']} clips. Definitions: the help of `uniref evaluate`.\n\n{results_table(folder.evaluation)}"
     )
 
 
@@ -236,19 +225,10 @@ def _published(known: Provenance | None) -> str:
     weights = RELEASED_BY_NAME.get(known.released) if known is not None else None
     if weights is None or not weights.figures:
         return ""
-    rows = [f"| {figure.title} | {figure.split} | {figure.measure} | {figure.value:g} |" for figure in weights.figures]
-    return "\n".join(
-        [
-            f"**Published by the authors** ([model zoo]({AUTHORS}) and paper), in percent, with their code; not "
-            "measured here:",
-            "",
-            "| data set | split | measure | published |",
-            "|---|---|---|---|",
-            *rows,
-            "",
-            "",
-        ]
-    )
+    rows = [(figure.title, figure.split, figure.measure, f"{figure.value:g}") for figure in weights.figures]
+    table = markdown_table(("data set", "split", "measure", "published"), rows)
+    whose = f"**Published by the authors** ([model zoo]({AUTHORS}) and paper), in percent, with their code"
+    return "\n".join([f"{whose}; not measured here:", "", *table, "", ""])
 
 
 def _limits(folder: ModelFolder) -> str:

@@ -44,15 +44,12 @@ class ModelFolder:
     """A folder that can be pushed.
 
     Attributes:
-        path: of the folder.
-        kind: what it holds.
+        path, kind: where it is, and what it holds.
         config: of the model, or of the model that the adapter is for.
         parameters: number of the model's, or the adapter's, weights.
         dtypes: the types in which they are stored, such as "float16".
         adapter: the adapter's configuration.
         base_model: Hub id of the model that the adapter is for, or that the weights were fine-tuned from.
-        processor: the processor in the folder.
-        provenance: where the weights are from.
         evaluation: results measured on these weights.
         files: what is pushed, by name, the card left out.
         left_out: what else the folder holds.

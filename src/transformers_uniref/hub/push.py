@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from huggingface_hub import ModelCard
+
 from ..core.json_writing import to_json
 from ..core.push_errors import HubFailureError, PushError, is_refusal
 from .cards import complete_card, is_own_work, render_card
@@ -18,8 +20,6 @@ from .shim import CONFIG_FILE, PROCESSOR_FILE, SHIM_FILE, shim_source, with_auto
 
 if TYPE_CHECKING:
     from ..processors.processing_uniref import UniRefProcessor
-
-__all__ = ["PushError", "PushPlan", "plan_push", "push_to_hub", "send"]
 
 _REPO_ID = re.compile(r"([A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*")
 _LICENSE = re.compile(r"[a-z0-9][a-z0-9.+-]*")
@@ -98,25 +98,26 @@ def push_to_hub(
         PushError: with one line that says what is wrong. Nothing was sent then, but perhaps an empty repository made.
     """
     secret = find_token(token)
-    commit: dict[str, Any] = {
-        "private": private,
-        "revision": revision,
-        "create_pr": create_pr,
-        "message": commit_message,
-    }
-    commit["description"] = commit_description
-    if not isinstance(what, (str, os.PathLike)):
-        with tempfile.TemporaryDirectory(prefix="uniref-push-") as folder:
-            what.save_pretrained(folder, **saving)
+    with tempfile.TemporaryDirectory(prefix="uniref-push-") as saved:
+        folder = what if isinstance(what, (str, os.PathLike)) else saved
+        if folder is saved:
+            what.save_pretrained(saved, **saving)
             if processor is not None:
-                processor.save_pretrained(folder)
-            plan = plan_push(folder, repo_id, license, base_model, _named_branch(revision, create_pr), secret)
-            return send(plan, secret, **commit)
-    if processor is not None or saving:
-        given = ["processor"] if processor is not None else list(saving)
-        raise PushError(f"`{given[0]}` goes with a model; a folder is pushed as it is")
-    plan = plan_push(what, repo_id, license, base_model, _named_branch(revision, create_pr), secret)
-    return send(plan, secret, **commit)
+                processor.save_pretrained(saved)
+        elif processor is not None or saving:
+            given = ["processor"] if processor is not None else list(saving)
+            raise PushError(f"`{given[0]}` goes with a model; a folder is pushed as it is")
+        named = None if create_pr or revision in (None, "main") or str(revision).startswith("refs/") else revision
+        plan = plan_push(folder, repo_id, license, base_model, named, secret)
+        return send(
+            plan,
+            secret,
+            private=private,
+            revision=revision,
+            create_pr=create_pr,
+            message=commit_message,
+            description=commit_description,
+        )
 
 
 def plan_push(
@@ -143,7 +144,7 @@ def plan_push(
         repo_id = f"{_owner(token)}/{repo_id}"
     found = read_folder(Path(folder), base_model)
     own_card = _own_card(found)
-    stated = license or _license_in(own_card)
+    stated = license or (own_card and ModelCard(own_card, ignore_metadata_errors=True).data.to_dict().get("license"))
     if not stated and found.kind != "processor":
         raise PushError(
             "the licence of these weights is not known; say it with `license`, such as apache-2.0, or in "
@@ -158,7 +159,8 @@ def plan_push(
             plan.files[name] = with_auto_map(found.files[name])
             plan.files[SHIM_FILE] = shim_source().encode()
     if found.kind == "adapter":
-        plan.files[ADAPTER_CONFIG] = _with_base_model(found)
+        values = {**found.adapter, "base_model_name_or_path": found.base_model}
+        plan.files[ADAPTER_CONFIG] = (to_json(values, indent=2, sort_keys=True) + "\n").encode()
     if stated:
         plan.card_is_own = own_card is not None
         if own_card is None:
@@ -214,8 +216,7 @@ def send(
             create_pr=create_pr,
         )
     except Exception as error:  # the Hub's client, its HTTP library and the file system all raise their own
-        kind = PushError if is_refusal(error) else HubFailureError
-        raise kind(f"{plan.repo_id} could not be pushed: {_reason(error, token)}") from None
+        raise _told(f"{plan.repo_id} could not be pushed", error, token) from None
 
 
 def _owner(token: str) -> str:
@@ -224,15 +225,15 @@ def _owner(token: str) -> str:
     try:
         return str(HfApi(token=token).whoami()["name"])
     except Exception as error:  # as above
-        kind = PushError if is_refusal(error) else HubFailureError
-        raise kind(f"the Hub does not say whose token this is: {_reason(error, token)}") from None
+        raise _told("the Hub does not say whose token this is", error, token) from None
 
 
-def _reason(error: BaseException, token: str) -> str:
-    """The error and what caused it, in one line, without the token."""
+def _told(what: str, error: Exception, token: str) -> Exception:
+    """What went wrong, with the error and what caused it, in one line without the token."""
     causes = [error, *([error.__cause__] if error.__cause__ is not None else [])]
     texts = [" ".join(str(cause).split()) or type(cause).__name__ for cause in causes]
-    return without_tokens(" ".join(texts), token)[:600]
+    kind = PushError if is_refusal(error) else HubFailureError
+    return kind(f"{what}: {without_tokens(' '.join(texts), token)[:600]}")
 
 
 def _remote_card(api: Any, repo_id: str, revision: str | None) -> str:
@@ -241,27 +242,9 @@ def _remote_card(api: Any, repo_id: str, revision: str | None) -> str:
         return Path(path).read_text(encoding="utf-8")
 
 
-def _named_branch(revision: str | None, create_pr: bool) -> str | None:
-    return None if create_pr or revision in (None, "main") or str(revision).startswith("refs/") else revision
-
-
 def _own_card(found: ModelFolder) -> str | None:
     path = found.path / CARD_FILE
     if not path.is_file():
         return None
     text = path.read_text(encoding="utf-8")
     return text if is_own_work(text) else None
-
-
-def _license_in(card: str | None) -> str | None:
-    if card is None:
-        return None
-    from huggingface_hub import ModelCard
-
-    return ModelCard(card, ignore_metadata_errors=True).data.to_dict().get("license")
-
-
-def _with_base_model(found: ModelFolder) -> bytes:
-
-    values = {**found.adapter, "base_model_name_or_path": found.base_model}
-    return (to_json(values, indent=2, sort_keys=True) + "\n").encode()

@@ -4,10 +4,11 @@
 """
 
 from .accumulator import Accumulator
-from .boundary import adaptive_radius, boundary_map, boundary_measure, diagonal_radius
+from .boundary import adaptive_radius, boundary_measure, diagonal_radius
 from .few_shot import class_mean_iou, foreground_background_iou, image_mean_iou
 from .generalized import generalized_measures
 from .image_scores import FewShotScores, GeneralizedReferringScores, PhotographScores, ReferringScores
+from .outlines import boundary_map
 from .region import intersection_and_union, iou, mean_iou, most_overlapping, overall_iou, precision_at
 from .video import (
     FRAME_RULES,

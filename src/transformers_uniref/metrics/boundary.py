@@ -8,18 +8,8 @@ import math
 
 import numpy as np
 
-from .outlines import Outline, boundary_map
+from .outlines import Outline
 from .region import check_masks
-
-__all__ = [
-    "AREA_TOLERANCE",
-    "TOLERANCE",
-    "adaptive_radius",
-    "boundary_map",
-    "boundary_measure",
-    "diagonal_radius",
-    "outline_measure",
-]
 
 TOLERANCE = 0.008
 """Share of the picture's diagonal."""

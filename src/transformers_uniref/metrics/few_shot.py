@@ -11,6 +11,8 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
+from .region import smoothed_ratio
+
 
 def class_mean_iou(
     intersections: Sequence[int], unions: Sequence[int], categories: Sequence[Hashable]
@@ -54,10 +56,7 @@ def image_mean_iou(intersections: Sequence[int], unions: Sequence[int]) -> float
     Raises:
         ValueError: different lengths, or no picture.
     """
-    inside, outside = np.asarray(intersections, dtype=np.int64), np.asarray(unions, dtype=np.int64)
-    if inside.ndim != 1 or inside.shape != outside.shape or not len(inside):
-        raise ValueError(f"`intersections` and `unions` must be equally many, got {inside.shape} and {outside.shape}")
-    return float(np.where(outside > 0, inside / np.maximum(outside, 1), 1.0).mean())
+    return float(smoothed_ratio(*_counts(intersections, unions)).mean())
 
 
 def foreground_background_iou(
@@ -73,12 +72,17 @@ def foreground_background_iou(
     Raises:
         ValueError: different lengths, no picture, or pictures that are foreground everywhere or nowhere.
     """
-    inside, outside = np.asarray(intersections, dtype=np.int64), np.asarray(unions, dtype=np.int64)
-    if inside.ndim != 1 or inside.shape != outside.shape or not len(inside):
-        raise ValueError(f"`intersections` and `unions` must be equally many, got {inside.shape} and {outside.shape}")
+    inside, outside = _counts(intersections, unions)
     whole = np.broadcast_to(np.asarray(pixels, dtype=np.int64), inside.shape)
     background_union = int((whole - inside).sum())
     if not outside.sum() or not background_union:
         raise ValueError("`unions` must leave foreground and background somewhere, got pictures with only one of them")
     foreground = inside.sum() / outside.sum()
     return float((foreground + (whole - outside).sum() / background_union) / 2)
+
+
+def _counts(intersections: Sequence[int], unions: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    inside, outside = np.asarray(intersections, dtype=np.int64), np.asarray(unions, dtype=np.int64)
+    if inside.ndim != 1 or inside.shape != outside.shape or not len(inside):
+        raise ValueError(f"`intersections` and `unions` must be equally many, got {inside.shape} and {outside.shape}")
+    return inside, outside

@@ -10,7 +10,15 @@ import numpy as np
 from .accumulator import Accumulator
 from .few_shot import class_mean_iou, foreground_background_iou, image_mean_iou
 from .generalized import generalized_measures
-from .region import PRECISION_THRESHOLDS, intersection_and_union, iou, mean_iou, overall_iou, precision_at
+from .region import (
+    PRECISION_THRESHOLDS,
+    intersection_and_union,
+    iou,
+    mean_iou,
+    overall_iou,
+    precision_at,
+    smoothed_ratio,
+)
 
 
 class ReferringScores(Accumulator):
@@ -51,7 +59,7 @@ class ReferringScores(Accumulator):
     def compute(self) -> dict[str, Any]:
         """`oIoU`, `mIoU`, `P@0.5` ..., fractions, and `samples`."""
         intersections, unions = (np.array(column) for column in self._columns())
-        ious = np.where(unions > 0, intersections / np.maximum(unions, 1), 1.0)
+        ious = smoothed_ratio(intersections, unions)
         precision = precision_at(ious, self.thresholds, inclusive=self.inclusive)
         return {
             "oIoU": overall_iou(intersections, unions),
@@ -130,7 +138,7 @@ class PhotographScores(Accumulator):
         `gIoU` of `generalized_measures`, behind the gate.
         """
         intersections, unions, objects, passed = (np.array(column) for column in self._columns())
-        ious = np.where(unions > 0, intersections / np.maximum(unions, 1), 1.0)
+        ious = smoothed_ratio(intersections, unions)
         one, many, none = objects == 1, objects > 1, objects == 0
         gated = generalized_measures(
             intersections.tolist(), unions.tolist(), none.tolist(), (~passed.astype(bool)).tolist()
@@ -139,9 +147,7 @@ class PhotographScores(Accumulator):
             "mIoU": float(ious[one].mean()) if one.any() else None,
             "P@0.5": float((ious[one] > 0.5).mean()) if one.any() else None,
             "mIoU_many": float(ious[many].mean()) if many.any() else None,
-            "N-acc": gated["N-acc"],
-            "T-acc": gated["T-acc"],
-            "gIoU": gated["gIoU"],
+            **{name: gated[name] for name in ("N-acc", "T-acc", "gIoU")},
             "samples": len(self),
         }
 

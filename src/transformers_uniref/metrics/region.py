@@ -64,7 +64,7 @@ def iou(predicted: np.ndarray, target: np.ndarray, *, void: np.ndarray | None = 
     return smoothed_ratio(*intersection_and_union(predicted, target), smoothing)
 
 
-def smoothed_ratio(intersection: np.ndarray | int, union: np.ndarray | int, smoothing: int) -> np.ndarray:
+def smoothed_ratio(intersection: np.ndarray | int, union: np.ndarray | int, smoothing: int = 0) -> np.ndarray:
     """`iou` of counted pixels."""
     return np.where(np.asarray(union) > 0, (intersection + smoothing) / np.maximum(union + smoothing, 1), 1.0)
 

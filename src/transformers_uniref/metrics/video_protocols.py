@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from ..core.near_names import did_you_mean
@@ -50,34 +50,32 @@ class VideoProtocol:
     annotators: int = 1
 
 
+_UNSUPERVISED = VideoProtocol(
+    "davis-unsupervised",
+    "DAVIS 2017 and 2019, objects found without help",
+    objects="first-frame-range",
+    frames="all",
+    matching=True,
+    ignores_void=True,
+)
+_REF_DAVIS = replace(
+    _UNSUPERVISED,
+    name="ref-davis17",
+    title="Ref-DAVIS17 as published: the unsupervised rules, mean of four annotators",
+    annotators=4,
+)
+_LVOS = VideoProtocol("lvos-v1", "LVOS, first toolkit", objects="anywhere", frames="life", groups=True, stability=True)
 _ALL = (
     VideoProtocol(
         "davis-semi-supervised", "DAVIS 2016 and 2017, objects given in the first frame", objects="first-frame-range"
     ),
-    VideoProtocol(
-        "davis-unsupervised",
-        "DAVIS 2017 and 2019, objects found without help",
-        objects="first-frame-range",
-        frames="all",
-        matching=True,
-        ignores_void=True,
-    ),
-    VideoProtocol(
-        "ref-davis17",
-        "Ref-DAVIS17 as published: the unsupervised rules, mean of four annotators",
-        objects="first-frame-range",
-        frames="all",
-        matching=True,
-        ignores_void=True,
-        annotators=4,
-    ),
-    VideoProtocol(
-        "ref-davis17-by-id",
-        "Ref-DAVIS17 without matching: a sentence has to find its own object",
-        objects="first-frame-range",
-        frames="all",
-        ignores_void=True,
-        annotators=4,
+    _UNSUPERVISED,
+    _REF_DAVIS,
+    replace(
+        _REF_DAVIS,
+        name="ref-davis17-by-id",
+        title="Ref-DAVIS17 without matching: a sentence has to find its own object",
+        matching=False,
     ),
     VideoProtocol(
         "youtube-vos",
@@ -87,10 +85,8 @@ _ALL = (
         groups=True,
         dense=False,
     ),
-    VideoProtocol("lvos-v1", "LVOS, first toolkit", objects="anywhere", frames="life", groups=True, stability=True),
-    VideoProtocol(
-        "lvos-v2", "LVOS, second toolkit", objects="anywhere", frames="inner-life", groups=True, stability=True
-    ),
+    _LVOS,
+    replace(_LVOS, name="lvos-v2", title="LVOS, second toolkit", frames="inner-life"),
     VideoProtocol("mose-v1", "MOSE (2023), by the rules of DAVIS"),
     VideoProtocol("mose-v2", "MOSEv2 (2025)", smoothing=1, adaptive=True),
 )

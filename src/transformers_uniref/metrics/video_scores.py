@@ -74,7 +74,9 @@ class VideoScores(Accumulator):
                 if candidate not in outlines:
                     found = predicted == candidate if candidate != NOTHING else np.zeros(target.shape, dtype=bool)
                     outlines[candidate] = found, Outline(found)
-                self._judge(sequence, frame, number, candidate, *outlines[candidate], mask, outline, radius)
+                values = self._values(*outlines[candidate], mask, outline, radius)
+                identifier = f"{sequence}/{frame}/{number}/{candidate}"
+                self._add(identifier, sequence, frame, number, candidate, *values, bool(mask.any()))
         return self
 
     def update_clip(self, sequence: str, clip: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> VideoScores:
@@ -115,31 +117,20 @@ class VideoScores(Accumulator):
             return [number]
         return [NOTHING, *(int(label) for label in np.unique(predicted) if label)]
 
-    def _judge(
-        self,
-        sequence: str,
-        frame: str,
-        number: int,
-        candidate: int,
-        found: np.ndarray,
-        found_outline: Outline,
-        mask: np.ndarray,
-        outline: Outline,
-        radius: float,
-    ) -> None:
+    def _values(
+        self, found: np.ndarray, found_outline: Outline, mask: np.ndarray, outline: Outline, radius: float
+    ) -> list[float]:
+        """J, F, and F with a radius that depends on the object's area, 0 where it is not asked for."""
         intersection = int(np.count_nonzero(found & mask))
         union = int(np.count_nonzero(found)) + int(np.count_nonzero(mask)) - intersection
-        values = [float(smoothed_ratio(intersection, union, self.protocol.smoothing)), 0.0, 0.0]
-        if self.protocol.adaptive:
-            small = adaptive_radius(mask)
-            # The published code rounds the radius of the usual F only where the adaptive one is smaller.
-            usual = radius if small < TOLERANCE * float(np.linalg.norm(mask.shape)) else small
-            values[2] = outline_measure(found_outline, outline, small)
-            values[1] = values[2] if usual == small else outline_measure(found_outline, outline, usual)
-        else:
-            values[1] = outline_measure(found_outline, outline, radius)
-        identifier = f"{sequence}/{frame}/{number}/{candidate}"
-        self._add(identifier, sequence, frame, number, candidate, *values, bool(mask.any()))
+        j = float(smoothed_ratio(intersection, union, self.protocol.smoothing))
+        if not self.protocol.adaptive:
+            return [j, outline_measure(found_outline, outline, radius), 0.0]
+        small = adaptive_radius(mask)
+        # The published code rounds the radius of the usual F only where the adaptive one is smaller.
+        usual = radius if small < TOLERANCE * float(np.linalg.norm(mask.shape)) else small
+        dot = outline_measure(found_outline, outline, small)
+        return [j, dot if usual == small else outline_measure(found_outline, outline, usual), dot]
 
     def _series(self) -> dict[str, dict[int, Series]]:
         """For each clip and object the values of the prediction that it was assigned, over frames."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from ...core.errors import InvalidInputError
-from ..schema import Row
+from ..schema import Row, make_row
 from .remarks import Remarks
 from .source_tree import SourceTree
 
@@ -21,12 +22,48 @@ class Item:
     payload: Any
 
 
-class RowReader(Protocol):
-    """Makes rows. It is sent to worker processes, so that it opens its files when they are needed."""
+@dataclass
+class RowReader(ABC):
+    """Makes rows. It is sent to worker processes, so that it opens its files when they are needed.
 
+    Attributes:
+        tree: where the files are.
+        source, split: the columns of every row.
+        collection: prefix of `image_id`.
+    """
+
+    tree: SourceTree
+    source: str
+    split: str
+    collection: str
+
+    @abstractmethod
     def row(self, item: Item, remarks: Remarks) -> Row | None:
         """The row of `item`; None where its pictures are missing (with a deviation in `remarks`)."""
-        ...
+
+    def made(
+        self,
+        item: Item,
+        image: Any,
+        size: tuple[int, int],
+        frames: dict[str, dict[str, Any]],
+        instances: Sequence[dict[str, Any]],
+        sentences: Sequence[dict[str, Any]] = (),
+        annotated: Sequence[bool] | None = None,
+    ) -> Row:
+        """The row of encoded frames by their names; `image` is the picture's, or clip's, name in its collection."""
+        return make_row(
+            item.sample_id,
+            list(frames.values()),
+            instances,
+            sentences,
+            source=self.source,
+            split=self.split,
+            image_id=f"{self.collection}:{image}",
+            size=size,
+            frame_names=list(frames),
+            annotated=annotated,
+        )
 
 
 @dataclass
@@ -36,17 +73,17 @@ class Plan:
     Attributes:
         items: in the order of the rows.
         reader: makes them.
-        annotation_files: paths in the source whose checksums are recorded.
+        annotation_files: paths in `tree` whose checksums are recorded.
         remarks: what is known so far.
         held_out: `image_id`s by set that no training may use (see `held_out.py`).
     """
 
     items: list[Item]
     reader: RowReader
-    annotation_files: list[str] = field(default_factory=list)
+    annotation_files: list[str]
+    tree: SourceTree
     remarks: Remarks = field(default_factory=Remarks)
     held_out: dict[str, list[str]] = field(default_factory=dict)
-    tree: SourceTree | None = None
 
 
 PlanMaker = Callable[[SourceTree, str, Path], Plan]
@@ -63,8 +100,8 @@ class Converter:
         tasks: those of `datasets/schema.py` that its rows serve.
         splits: in the order of building.
         plan: see [`PlanMaker`].
-        rows_per_shard: rows of a Parquet file, unless the user says otherwise.
         homepage, licence: for the card; the licence in the words of its authors, as far as they state one.
+        rows_per_shard: rows of a Parquet file, unless the user says otherwise.
     """
 
     name: str
@@ -72,9 +109,9 @@ class Converter:
     tasks: tuple[str, ...]
     splits: tuple[str, ...]
     plan: PlanMaker
-    rows_per_shard: int
     homepage: str
-    licence: str
+    licence: str = "see the homepage"
+    rows_per_shard: int = 8
 
     def check_split(self, split: str) -> None:
         """Raises an InvalidInputError that lists the right ones."""

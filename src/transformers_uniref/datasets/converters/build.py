@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
@@ -36,7 +35,6 @@ FORMAT = 1
 
 DATA = "data"
 _WORK = ".build"
-_CHUNK = 1 << 20
 
 
 @dataclass
@@ -99,7 +97,8 @@ def build(
     result = BuildResult(folder)
     fresh = not folder.exists()
     try:
-        with _locked(folder) as work:
+        work = folder / _WORK
+        with alone(work / "lock", f"`output`: another build is writing to {folder}"):
             plans = _plan(converter, tree, splits, work, result)
             archives = check_archives(converter.name, tree)
             for split, plan in plans.items():
@@ -120,14 +119,6 @@ def build(
     result.notes = notes(result.reports)
     write_card(folder, converter, result.reports)
     return result
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[Path]:
-    """The build's own folder in `folder`; two builds must not share it."""
-    work = folder / _WORK
-    with alone(work / "lock", f"`output`: another build is writing to {folder}"):
-        yield work
 
 
 def _plan(
@@ -156,7 +147,6 @@ def _plan(
 def _sources(plan: Plan) -> list[dict[str, Any]]:
     found = []
     for path in plan.annotation_files:
-        assert plan.tree is not None
         size, digest = plan.tree.sha256(path)
         found.append({"file": plan.tree.full(path), "bytes": size, "sha256": digest})
     return found

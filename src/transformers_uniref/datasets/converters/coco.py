@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ..schema import Row, make_encoded_instance, make_row
-from .base import Item, Plan
-from .coco_masks import corner_box, fit_rle, rle_box, rle_or_remark
+from ..schema import Row, make_encoded_instance
+from .base import Item, Plan, RowReader
+from .coco_masks import boxed_rle, corner_box
 from .json_index import AnnotationIndex, build_annotation_index
 from .pictures import picture_size
 from .remarks import Remarks
@@ -21,32 +21,17 @@ Categories = Mapping[int, tuple[int, str]]
 def coco_instance(
     annotation: Mapping[str, Any], number: int, size: tuple[int, int], categories: Categories, remarks: Remarks
 ) -> dict[str, Any]:
-    """An annotation of COCO as an instance of the schema.
+    """An annotation of COCO as an instance of the schema, on a picture of `size` (height, width).
 
     An object whose mask is empty shows in no frame; so does one without a mask whose box is empty.
-
-    Args:
-        annotation: an entry of `annotations`.
-        number: its object id in the row.
-        size: (height, width) of the picture.
-        categories: by the file's category id.
-        remarks: findings are added to them.
     """
     where = f"annotation {annotation.get('id')} of picture {annotation.get('image_id')}"
     box = corner_box(annotation.get("bbox"), size)
     masks: list[dict[str, Any]] = []
     if annotation.get("segmentation") is not None:
-        rle = rle_or_remark(annotation["segmentation"], size, where, remarks)
-        fitted = None if rle is None else fit_rle(rle, size)
-        if rle is not None and fitted is None:
-            remarks.deviation("masks of another size than their picture", where)
-        around = None if fitted is None else rle_box(fitted)
-        if fitted is None or around is None:
-            remarks.note("empty masks", where)
-            box = None
-        else:
-            masks = [{"png": None, "rle": fitted}]
-            box = box or around
+        found = boxed_rle(annotation["segmentation"], size, where, remarks)
+        masks = [] if found is None else [{"png": None, "rle": found[1]}]
+        box = None if found is None else box or found[0]
     elif box is None:
         remarks.note("empty boxes", where)
     category_id, category = categories.get(int(annotation["category_id"]), (-1, ""))
@@ -84,16 +69,12 @@ def read_picture(
 
 
 @dataclass
-class CocoReader:
+class CocoReader(RowReader):
     """Rows of a detection data set; the payload of an item is the picture's id."""
 
-    tree: SourceTree
     index: AnnotationIndex
     folders: Sequence[str]
-    collection: str
-    source: str
-    split: str
-    categories: Categories = field(default_factory=dict)
+    categories: Categories
 
     def row(self, item: Item, remarks: Remarks) -> Row | None:
         """See `base.RowReader`."""
@@ -109,16 +90,7 @@ class CocoReader:
             coco_instance(annotation, number, size, self.categories, remarks)
             for number, annotation in enumerate(self.index.annotations(item.payload), 1)
         ]
-        return make_row(
-            item.sample_id,
-            [frame],
-            instances,
-            source=self.source,
-            split=self.split,
-            image_id=f"{self.collection}:{item.payload}",
-            size=size,
-            frame_names=[name.stem],
-        )
+        return self.made(item, item.payload, size, {name.stem: frame}, instances)
 
 
 def _plan(
@@ -131,8 +103,8 @@ def _plan(
     for annotation_id in index.doubled_annotations():
         remarks.deviation("annotation ids that come twice", str(annotation_id))
     items = [Item(f"{split}/{image_id}", image_id) for image_id in index.image_ids()]
-    reader = CocoReader(tree, index, folders, collection, source, split, index.categories())
-    return Plan(items, reader, [annotations], remarks, tree=tree)
+    reader = CocoReader(tree, source, split, collection, index, folders, index.categories())
+    return Plan(items, reader, [annotations], tree, remarks)
 
 
 def plan_coco(year: str, tree: SourceTree, split: str, work: Path) -> Plan:

@@ -59,13 +59,24 @@ def to_rle(segmentation: Any, size: tuple[int, int]) -> dict[str, Any] | None:
     }
 
 
-def rle_or_remark(segmentation: Any, size: tuple[int, int], where: str, remarks: Remarks) -> dict[str, Any] | None:
-    """`to_rle`, with a deviation and None where a segmentation cannot be read."""
+def boxed_rle(
+    segmentation: Any, size: tuple[int, int], where: str, remarks: Remarks
+) -> tuple[list[float], dict[str, Any]] | None:
+    """`rle_box` and `to_rle` of a segmentation at `size`; None, with a remark, where it is empty or cannot be had."""
+    fitted = None
     try:
-        return to_rle(segmentation, size)
+        rle = to_rle(segmentation, size)
     except (ValueError, TypeError) as error:
         remarks.deviation("segmentations that cannot be read", f"{where}: {error}")
+    else:
+        fitted = None if rle is None else fit_rle(rle, size)
+        if rle is not None and fitted is None:
+            remarks.deviation("masks of another size than their picture", where)
+    box = None if fitted is None else rle_box(fitted)
+    if fitted is None or box is None:
+        remarks.note("empty masks", where)
         return None
+    return box, fitted
 
 
 def polygon_lists(segmentation: Any) -> list[list[float]]:

@@ -34,25 +34,17 @@ def _list_clips(tree: SourceTree, path: str) -> list[str]:
     names: list[str] = []
     for line in tree.read(path).decode("utf-8").split("\n"):
         first = line.split()[0] if line.strip() else ""
-        if "/" in first:
-            name = first.strip("/").split("/")[-2]
-            if names and names[-1] == name:
-                continue
+        name = first.strip("/").split("/")[-2] if "/" in first else first
+        if name and not ("/" in first and names and names[-1] == name):
             names.append(name)
-        elif first:
-            names.append(first)
     check_unique(names, f"in {tree.name(path)}, the clip")
     return names
 
 
 def plan_davis(name: str, year: str, annotations: str, tree: SourceTree, split: str, work: Path) -> Plan:
-    """One of the data sets at 480p.
+    """One of the data sets at 480p; only the first mask of the test splits is public.
 
-    Args:
-        name: of the converter.
-        year: "2016" (one object a clip: all labels together) or "2017" or "2019" (lists of clips).
-        annotations: folder of the label maps.
-        tree, split, work: see `base.PlanMaker`. Only the first mask of the test splits is public.
+    Of `year` "2016" a clip has one object, all labels together, and its list has pairs of paths; of others, names.
     """
     file = f"{split.replace('_', '-')}.txt"
     lists = [f"ImageSets/{year}/{file}"] + ([f"ImageSets/480p/{file}"] if year == "2016" else [])
@@ -63,7 +55,7 @@ def plan_davis(name: str, year: str, annotations: str, tree: SourceTree, split: 
     dense = not split.startswith("test")
     masks = f"{annotations}/480p"
     reader = ClipReader(found, name, split, COLLECTION, "JPEGImages/480p", masks, dense=dense, binary=year == "2016")
-    return Plan(items, reader, [list_file], tree=found)
+    return Plan(items, reader, [list_file], found)
 
 
 def plan_ref_davis(tree: SourceTree, split: str, work: Path) -> Plan:
@@ -91,7 +83,7 @@ def plan_ref_davis(tree: SourceTree, split: str, work: Path) -> Plan:
     mask_folder = found.first(masks)
     reader = ClipReader(found, "ref-davis-2017", split, COLLECTION, "JPEGImages/480p", mask_folder)
     files = [texts.full(f"davis_text_annotations/{name}") for name, _ in ANNOTATORS]
-    return Plan(items, reader, [*files, found.full(lists)], remarks, tree=tree)
+    return Plan(items, reader, [*files, found.full(lists)], tree, remarks)
 
 
 def _plan_converted(tree: SourceTree, expressions_file: str, folder: str, split: str) -> Plan:
@@ -105,7 +97,7 @@ def _plan_converted(tree: SourceTree, expressions_file: str, folder: str, split:
         _check_annotators(clip, sentences, remarks)
         items.append(Item(f"{split}/{clip}", Clip(clip, tuple(video["frames"]), {}, sentences)))
     reader = ClipReader(tree, "ref-davis-2017", split, COLLECTION, f"{folder}/JPEGImages", f"{folder}/Annotations")
-    return Plan(items, reader, [expressions_file], remarks, tree=tree)
+    return Plan(items, reader, [expressions_file], tree, remarks)
 
 
 def _read_texts(tree: SourceTree, remarks: Remarks) -> dict[str, list[dict[str, Any]]]:

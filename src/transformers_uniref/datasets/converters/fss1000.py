@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..schema import Row, make_instance, make_row
-from .base import Item, Plan
+from ..schema import Row, make_instance
+from .base import Item, Plan, RowReader
 from .coco import read_picture
 from .pictures import decode_labels, fit_labels, picture_size
 from .remarks import Remarks
@@ -22,12 +22,10 @@ _LIST_FOLDERS = (".", "splits", "splits/fss", "data/splits/fss")
 
 
 @dataclass
-class FssReader:
+class FssReader(RowReader):
     """The payload of an item is (class, picture's stem, class number)."""
 
-    tree: SourceTree
     folder: str
-    split: str
 
     def row(self, item: Item, remarks: Remarks) -> Row | None:
         """See `base.RowReader`."""
@@ -51,21 +49,16 @@ class FssReader:
         if not mask.any():
             remarks.note("empty masks", mask_file)
         instance = make_instance(1, {0: mask}, category=category, category_id=number)
-        return make_row(
-            item.sample_id,
-            [found[0]],
-            [instance],
-            source="fss-1000",
-            split=self.split,
-            image_id=f"fss-1000:{category}/{stem}",
-            size=size,
-            frame_names=[stem],
-        )
+        return self.made(item, f"{category}/{stem}", size, {stem: found[0]}, [instance])
 
 
 def plan_fss(tree: SourceTree, split: str, work: Path) -> Plan:
     """Splits by the lists `trn.txt`, `val.txt`, `test.txt`, or train and test by the authors' `fss_test_set.txt`."""
-    folder = next((name for name in _FOLDERS if _has_classes(tree, name)), None)
+
+    def has_classes(folder: str) -> bool:
+        return any(tree.is_file(f"{folder}/{name}/1.jpg") for name in tree.folders(folder)[:8])
+
+    folder = next(filter(has_classes, _FOLDERS), None)
     if folder is None:
         raise FileNotFoundError(
             f"`source`: {tree.root} lacks folders of classes with 1.jpg and 1.png (looked in {', '.join(_FOLDERS)})"
@@ -80,23 +73,14 @@ def plan_fss(tree: SourceTree, split: str, work: Path) -> Plan:
         Item(f"{split}/{name}/{stem}", (name, stem, numbers[name]))
         for name in used
         if name in numbers
-        for stem in sorted(
-            (file[:-4] for file in tree.files(f"{folder}/{name}") if file.lower().endswith(".jpg")), key=_number
-        )
+        for stem in _stems(tree, f"{folder}/{name}")
     ]
-    return Plan(items, FssReader(tree, folder, split), lists, remarks, tree=tree)
-
-
-def _has_classes(tree: SourceTree, folder: str) -> bool:
-    return any(tree.is_file(f"{folder}/{name}/1.jpg") for name in tree.folders(folder)[:8])
+    return Plan(items, FssReader(tree, "fss-1000", split, "fss-1000", folder), lists, tree, remarks)
 
 
 def _stems(tree: SourceTree, folder: str) -> list[str]:
-    return [file[:-4] for file in tree.files(folder) if file.lower().endswith(".jpg")]
-
-
-def _number(stem: str) -> tuple[int, str]:
-    return (int(stem) if stem.isdecimal() else 0, stem)
+    stems = [file[:-4] for file in tree.files(folder) if file.lower().endswith(".jpg")]
+    return sorted(stems, key=lambda stem: (int(stem) if stem.isdecimal() else 0, stem))
 
 
 def _classes_of(tree: SourceTree, split: str, classes: list[str]) -> tuple[list[str], list[str]]:

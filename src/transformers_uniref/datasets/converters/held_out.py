@@ -15,7 +15,6 @@ from ...core.atomic import replacing
 from ...core.json_writing import to_json
 
 HELD_OUT_FILE = "held_out_images.json"
-REFERRING_SETS = ("refcoco", "refcoco+", "refcocog")
 COLLECTION = "coco:"
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,9 @@ from ...core.optional import require
 from .source_tree import SourceTree
 
 
-def _ijson() -> Any:
-    return require("ijson", "data", "reading large JSON files")
-
-
 def _streamed(tree: SourceTree, path: str, prefix: str, pairs: bool = False) -> Iterator[Any]:
     """The elements of the list (or the pairs of the dictionary) at `prefix`."""
-    ijson = _ijson()
+    ijson = require("ijson", "data", "reading large JSON files")
     with tree.open(path) as file:
         try:
             yield from (ijson.kvitems if pairs else ijson.items)(file, prefix, use_float=True)
@@ -40,11 +36,7 @@ def _insert(connection: sqlite3.Connection, statement: str, rows: Iterable[tuple
 
 
 class AnnotationIndex:
-    """Pictures (or videos) and their annotations, of a file in COCO's form.
-
-    Args:
-        path: the SQLite file, made by [`build_annotation_index`] or [`build_keyed_index`].
-    """
+    """Pictures (or videos) and their annotations, of a file in COCO's form, as an SQLite file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -63,10 +55,15 @@ class AnnotationIndex:
         """All ids, in the order of the file."""
         return [row[0] for row in self._query("SELECT id FROM image ORDER BY position")]
 
+    def _data(self, statement: str, *arguments: Any) -> Any:
+        """The first row's only column, from JSON; None without a row."""
+        found = self._query(statement, *arguments)
+        return json.loads(found[0][0]) if found else None
+
     def image(self, image_id: int) -> dict[str, Any] | None:
         """The entry of a picture."""
-        found = self._query("SELECT data FROM image WHERE id = ?", image_id)
-        return json.loads(found[0][0]) if found else None
+        entry: dict[str, Any] | None = self._data("SELECT data FROM image WHERE id = ?", image_id)
+        return entry
 
     def annotations(self, image_id: int) -> list[dict[str, Any]]:
         """The annotations of a picture, in the order of the file."""
@@ -75,12 +72,8 @@ class AnnotationIndex:
 
     def lost_annotations(self) -> list[int]:
         """Pictures that annotations name and the file does not list."""
-        return [
-            row[0]
-            for row in self._query(
-                "SELECT DISTINCT image_id FROM annotation WHERE image_id NOT IN (SELECT id FROM image) ORDER BY 1"
-            )
-        ]
+        missing = "image_id NOT IN (SELECT id FROM image)"
+        return [row[0] for row in self._query(f"SELECT DISTINCT image_id FROM annotation WHERE {missing} ORDER BY 1")]
 
     def doubled_annotations(self) -> list[int]:
         """Annotation ids that come more than once."""
@@ -88,32 +81,25 @@ class AnnotationIndex:
 
     def categories(self) -> dict[int, tuple[int, str]]:
         """By the file's category id: its number from 0 (in the order of the ids) and its name."""
-        entries = sorted(json.loads(self._query("SELECT data FROM category")[0][0]), key=lambda entry: int(entry["id"]))
+        entries = sorted(self._data("SELECT data FROM category"), key=lambda entry: int(entry["id"]))
         return {int(entry["id"]): (number, str(entry["name"])) for number, entry in enumerate(entries)}
 
     def entry(self, key: str) -> Any:
         """The value of `key` in an index of a dictionary; None where there is none."""
-        found = self._query("SELECT data FROM entry WHERE key = ?", key)
-        return json.loads(found[0][0]) if found else None
+        return self._data("SELECT data FROM entry WHERE key = ?", key)
 
 
 def build_annotation_index(tree: SourceTree, path: str, work: Path, of: str = "image") -> AnnotationIndex:
-    """Index a file {"images" or "videos", "annotations", "categories"}.
+    """Index a file {"images", "annotations", "categories"}, or with `of="video"` "videos", in the folder `work`.
 
-    Args:
-        tree, path: the file.
-        work: folder for the index. One that is there already, of the same file, is taken.
-        of: "image" or "video".
+    An index that is there already, of the same file, is taken.
 
     Raises:
         ValueError: the file is no whole JSON, or an id of a picture comes twice.
     """
-    target = work / f"index-{tree.stamp(path)}.sqlite"
-    if target.is_file():
-        return AnnotationIndex(target)
     name = tree.name(path)
-    with replacing(target) as partial:
-        connection = _open_for_writing(partial)
+
+    def fill(connection: sqlite3.Connection) -> None:
         connection.execute("CREATE TABLE image (id INTEGER PRIMARY KEY, position INTEGER, data TEXT)")
         connection.execute("CREATE TABLE annotation (image_id INTEGER, position INTEGER, id INTEGER, data TEXT)")
         connection.execute("CREATE TABLE category (data TEXT)")
@@ -129,31 +115,32 @@ def build_annotation_index(tree: SourceTree, path: str, work: Path, of: str = "i
         categories = list(_streamed(tree, path, "categories.item"))
         connection.execute("INSERT INTO category VALUES (?)", (json.dumps(categories),))
         connection.execute("CREATE INDEX of_image ON annotation (image_id)")
-        connection.commit()
-        connection.close()
-    return AnnotationIndex(target)
+
+    return _index(tree, path, work, fill)
 
 
 def build_keyed_index(tree: SourceTree, path: str, work: Path) -> AnnotationIndex:
     """Index a file that is one dictionary; see [`build_annotation_index`]."""
-    target = work / f"index-{tree.stamp(path)}.sqlite"
-    if target.is_file():
-        return AnnotationIndex(target)
-    with replacing(target) as partial:
-        connection = _open_for_writing(partial)
+
+    def fill(connection: sqlite3.Connection) -> None:
         connection.execute("CREATE TABLE entry (key TEXT PRIMARY KEY, data TEXT)")
         rows = ((key, json.dumps(value)) for key, value in _streamed(tree, path, "", pairs=True))
         _insert(connection, "INSERT INTO entry VALUES (?, ?)", rows, f"{tree.name(path)}: a key")
-        connection.commit()
-        connection.close()
+
+    return _index(tree, path, work, fill)
+
+
+def _index(tree: SourceTree, path: str, work: Path, fill: Callable[[sqlite3.Connection], None]) -> AnnotationIndex:
+    target = work / f"index-{tree.stamp(path)}.sqlite"
+    if not target.is_file():
+        with replacing(target) as partial:
+            connection = sqlite3.connect(partial)
+            connection.execute("PRAGMA journal_mode = OFF")
+            connection.execute("PRAGMA synchronous = OFF")
+            fill(connection)
+            connection.commit()
+            connection.close()
     return AnnotationIndex(target)
-
-
-def _open_for_writing(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path)
-    connection.execute("PRAGMA journal_mode = OFF")
-    connection.execute("PRAGMA synchronous = OFF")
-    return connection
 
 
 def read_json(tree: SourceTree, path: str) -> Any:

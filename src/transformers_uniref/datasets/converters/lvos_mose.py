@@ -3,40 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from .base import Item, Plan
-from .json_index import read_json
 from .remarks import Remarks
 from .source_tree import SourceTree
 from .video_folders import Clip, ClipReader
+from .youtube_vos import plan_listed
 
 
 def plan_lvos(version: str, tree: SourceTree, split: str, work: Path) -> Plan:
     """LVOS of "v1" or "v2"; splits train, val and test. Frames have names of eight digits."""
-    meta_file = f"{split}/{split}_meta.json"
-    needed = [f"{split}/JPEGImages", f"{split}/Annotations", meta_file]
+    needed = [f"{split}/JPEGImages", f"{split}/Annotations", f"{split}/{split}_meta.json"]
     bases = ("", "LVOS", f"LVOS_{version}", f"LVOS{version}", f"lvos_{version}")
     found = tree.locate(needed, bases)
-    videos: dict[str, Any] = read_json(found, meta_file)["videos"]
-    remarks = Remarks()
-    for name in sorted(set(found.folders(f"{split}/JPEGImages")) - set(videos)):
-        remarks.deviation("clips that the meta file does not list", name)
-    items = [
-        Item(f"{split}/{name}", Clip(name, None, {int(number): "" for number in video["objects"]}))
-        for name, video in sorted(videos.items())
-    ]
-    reader = ClipReader(
-        found,
-        f"lvos-{version}",
-        split,
-        "lvos",
-        f"{split}/JPEGImages",
-        f"{split}/Annotations",
-        dense=split != "test",
-        listed_objects=True,
-    )
-    return Plan(items, reader, [meta_file], remarks, tree=found)
+    return plan_listed(found, f"lvos-{version}", "lvos", split, f"{split}_meta", dense=split != "test", named=False)
 
 
 def plan_mose(tree: SourceTree, split: str, work: Path) -> Plan:
@@ -51,4 +31,4 @@ def plan_mose(tree: SourceTree, split: str, work: Path) -> Plan:
     reader = ClipReader(
         found, "mose", split, "mose", f"{split}/JPEGImages", f"{split}/Annotations", dense=split == "train"
     )
-    return Plan(items, reader, [], remarks, tree=found)
+    return Plan(items, reader, [], found, remarks)

@@ -22,14 +22,7 @@ def picture_size(data: bytes) -> tuple[int, int]:
 
 
 def decode_labels(data: bytes, name: str) -> np.ndarray:
-    """The values of a label map.
-
-    Args:
-        data: an encoded picture of mode P, L or 1, or a grey one in colour mode.
-        name: what to call it in a message.
-
-    Returns:
-        uint8 (H, W).
+    """The values of a label map, uint8 (H, W): of a picture of mode P, L or 1, or of a grey one in colour mode.
 
     Raises:
         ValueError: it cannot be read, has 16 bits a pixel, or colours instead of labels.

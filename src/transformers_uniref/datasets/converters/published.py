@@ -135,13 +135,7 @@ ARCHIVES: dict[str, dict[str, tuple[str, str]]] = {
 
 
 def compare(name: str, counts: Mapping[str, Mapping[str, int]], splits: Iterable[str]) -> list[Comparison]:
-    """Published numbers of what was built.
-
-    Args:
-        name: of the converter.
-        counts: by split, by measure.
-        splits: of the data set; totals are compared once all of them are in `counts`.
-    """
+    """Published numbers beside `counts`, by split and measure; totals once all `splits` of the data set are there."""
     found = []
     for published in PUBLISHED.get(name, ()):
         if published.split is not None:

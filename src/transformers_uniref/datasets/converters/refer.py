@@ -6,12 +6,12 @@ A row is a picture with the objects that its sentences mean. Pictures are those 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..schema import Row, make_row
-from .base import Item, Plan, check_unique
+from ..schema import Row
+from .base import Item, Plan, RowReader, check_unique
 from .coco import Categories, coco_instance, read_picture
 from .json_index import AnnotationIndex, build_annotation_index, read_json
 from .remarks import Remarks
@@ -29,14 +29,11 @@ NO_TARGET = -1
 
 
 @dataclass
-class ReferReader:
+class ReferReader(RowReader):
     """Rows of a referring data set; the payload of an item is (picture id, its references)."""
 
-    tree: SourceTree
     index: AnnotationIndex
-    source: str
-    split: str
-    categories: Categories = field(default_factory=dict)
+    categories: Categories
 
     def row(self, item: Item, remarks: Remarks) -> Row | None:
         """See `base.RowReader`."""
@@ -66,17 +63,8 @@ class ReferReader:
             for sentence in reference["sentences"]:
                 entry = {"text": str(sentence["sent"]), "object_ids": [numbers[number] for number in meant]}
                 sentences.append(entry | {"source_id": int(sentence["sent_id"])})
-        return make_row(
-            item.sample_id,
-            [frame],
-            instances,
-            sentences,
-            source=self.source,
-            split=self.split,
-            image_id=f"coco:{image_id}",
-            size=size,
-            frame_names=[str(image["file_name"]).rsplit(".", 1)[0]],
-        )
+        name = str(image["file_name"]).rsplit(".", 1)[0]
+        return self.made(item, image_id, size, {name: frame}, instances, sentences)
 
 
 def annotation_ids(reference: Mapping[str, Any]) -> list[int]:
@@ -87,14 +75,7 @@ def annotation_ids(reference: Mapping[str, Any]) -> list[int]:
 
 
 def plan_refer(name: str, folder: str, file: str, tree: SourceTree, split: str, work: Path) -> Plan:
-    """One data set of the family.
-
-    Args:
-        name: of the converter.
-        folder: of the data set below the source.
-        file: with the references, a pickle or JSON.
-        tree, split, work: see `base.PlanMaker`.
-    """
+    """One data set of the family, whose `folder` has `instances.json` and the references, a pickle or JSON."""
     references_file, instances_file = f"{folder}/{file}", f"{folder}/instances.json"
     found = tree.locate([references_file, instances_file, IMAGE_FOLDERS], ("", "data", "refer/data"))
     where = found.name(references_file)
@@ -117,14 +98,14 @@ def plan_refer(name: str, folder: str, file: str, tree: SourceTree, split: str, 
         Item(f"{split}/{image_id}", (image_id, [_slim(entry) for entry in group]))
         for image_id, group in by_image.items()
     ]
-    reader = ReferReader(found, index, name, split, index.categories())
+    reader = ReferReader(found, name, split, "coco", index, index.categories())
     held_out = sorted({int(entry["image_id"]) for entry in references if entry["split"] != "train"})
     return Plan(
         items,
         reader,
         [references_file, instances_file],
+        found,
         held_out={name: [f"coco:{image_id}" for image_id in held_out]},
-        tree=found,
     )
 
 
@@ -135,10 +116,9 @@ def _slim(reference: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_references(references: Any, where: str) -> None:
-    needed = {"ref_id", "ann_id", "image_id", "split", "sentences"}
     if not isinstance(references, list) or not references or not isinstance(references[0], dict):
         raise ValueError(f"`source`: {where} must hold a list of references, got {type(references).__name__}")
     for reference in references:
-        missing = sorted(needed - reference.keys())
+        missing = sorted({"ref_id", "ann_id", "image_id", "split", "sentences"} - reference.keys())
         if missing:
             raise ValueError(f"`source`: {where}: a reference lacks {', '.join(missing)}")

@@ -16,14 +16,6 @@ from .shards import MEASURES
 
 REPORTS = "reports"
 
-_CATEGORIES = {
-    "detection": "object-detection",
-    "ris": "image-segmentation",
-    "fss": "image-segmentation",
-    "vos": "image-segmentation",
-    "rvos": "image-segmentation",
-}
-
 
 def write_report(folder: Path, report: Mapping[str, Any]) -> None:
     """Write the report of a split into `folder`."""
@@ -59,19 +51,20 @@ def comparisons(converter: Converter, reports: Mapping[str, Mapping[str, Any]]) 
 
 def deviations(converter: Converter, reports: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """One line for everything in the reports that is not as published."""
-    lines = []
-    for split, report in reports.items():
-        found = report["remarks"]["deviations"]
-        lines += [f"{split}: {describe(kind, entry)}" for kind, entry in sorted(found.items())]
-    return lines + [entry.describe() for entry in comparisons(converter, reports) if not entry.met]
+    differing = [entry.describe() for entry in comparisons(converter, reports) if not entry.met]
+    return _remarks(reports, "deviations") + differing
 
 
 def notes(reports: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """One line for every kind of known irregularity in the reports."""
+    return _remarks(reports, "notes")
+
+
+def _remarks(reports: Mapping[str, Mapping[str, Any]], kinds: str) -> list[str]:
     return [
         f"{split}: {describe(kind, entry)}"
         for split, report in reports.items()
-        for kind, entry in sorted(report["remarks"]["notes"].items())
+        for kind, entry in sorted(report["remarks"][kinds].items())
     ]
 
 
@@ -92,7 +85,7 @@ def _listed(lines: Sequence[str], nothing: str) -> str:
 
 def write_card(folder: Path, converter: Converter, reports: Mapping[str, Mapping[str, Any]]) -> None:
     """Write `README.md`, the dataset card."""
-    categories = sorted({_CATEGORIES[task] for task in converter.tasks})
+    categories = sorted({"object-detection" if t == "detection" else "image-segmentation" for t in converter.tasks})
     files = "".join(
         f"\n      - split: {split}\n        path: data/{split}-*.parquet"
         for split in sorted(reports, key=converter.splits.index)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ..schema import Row, make_encoded_instance, make_row
-from .base import Item, Plan
+from ..schema import Row, make_encoded_instance
+from .base import Item, Plan, RowReader
 from .coco import Categories
-from .coco_masks import fit_rle, rle_box, rle_or_remark
+from .coco_masks import boxed_rle
 from .json_index import AnnotationIndex, build_annotation_index, build_keyed_index, read_json
 from .remarks import Remarks
 from .source_tree import SourceTree
@@ -28,17 +28,9 @@ def track_instance(
     remarks: Remarks,
     **options: Any,
 ) -> dict[str, Any]:
-    """An object from a list with a run-length code, or None, for each frame of the original.
+    """An object from a list with a run-length code, or None, for each frame of the original, `stems`.
 
-    Args:
-        number: its object id.
-        segmentations: for each of `stems`.
-        stems: the frames of the original.
-        kept: those that the row has.
-        size: (height, width) of them.
-        where: what to call it in a remark.
-        remarks: findings are added to them.
-        options: further fields of `schema.make_encoded_instance`.
+    The row has those of `kept`, of `size` (height, width). `options`: of `schema.make_encoded_instance`.
     """
     if len(segmentations) != len(stems):
         remarks.deviation("objects with another number of masks than frames", where)
@@ -47,15 +39,8 @@ def track_instance(
     for stem, code in zip(stems, segmentations, strict=False):
         if not code or stem not in position:
             continue
-        rle = rle_or_remark(code, size, f"{where}, frame {stem}", remarks)
-        fitted = None if rle is None else fit_rle(rle, size)
-        if rle is not None and fitted is None:
-            remarks.deviation("masks of another size than their picture", f"{where}, frame {stem}")
-        box = None if fitted is None else rle_box(fitted)
-        if box is None:
-            remarks.note("empty masks", f"{where}, frame {stem}")
-        else:
-            shown[position[stem]] = (box, {"png": None, "rle": fitted})
+        if found := boxed_rle(code, size, f"{where}, frame {stem}", remarks):
+            shown[position[stem]] = (found[0], {"png": None, "rle": found[1]})
     frames = sorted(shown)
     return make_encoded_instance(
         number, frames, [shown[frame][0] for frame in frames], [shown[frame][1] for frame in frames], **options
@@ -63,14 +48,12 @@ def track_instance(
 
 
 @dataclass
-class OvisReader:
+class OvisReader(RowReader):
     """The payload of an item is the clip's id in the annotation file."""
 
-    tree: SourceTree
     index: AnnotationIndex
     folders: Sequence[str]
-    split: str
-    categories: Categories = field(default_factory=dict)
+    categories: Categories
 
     def row(self, item: Item, remarks: Remarks) -> Row | None:
         """See `base.RowReader`."""
@@ -79,7 +62,7 @@ class OvisReader:
         names = [PurePosixPath(name) for name in video["file_names"]]
         clip, stems = str(names[0].parent), [name.stem for name in names]
         folder = self.tree.first([f"{parent}/{clip}" for parent in self.folders]) or f"{self.folders[0]}/{clip}"
-        frames, kept, size = read_frames(self.tree, folder, stems, remarks)
+        frames, size = read_frames(self.tree, folder, stems, remarks)
         if not frames:
             remarks.deviation("clips without frames", clip)
             return None
@@ -93,7 +76,7 @@ class OvisReader:
                     number,
                     entry["segmentations"],
                     stems,
-                    kept,
+                    list(frames),
                     size,
                     f"{clip} annotation {entry['id']}",
                     remarks,
@@ -103,17 +86,8 @@ class OvisReader:
                     source_id=int(entry["id"]),
                 )
             )
-        return make_row(
-            item.sample_id,
-            frames,
-            instances,
-            source="ovis",
-            split=self.split,
-            image_id=f"ovis:{clip}",
-            size=size,
-            frame_names=kept,
-            annotated=[self.split == "train"] * len(kept),
-        )
+        annotated = [self.split == "train"] * len(frames)
+        return self.made(item, clip, size, frames, instances, annotated=annotated)
 
 
 def plan_ovis(tree: SourceTree, split: str, work: Path) -> Plan:
@@ -132,21 +106,20 @@ def plan_ovis(tree: SourceTree, split: str, work: Path) -> Plan:
         entry = index.image(video_id)
         assert entry is not None
         items.append(Item(f"{split}/{PurePosixPath(entry['file_names'][0]).parent}", video_id))
-    return Plan(items, OvisReader(found, index, folders, split, index.categories()), [file], remarks, tree=found)
+    reader = OvisReader(found, "ovis", split, "ovis", index, folders, index.categories())
+    return Plan(items, reader, [file], found, remarks)
 
 
 @dataclass
-class MevisReader:
+class MevisReader(RowReader):
     """The payload of an item is (clip, stems of its frames, its sentences, annotation id by object id)."""
 
-    tree: SourceTree
     index: AnnotationIndex | None
-    split: str
 
     def row(self, item: Item, remarks: Remarks) -> Row | None:
         """See `base.RowReader`."""
         clip, stems, sentences, annotations = item.payload
-        frames, kept, size = read_frames(self.tree, f"{self.split}/JPEGImages/{clip}", stems, remarks)
+        frames, size = read_frames(self.tree, f"{self.split}/JPEGImages/{clip}", stems, remarks)
         if not frames:
             remarks.deviation("clips without frames", clip)
             return None
@@ -157,21 +130,11 @@ class MevisReader:
                 remarks.deviation("objects without an entry in mask_dict.json", f"{clip} annotation {annotation}")
             where = f"{clip} annotation {annotation}"
             instances.append(
-                track_instance(number, codes or [None] * len(stems), stems, kept, size, where, remarks)
+                track_instance(number, codes or [None] * len(stems), stems, list(frames), size, where, remarks)
                 | {"source_id": int(annotation)}
             )
-        return make_row(
-            item.sample_id,
-            frames,
-            instances,
-            sentences,
-            source="mevis",
-            split=self.split,
-            image_id=f"mevis:{clip}",
-            size=size,
-            frame_names=kept,
-            annotated=[self.index is not None] * len(kept),
-        )
+        annotated = [self.index is not None] * len(frames)
+        return self.made(item, clip, size, frames, instances, sentences, annotated)
 
 
 def plan_mevis(tree: SourceTree, split: str, work: Path) -> Plan:
@@ -186,7 +149,8 @@ def plan_mevis(tree: SourceTree, split: str, work: Path) -> Plan:
     index = build_keyed_index(found, masks_file, work) if labelled else None
     items = []
     for clip, video in sorted(read_json(found, expressions_file)["videos"].items()):
-        numbers = _object_numbers(video) if labelled else {}
+        meant = {a for number in video["expressions"] if labelled for a in _annotation_ids(video, int(number))}
+        numbers = {annotation: number for number, annotation in enumerate(sorted(meant), 1)}
         sentences = [
             entry | {"object_ids": [numbers[annotation] for annotation in _annotation_ids(video, entry["source_id"])]}
             if labelled
@@ -196,15 +160,8 @@ def plan_mevis(tree: SourceTree, split: str, work: Path) -> Plan:
         annotations = {number: annotation for annotation, number in numbers.items()}
         items.append(Item(f"{split}/{clip}", (clip, sorted(video["frames"]), sentences, annotations)))
     files = [expressions_file, *([masks_file] if labelled else [])]
-    return Plan(items, MevisReader(found, index, split), files, tree=found)
+    return Plan(items, MevisReader(found, "mevis", split, "mevis", index), files, found)
 
 
 def _annotation_ids(video: Mapping[str, Any], expression: int) -> list[int]:
     return [int(number) for number in video["expressions"][str(expression)].get("anno_id", [])]
-
-
-def _object_numbers(video: Mapping[str, Any]) -> dict[int, int]:
-    found = sorted(
-        {number for expression in video["expressions"] for number in _annotation_ids(video, int(expression))}
-    )
-    return {annotation: number for number, annotation in enumerate(found, 1)}

@@ -50,11 +50,7 @@ class _PlainUnpickler(pickle.Unpickler):
 
 
 def load_plain_pickle(data: bytes, name: str) -> Any:
-    """The containers, strings and numbers of a pickle.
-
-    Args:
-        data: the file's content, of Python 2 or 3.
-        name: what to call it in a message.
+    """The containers, strings and numbers of a pickle of Python 2 or 3; `name` is for messages.
 
     Raises:
         ValueError: it holds anything else, or is truncated.

@@ -31,16 +31,11 @@ def count_row(row: Mapping[str, Any]) -> Counter[str]:
 
 
 def write_shard(reader: RowReader, items: Sequence[Item], path: Path, fingerprint: str) -> dict[str, Any]:
-    """Make the rows of `items` and write them to `path`.
-
-    Args:
-        reader: makes them.
-        items: of this shard, in order.
-        path: of the file, which appears once it is whole.
-        fingerprint: of the build; kept in the file, so that a later build knows the shard for its own.
+    """Make the rows of `items` and write them to `path`, which appears once it is whole.
 
     Returns:
-        The shard's summary: `counts` and `remarks`.
+        The shard's summary: `counts`, `remarks`, and the build's `fingerprint`. It is kept in the file, so that a later
+        build knows the shard for its own.
     """
     counts, remarks = Counter(dict.fromkeys(MEASURES, 0)), Remarks()
 

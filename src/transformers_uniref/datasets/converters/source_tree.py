@@ -19,16 +19,15 @@ class SourceTree:
 
     Args:
         root: a folder, or a ZIP file. Of a file that is both in the folder and in an archive, the folder's counts.
-        base: paths are relative to this folder of it.
 
     Raises:
         FileNotFoundError: `root` does not exist.
         ValueError: an archive is truncated, or none.
     """
 
-    def __init__(self, root: str | os.PathLike[str], base: str = "") -> None:
+    def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = Path(root)
-        self.base = base
+        self.base = ""  # paths are relative to it, see `below`
         if not self.root.exists():
             raise FileNotFoundError(f"`source`: there is no folder or archive {self.root}")
         there = sorted(self.root.iterdir()) if self.root.is_dir() else [self.root]

@@ -44,9 +44,7 @@ class Verification:
 def verify(folder: Path, progress: Callable[[int], Any] = lambda rows: None) -> Verification:
     """Check everything in a folder that `build` wrote. Every picture and mask is decoded.
 
-    Args:
-        folder: the data set.
-        progress: called with the number of rows read since.
+    `progress` is called with the number of rows read since.
 
     Raises:
         FileNotFoundError: it is no such folder.

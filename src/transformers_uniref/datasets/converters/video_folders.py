@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from ...core.mask_codes import encode_png
-from ..schema import Row, make_encoded_instance, make_row, tight_box
-from .base import Item
+from ..schema import Row, make_encoded_instance, tight_box
+from .base import Item, RowReader
 from .pictures import decode_labels, fit_labels, picture_size
 from .remarks import Remarks
 from .source_tree import SourceTree
@@ -41,22 +41,16 @@ class Clip:
 
 
 @dataclass
-class ClipReader:
+class ClipReader(RowReader):
     """Rows of a video data set.
 
     Attributes:
-        tree, source, split: where the rows come from.
-        collection: prefix of `image_id`.
         frame_folder, mask_folder: of the split; a clip has a folder in each. No `mask_folder`: nothing is annotated.
         dense: every frame must have a label map; otherwise one is enough.
         binary: every label but 0 is the one object of the clip.
         listed_objects: the meta file lists every object of a clip.
     """
 
-    tree: SourceTree
-    source: str
-    split: str
-    collection: str
     frame_folder: str
     mask_folder: str | None
     dense: bool = True
@@ -67,11 +61,11 @@ class ClipReader:
     def row(self, item: Item, remarks: Remarks) -> Row | None:
         """See `base.RowReader`."""
         clip: Clip = item.payload
-        frames, stems, size = read_frames(self.tree, f"{self.frame_folder}/{clip.name}", clip.frames, remarks)
+        frames, size = read_frames(self.tree, f"{self.frame_folder}/{clip.name}", clip.frames, remarks)
         if not frames:
             remarks.deviation("clips without frames", clip.name)
             return None
-        masks, annotated = self._masks(clip.name, stems, size, remarks)
+        masks, annotated = self._masks(clip.name, list(frames), size, remarks)
         ids = sorted(set(masks) | set(clip.categories) | {n for s in clip.sentences for n in s["object_ids"]})
         if self.listed_objects:
             for number in sorted(set(masks) - set(clip.categories)):
@@ -91,18 +85,8 @@ class ClipReader:
             for instance in instances:
                 if not instance["frame_indices"]:
                     remarks.note("objects without a mask", f"{clip.name} object {instance['object_id']}")
-        return make_row(
-            item.sample_id,
-            frames,
-            instances,
-            [dict(sentence) for sentence in clip.sentences],
-            source=self.source,
-            split=self.split,
-            image_id=f"{self.collection}:{clip.name}",
-            size=size,
-            frame_names=stems,
-            annotated=annotated,
-        )
+        sentences = [dict(sentence) for sentence in clip.sentences]
+        return self.made(item, clip.name, size, frames, instances, sentences, annotated)
 
     def _category_id(self, name: str) -> int:
         return self.category_names.index(name) if name in self.category_names else -1
@@ -157,15 +141,14 @@ class ClipReader:
 
 def read_frames(
     tree: SourceTree, folder: str, stems: Sequence[str] | None, remarks: Remarks
-) -> tuple[list[dict[str, Any]], list[str], tuple[int, int]]:
-    """The frames of a clip, encoded, their stems in order, and their size (height, width).
+) -> tuple[dict[str, dict[str, Any]], tuple[int, int]]:
+    """The frames of a clip, encoded, by their stems in order, and their size (height, width).
 
     Frames that are listed and missing, that are no pictures, or that differ in size from the first, are left out with a
     deviation.
     """
     names = {PurePosixPath(name).stem: name for name in tree.files(folder) if name.lower().endswith(FRAME_SUFFIXES)}
-    frames: list[dict[str, Any]] = []
-    kept: list[str] = []
+    frames: dict[str, dict[str, Any]] = {}
     size = (0, 0)
     for stem in sorted(names) if stems is None else stems:
         if stem not in names:
@@ -177,10 +160,9 @@ def read_frames(
         except OSError:
             remarks.deviation("unreadable frames", f"{folder}/{stem}")
             continue
-        if kept and found != size:
+        if frames and found != size:
             remarks.deviation("frames of another size than the first of their clip", f"{folder}/{stem}")
             continue
-        size = size if kept else found
-        frames.append({"bytes": data, "path": names[stem]})
-        kept.append(stem)
-    return frames, kept, size
+        size = found
+        frames[stem] = {"bytes": data, "path": names[stem]}
+    return frames, size

@@ -19,29 +19,43 @@ def plan_youtube_vos(year: str, tree: SourceTree, split: str, work: Path) -> Pla
     """Splits train (every frame annotated), valid and test (the first mask of each object)."""
     needed = [f"{split}/JPEGImages", f"{split}/meta.json", f"{split}/Annotations"]
     found = tree.locate(needed, ("", f"YouTube-VOS-{year}", f"ytvos_{year}", "YouTube-VOS", "youtube-vos"))
-    meta_file = f"{split}/meta.json"
-    videos: dict[str, Any] = read_json(found, meta_file)["videos"]
-    names = sorted({entry["category"] for video in videos.values() for entry in video["objects"].values()})
-    items = [Item(f"{split}/{name}", Clip(name, None, _categories(video))) for name, video in sorted(videos.items())]
+    return plan_listed(found, f"youtube-vos-{year}", COLLECTION, split, "meta", dense=split == "train", named=True)
+
+
+def plan_listed(
+    tree: SourceTree, name: str, collection: str, split: str, meta: str, *, dense: bool, named: bool
+) -> Plan:
+    """Clips whose objects are listed in `SPLIT/{meta}.json`, with their categories (`named`) or without."""
+    meta_file = f"{split}/{meta}.json"
+    videos: dict[str, Any] = read_json(tree, meta_file)["videos"]
+    listed = {
+        clip: _categories(video) if named else {int(number): "" for number in video["objects"]}
+        for clip, video in sorted(videos.items())
+    }
+    remarks = Remarks()
+    for clip in sorted(set(tree.folders(f"{split}/JPEGImages")) - set(listed)):
+        remarks.deviation("clips that the meta file does not list", clip)
     reader = ClipReader(
-        found,
-        f"youtube-vos-{year}",
+        tree,
+        name,
         split,
-        COLLECTION,
+        collection,
         f"{split}/JPEGImages",
         f"{split}/Annotations",
-        dense=split == "train",
+        dense=dense,
         listed_objects=True,
-        category_names=tuple(names),
+        category_names=_names(listed) if named else (),
     )
-    remarks = Remarks()
-    for name in sorted(set(found.folders(f"{split}/JPEGImages")) - set(videos)):
-        remarks.deviation("clips that the meta file does not list", name)
-    return Plan(items, reader, [meta_file], remarks, tree=found)
+    items = [Item(f"{split}/{clip}", Clip(clip, None, categories)) for clip, categories in listed.items()]
+    return Plan(items, reader, [meta_file], tree, remarks)
 
 
 def _categories(video: Mapping[str, Any]) -> dict[int, str]:
     return {int(number): str(entry["category"]) for number, entry in video["objects"].items()}
+
+
+def _names(categories: Mapping[str, Mapping[int, str]]) -> tuple[str, ...]:
+    return tuple(sorted({name for of_clip in categories.values() for name in of_clip.values()}))
 
 
 def plan_ref_youtube_vos(tree: SourceTree, split: str, work: Path) -> Plan:
@@ -65,16 +79,13 @@ def plan_ref_youtube_vos(tree: SourceTree, split: str, work: Path) -> Plan:
             if videos.pop(name, None) is not None:
                 remarks.note("clips of test that the file of valid lists, left out", name)
         files.append(other)
-    objects: dict[str, Any] = {}
+    categories: dict[str, dict[int, str]] = {}
     if split == "train":
         objects = read_json(found, "train/meta.json")["videos"]
+        categories = {name: _categories(video) for name, video in objects.items()}
         files.append("train/meta.json")
-    categories = {name: _categories(video) for name, video in objects.items()}
     items = [
-        Item(
-            f"{split}/{name}",
-            Clip(name, tuple(video["frames"]), categories.get(name, {}), expressions_of(video)),
-        )
+        Item(f"{split}/{name}", Clip(name, tuple(video["frames"]), categories.get(name, {}), expressions_of(video)))
         for name, video in sorted(videos.items())
     ]
     reader = ClipReader(
@@ -85,9 +96,9 @@ def plan_ref_youtube_vos(tree: SourceTree, split: str, work: Path) -> Plan:
         f"{split}/JPEGImages",
         "train/Annotations" if split == "train" else None,
         listed_objects=split == "train",
-        category_names=tuple(sorted({name for of_video in categories.values() for name in of_video.values()})),
+        category_names=_names(categories),
     )
-    return Plan(items, reader, files, remarks, tree=found)
+    return Plan(items, reader, files, found, remarks)
 
 
 def expressions_of(video: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -29,13 +29,7 @@ class RecordFrames(Sequence[np.ndarray]):
 
 
 class ClipAnswers:
-    """A model that is asked about clips.
-
-    Args:
-        model: in evaluation mode.
-        processor: resizes as `settings` say, see `processor_with`.
-        settings: score gate and references.
-    """
+    """A model in evaluation mode that is asked about clips; its processor resizes as the settings say."""
 
     def __init__(self, model: Any, processor: Any, settings: QuestionSettings) -> None:
         self.model, self.processor, self.settings = model, processor, settings
@@ -43,22 +37,17 @@ class ClipAnswers:
     def to_masks(self, record: Record, first_frames: Mapping[int, int]) -> Iterator[np.ndarray]:
         """Objects that are given by their mask in one frame each, as one label map (H, W) uint8 for each frame."""
         session = self._session(record)
-        if not first_frames:
-            yield from self._nothing(session)
-            return
         for number, frame in first_frames.items():
             mask = record.instances[number].mask(frame, session.video_size)
             self.processor.add_mask_prompt(session, frame_idx=frame, obj_ids=number, masks=[mask])
-        yield from self._merged(session)
+        return self._merged(session, bool(first_frames))
 
     def to_sentences_merged(self, record: Record, sentences: Mapping[int, str]) -> Iterator[np.ndarray]:
         """Objects with a sentence each, which share out the pixels, as one label map (H, W) uint8 for each frame."""
         session = self._session(record)
-        if not sentences:
-            yield from self._nothing(session)
-            return
-        self.processor.add_text_prompt(session, obj_ids=list(sentences), text=list(sentences.values()))
-        yield from self._merged(session)
+        if sentences:
+            self.processor.add_text_prompt(session, obj_ids=list(sentences), text=list(sentences.values()))
+        return self._merged(session, bool(sentences))
 
     def to_sentences(self, record: Record, sentences: Sequence[Sentence]) -> Iterator[np.ndarray]:
         """Every sentence alone, as bool masks (n, H, W) for each frame."""
@@ -68,14 +57,9 @@ class ClipAnswers:
         for found in follow(self.model, self.processor, session, apart=True):
             yield np.array([item.mask for item in found.values()], bool).reshape(-1, *session.video_size)
 
-    def _merged(self, session: Any) -> Iterator[np.ndarray]:
-        for found in follow(self.model, self.processor, session):
-            yield frame_label_map(found, session.video_size)
-
-    @staticmethod
-    def _nothing(session: Any) -> Iterator[np.ndarray]:
-        for _ in range(session.num_frames):
-            yield np.zeros(session.video_size, dtype=np.uint8)
+    def _merged(self, session: Any, prompted: bool) -> Iterator[np.ndarray]:
+        found = follow(self.model, self.processor, session) if prompted else [{}] * session.num_frames
+        return (frame_label_map(objects, session.video_size) for objects in found)
 
     def _session(self, record: Record) -> Any:
         return self.processor.init_video_session(

@@ -16,9 +16,8 @@ from ...core.palette import label_image
 from ...datasets.schema import Record
 from ...metrics.video_protocols import VOID, VideoProtocol, judged_frames
 from ...metrics.video_scores import VideoScores
-from ..asked_sentences import check_asked
 from ..benchmarks import Benchmark
-from ..evaluated_rows import Rows
+from ..evaluated_rows import Rows, check_asked
 from .answers import ClipAnswers
 from .metadata import ClipMetadata
 
@@ -29,9 +28,7 @@ class ClipQuestions:
     """The questions of a data set of clips.
 
     Args:
-        benchmark: of clips.
-        rows: of the split.
-        answers: who is asked.
+        benchmark, rows, answers: what is asked, about what, and whom.
         scored: whether answers are public.
         masks: folder for `<clip>/<frame>.png`; with sentences `<clip>/<sentence>/<frame>.png`, or
             `annotator-<k>/<clip>/<frame>.png`.
@@ -82,11 +79,11 @@ class ClipQuestions:
 
     # --------------------------------------------------------------------------------------------------- three families
     def _follow_masks(self, record: Record, name: str, frames: list[str], folder: Path, result: dict[str, Any]) -> None:
-        first = first_frames(record, self._rules()[0])
+        first = first_frames(record, self.benchmark.rules(self.benchmark.protocols[0]))
         if too_high := [number for number in first if number >= VOID]:
             raise ValueError(f"`dataset` must have object ids of 1..254, got {too_high[0]} in clip {name}")
         labels = self.answers.to_masks(record, first)
-        judges = {f"{p}/": self._judge(p, record, name, frames) for p in self._scored_protocols()}
+        judges = self._judges(record, name, frames)
         start = min(first.values(), default=0)
         result |= {"ids": sorted(first), "frames": {"": frames[start:]}}
         self._write(record, frames, labels, folder / name, judges, result)
@@ -99,7 +96,7 @@ class ClipQuestions:
         for annotator in range(ANNOTATORS):
             meant = {s.object_ids[0]: s.text for s in record.sentences if s.annotator == annotator and s.object_ids}
             labels = self.answers.to_sentences_merged(record, dict(sorted(meant.items())))
-            judges = {f"{p}/{annotator}": self._judge(p, record, name, frames) for p in self._scored_protocols()}
+            judges = self._judges(record, name, frames, str(annotator))
             self._write(record, frames, labels, folder / f"annotator-{annotator}" / name, judges, result)
 
     def _follow_sentences(
@@ -110,9 +107,8 @@ class ClipQuestions:
         keys = [str(sentence.source_id if sentence.source_id >= 0 else n) for n, sentence in enumerate(sentences)]
         result |= {"ids": [], "frames": {key: frames for key in keys}}
         judges = [
-            {f"{p}/": Judge(self._protocol(p), f"{name}/{key}", frames, record, objects=sentence.object_ids)}
+            self._judges(record, f"{name}/{key}", frames, objects=sentence.object_ids)
             for key, sentence in zip(keys, sentences, strict=True)
-            for p in self._scored_protocols()
         ]
         for key in keys:
             (folder / name / key).mkdir(parents=True)
@@ -123,9 +119,8 @@ class ClipQuestions:
             for place, (key, mask) in enumerate(zip(keys, masks, strict=True)):
                 Image.fromarray(mask.astype(np.uint8) * 255).save(folder / name / key / f"{frames[index]}.png")
                 result["filled"] += bool(mask.any())
-                if self.scored:
-                    for judge in judges[place].values():
-                        judge.judge(index, mask.astype(np.uint8))
+                for judge in judges[place].values():
+                    judge.judge(index, mask.astype(np.uint8))
         for of_sentence in judges:
             _keep_states(of_sentence, result)
 
@@ -150,17 +145,19 @@ class ClipQuestions:
                 judge.judge(index, labels)
         _keep_states(judges, result)
 
-    def _rules(self) -> list[VideoProtocol]:
-        return [self._protocol(name) for name in self.benchmark.protocols]
-
-    def _protocol(self, name: str) -> VideoProtocol:
-        return self.benchmark.rules(name)
-
-    def _scored_protocols(self) -> tuple[str, ...]:
-        return self.benchmark.protocols if self.scored else ()
-
-    def _judge(self, protocol: str, record: Record, name: str, frames: Sequence[str]) -> Judge:
-        return Judge(self._protocol(protocol), name, frames, record, self.meta)
+    def _judges(
+        self,
+        record: Record,
+        name: str,
+        frames: Sequence[str],
+        annotator: str = "",
+        objects: Sequence[int] | None = None,
+    ) -> dict[str, Judge]:
+        """By each protocol, none where answers are not public."""
+        return {
+            f"{protocol}/{annotator}": Judge(self.benchmark.rules(protocol), name, frames, record, self.meta, objects)
+            for protocol in (self.benchmark.protocols if self.scored else ())
+        }
 
 
 class Judge:
@@ -171,7 +168,7 @@ class Judge:
         name: of the clip, or of a sentence in it.
         frames: names of all frames.
         record: the truth.
-        meta: the life of each object, for LVOS.
+        meta: the life of each object, for LVOS; not looked at with `objects`.
         objects: what a sentence means: they are judged as one object, 1. Default: every object by its id.
 
     Raises:
@@ -187,13 +184,8 @@ class Judge:
         meta: ClipMetadata | None = None,
         objects: Sequence[int] | None = None,
     ) -> None:
-        self.scores, self.name, self.frames, self.record, self.objects = (
-            VideoScores(protocol),
-            name,
-            frames,
-            record,
-            objects,
-        )
+        self.scores = VideoScores(protocol)
+        self.name, self.frames, self.record, self.objects = name, frames, record, objects
         annotated = [frames[index] for index, known in enumerate(record.annotated) if known]
         if not annotated:
             raise ValueError(f"`dataset` has no annotated frame in clip {name}")

@@ -12,9 +12,6 @@ from typing import Any
 class ClipMetadata:
     """`meta.json` of YouTube-VOS and MOSEv2, `valid_meta.json` of LVOS: {"videos": {CLIP: {"objects": {ID: ...}}}}.
 
-    Args:
-        path: the file.
-
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it is no such file.
@@ -32,20 +29,11 @@ class ClipMetadata:
             ) from error
 
     def lives(self, sequence: str, frames: Sequence[str]) -> dict[int, list[str]]:
-        """For each object with a frame range (LVOS), the annotated frames in it: its start, but not its end.
-
-        Args:
-            sequence: the clip.
-            frames: the annotated ones, in order.
-        """
-        ranges = {
-            int(number): details["frame_range"]
-            for number, details in _objects(self._videos.get(sequence, {})).items()
-            if "frame_range" in details
-        }
+        """For each object with a frame range (LVOS), the annotated `frames` in it: its start, but not its end."""
         return {
-            number: [name for name in frames if int(life["start"]) <= int(name) < int(life["end"])]
-            for number, life in ranges.items()
+            int(number): [name for name in frames if int(life["start"]) <= int(name) < int(life["end"])]
+            for number, details in _objects(self._videos.get(sequence, {})).items()
+            if (life := details.get("frame_range")) is not None
         }
 
     def named_by(self, entries: Collection[str]) -> set[str]:
@@ -70,9 +58,7 @@ def _objects(video: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def read_names(path: str | os.PathLike[str], name: str) -> list[str]:
     """The lines of a text file, without empty ones and comments (`#`); "CLIP OBJECT" becomes "CLIP/OBJECT".
 
-    Args:
-        path: the file.
-        name: the argument's name, for messages.
+    Messages call the file by the argument `name`.
 
     Raises:
         FileNotFoundError: there is no such file.

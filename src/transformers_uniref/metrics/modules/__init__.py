@@ -13,6 +13,7 @@ A folder is also what a Space of the Hub needs to hold for `evaluate.load("user/
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 _FOLDER = Path(__file__).parent
 
@@ -31,3 +32,13 @@ def module_path(name: str) -> str:
     if name not in module_names():
         raise ValueError(f"`name` must be one of {', '.join(module_names())}, got {name!r}")
     return str(_FOLDER / name)
+
+
+def metric_info(description: str, inputs: str, *text_columns: str) -> Any:
+    """The `evaluate.MetricInfo` of a module that compares pictures, with further columns of text."""
+    import datasets
+    import evaluate
+
+    pictures = {name: datasets.Image() for name in ("predictions", "references")}
+    features = datasets.Features(pictures | {name: datasets.Value("string") for name in text_columns})
+    return evaluate.MetricInfo(description=description, citation="", inputs_description=inputs, features=features)

@@ -47,9 +47,11 @@ def run_dataset(arguments: argparse.Namespace) -> int:
     from ....evaluation.clips.metadata import read_names
     from ....evaluation.dataset_evaluation import evaluate_dataset
     from ....evaluation.dataset_report import result_table
-    from ...errors import UserError
+    from ...errors import UserError, translated
     from ...loading import introduce_model, load_model_and_processor, model_folder
     from ..main import FAILED
+    from ..option_names import option_names
+    from .masks import add_mask_arguments
 
     benchmark = BENCHMARKS[arguments.dataset]
     if arguments.source is None:
@@ -83,6 +85,8 @@ def run_dataset(arguments: argparse.Namespace) -> int:
         progress=not arguments.quiet,
     )
     if processes.is_main:
+        names = option_names(add_mask_arguments)  # notes tell of these options alone
+        summary["notes"] = [translated(note, names) for note in summary["notes"]]
         print(result_table(summary), file=sys.stderr if arguments.json else sys.stdout)
         many = f" on {processes.count} processes" if processes.count > 1 else ""
         if not arguments.quiet:

@@ -89,9 +89,12 @@ def run_scoring(arguments: argparse.Namespace) -> int:
 def run_check(arguments: argparse.Namespace) -> int:
     """Prints what was found to standard output, with `--json` as JSON. The exit code is 1 if there is a problem."""
     from ....evaluation.submission_check import check_submission
-    from ...errors import FAILED
+    from ...errors import FAILED, translated
+    from ..option_names import option_names
 
     report = check_submission(arguments.check, arguments.server, arguments.reference, progress=True)
+    names = option_names(add_mask_arguments)
+    report.warnings = [translated(warning, names) for warning in report.warnings]
     print(to_json(report.to_dict()) if arguments.json else report.text())
     if report.valid:
         return 0

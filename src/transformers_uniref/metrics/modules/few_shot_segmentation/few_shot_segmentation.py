@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import datasets
 import evaluate
 import numpy as np
 
 from transformers_uniref.metrics import FewShotScores
+from transformers_uniref.metrics.modules import metric_info
 
 DESCRIPTION = "mIoU by class, mIoU by picture and FB-IoU, one sample a query picture."
 INPUTS = """
@@ -20,14 +20,7 @@ class FewShot(evaluate.Metric):
     """See `FewShotScores`."""
 
     def _info(self) -> evaluate.MetricInfo:
-        features = datasets.Features(
-            {
-                "predictions": datasets.Image(),
-                "references": datasets.Image(),
-                "categories": datasets.Value("string"),
-            }
-        )
-        return evaluate.MetricInfo(description=DESCRIPTION, citation="", inputs_description=INPUTS, features=features)
+        return metric_info(DESCRIPTION, INPUTS, "categories")
 
     def _compute(self, predictions: list, references: list, categories: list[str]) -> dict:
         scores = FewShotScores()

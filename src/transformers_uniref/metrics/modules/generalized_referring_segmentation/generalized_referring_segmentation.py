@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import datasets
 import evaluate
 import numpy as np
 
 from transformers_uniref.metrics import GeneralizedReferringScores
+from transformers_uniref.metrics.modules import metric_info
 
 DESCRIPTION = "gIoU, cIoU, N-acc, T-acc and P@K of gRefCOCO by the definitions of ReLA, one sample a sentence."
 INPUTS = """
@@ -20,13 +20,7 @@ class GeneralizedReferring(evaluate.Metric):
     """See `GeneralizedReferringScores`."""
 
     def _info(self) -> evaluate.MetricInfo:
-        features = datasets.Features(
-            {
-                "predictions": datasets.Image(),
-                "references": datasets.Image(),
-            }
-        )
-        return evaluate.MetricInfo(description=DESCRIPTION, citation="", inputs_description=INPUTS, features=features)
+        return metric_info(DESCRIPTION, INPUTS)
 
     def _compute(self, predictions: list, references: list) -> dict:
         scores = GeneralizedReferringScores()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import datasets
 import evaluate
 import numpy as np
 
 from transformers_uniref.metrics import VideoScores
+from transformers_uniref.metrics.modules import metric_info
 
 DESCRIPTION = "J, F and J&F by the rules of DAVIS, YouTube-VOS, LVOS or MOSE, one sample a frame."
 INPUTS = """
@@ -22,15 +22,7 @@ class Video(evaluate.Metric):
     """See `VideoScores`."""
 
     def _info(self) -> evaluate.MetricInfo:
-        features = datasets.Features(
-            {
-                "predictions": datasets.Image(),
-                "references": datasets.Image(),
-                "sequences": datasets.Value("string"),
-                "frames": datasets.Value("string"),
-            }
-        )
-        return evaluate.MetricInfo(description=DESCRIPTION, citation="", inputs_description=INPUTS, features=features)
+        return metric_info(DESCRIPTION, INPUTS, "sequences", "frames")
 
     def _compute(
         self,
