@@ -30,19 +30,19 @@ from .checkpointing import (
     save_checkpoint,
     write_best,
 )
-from .config.recipes import require_complete
 from .config.training import TrainingConfig
 from .data.collation import Batch, Collator
 from .data.feed import DataFeed, build_feed
 from .data.loader import loaders_end_with_failure
 from .data.predicted_references import with_predicted_references
 from .data.rescaling import fit_to_machine
-from .export import export_model
+from .export import build_processor, export_model
 from .interruption import stopping_gently
 from .metrics_log import forget_after
 from .model.adapter import base_fingerprint, changing_state, keep_frozen_statistics, restore_changing_state_
 from .model.factory import build_model, choose_tokenizer
 from .resume_check import changed_options
+from .run_provenance import data_of, trained
 from .sharding.distributed import any_process, average_gradients, from_main, gathered
 from .sharding.request import requested_sharding
 from .sharding.sharding import (
@@ -97,7 +97,8 @@ class TrainingRun:
         if sharding:
             require_shardable(config.channels_last, bool(config.peft), config.compile)
         self.device = self.accelerator.device
-        self.feed = feed or build_feed(config, self.accelerator.process_index, self.accelerator.num_processes)
+        process, processes = self.accelerator.process_index, self.accelerator.num_processes
+        self.feed = feed or build_feed(config, process, processes, reads_words=not config.text_weights)
         self.words = self.feed.vocabulary()
         self.tokenizer = choose_tokenizer(config, self.words)
         self.start_report: list[str] = []
@@ -478,7 +479,10 @@ class TrainingRun:
         with ema.applied(self.model):
             weights = whole(self.model.state_dict(), main) if self.sharded else None
             if main:
-                export_model(folder, self.model, self.tokenizer, self.config, steps, weights, self.words)
+                config, length, side = self.config, self.model.config.text_length, self.config.image_sizes[-1].size
+                processor = build_processor(config, self.tokenizer, length, config.image_processor, side, self.words)
+                provenance = trained(config.name, steps, config, data_of(config))
+                export_model(folder, self.model, processor, provenance, config.save_dtype, weights)
         return folder
 
 
@@ -500,7 +504,7 @@ def train(config: TrainingConfig, output: str | Path, resume: bool = False, forc
         NonFiniteError: the loss or gradient became NaN or infinite.
         CheckpointWriteError: a checkpoint could not be written; the one before is whole.
     """
-    require_complete(config)
+    config.require_complete()
     output = Path(output)
     accelerator = build_accelerator(output, config.mixed_precision, config.trackers)
     if accelerator.is_main_process:

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ...datasets.schema import Record, Row
 from ..config.data import WORLD_SOURCES, check_shares
-from ..config.training import TrainingConfig
+from ..config.feed import DataOptions
 from .bad_samples import BadSampleError, BadSamples, Fault, WorkNotes, dead_workers
 from .collation import Batch, Collator
 from .dataset_source import IndexedDataset, open_dataset
@@ -78,7 +78,7 @@ class StepPreparation(Dataset):
 
     def __init__(
         self,
-        config: TrainingConfig,
+        config: DataOptions,
         indexed: dict[int, IndexedDataset],
         streamed: dict[int, Any],
         process_index: int,
@@ -246,10 +246,11 @@ class MixtureFeed:
     """The data of a run with `datasets` (a `DataFeed`).
 
     Args:
-        config: the run.
+        config: the data.
         process_index, num_processes: which share of every batch this process gets.
         opened: datasets by name that are opened already (map-style or streaming); the others are opened from their
             source.
+        reads_words: False: the words of sentences are not asked for, as the tokenizer is given.
 
     Raises:
         ValueError: a batch is too small for the processes; a dataset cannot be opened, lacks a column, or has no row
@@ -258,13 +259,15 @@ class MixtureFeed:
 
     def __init__(
         self,
-        config: TrainingConfig,
+        config: DataOptions,
         process_index: int = 0,
         num_processes: int = 1,
         opened: dict[str, Any] | None = None,
+        reads_words: bool = True,
     ) -> None:
         check_shares(config.datasets, num_processes, config.accumulation)
         self.config = config
+        self.reads_words = reads_words
         held_out = HeldOut.of_datasets(config.mixture, [dataset.source for dataset in config.datasets])
         indexed: dict[int, IndexedDataset] = {}
         streamed: dict[int, Any] = {}
@@ -299,8 +302,8 @@ class MixtureFeed:
         return f"{self.config.mixture.batches} batch(es) a step{cut} of {', '.join(parts)}"
 
     def vocabulary(self) -> Sequence[str]:
-        """The words of the map-style datasets' sentences; empty with `text_weights`, which have their own."""
-        if self.config.text_weights:
+        """See `DataFeed`; of streams nothing is known."""
+        if not self.reads_words:
             return []
         words: set[str] = set()
         for position, dataset in enumerate(self.config.datasets):
