@@ -115,7 +115,6 @@ def attend_to_frames(
         key_norm: normalises keys.
         folded: the projections; their type is that of the arithmetic.
         shared: the frames of N objects.
-        level: which level.
 
     Returns:
         (N, S, d) in the type of `tokens`.

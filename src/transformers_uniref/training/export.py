@@ -29,8 +29,6 @@ def export_model(
     Of a model with an adapter, the adapter and the name of its base are written instead of weights and configuration.
 
     Args:
-        folder: is made.
-        model: the trained model.
         processor: of `build_processor`.
         provenance: of `run_provenance.trained`.
         dtype: in which the weights are stored. The model's configuration keeps that of training, so a model that was

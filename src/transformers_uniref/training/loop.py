@@ -74,7 +74,6 @@ class TrainingRun:
     """One run: model, optimiser, averages, data and log, and the step that ties them.
 
     Args:
-        config: the run.
         output: its folder: `checkpoints/`, `log.jsonl`, `config.yaml`, and `final/` at the end.
         feed: the data; what `config` asks for unless given.
         accelerator: devices, precision, processes; made from `config` unless given.
@@ -236,14 +235,14 @@ class TrainingRun:
         folder = self.output / "checkpoints"
         if self.accelerator.is_main_process:
             remove_remains(folder)
-        found = load_newest_checkpoint(folder)
-        if found.state is not None:
-            changes = self.load_state_dict(found.state, force)
+        state, unreadable = load_newest_checkpoint(folder)
+        if state is not None:
+            changes = self.load_state_dict(state, force)
             self.start_report = [f"resumed after step {self.step}", *(f"changed by force: {line}" for line in changes)]
-        self.start_report += [f"passed over, not readable: {line}" for line in found.unreadable]
+        self.start_report += [f"passed over, not readable: {line}" for line in unreadable]
         if self.accelerator.is_main_process:
             forget_after(self.output / "log.jsonl", self.step)
-        return found.state is not None
+        return state is not None
 
     # Learning
 
@@ -312,7 +311,7 @@ class TrainingRun:
         except NonFinitePredictionsError:
             if self.model.criterion.reduce_normalizer and self.accelerator.num_processes > 1:
                 # The other processes wait inside the criterion for this one's count.
-                self._report_nonfinite([MicroBatchRecord.of(batch, math.nan)], math.nan, stop=True)
+                self._report_nonfinite([MicroBatchRecord(batch.tasks, batch.sample_ids, math.nan)], math.nan, stop=True)
         if self.sharded and any_process(self.accelerator, [losses is None])[0]:
             # The backward pass gathers parameters: all processes make it, or none.
             abandon_pass_((self.model, self.auxiliary))
@@ -321,7 +320,8 @@ class TrainingRun:
             terms = {name: float(term) for name, term in losses.terms.items()}
             known = terms if math.isfinite(terms["loss"]) else {}
             self.report.micro_batch(batch, losses.output, known, time.perf_counter() - started)
-        return MicroBatchRecord.of(batch, math.nan if losses is None else float(losses.total.detach()))
+        loss = math.nan if losses is None else float(losses.total.detach())
+        return MicroBatchRecord(batch.tasks, batch.sample_ids, loss)
 
     def _autocast(self) -> contextlib.AbstractContextManager:
         """The precision of a pass. Its cache would keep a whole copy of sharded weights, in half precision."""
@@ -490,7 +490,6 @@ def train(config: TrainingConfig, output: str | Path, resume: bool = False, forc
     """Run `config` into the folder `output`.
 
     Args:
-        config: the run.
         output: folder; must be new or empty unless `resume`.
         resume: continue from the newest checkpoint of `output` (from the start when there is none).
         force: resume although the configuration changed.

@@ -40,7 +40,6 @@ def build_plan(config: TrainingConfig, processes: int = 1) -> dict[str, Any]:
     start weights.
 
     Args:
-        config: the run.
         processes: that it would be run on.
 
     Returns:

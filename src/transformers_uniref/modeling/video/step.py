@@ -30,8 +30,8 @@ def follow_into_frame(
     """Finds the objects of a session in a frame and remembers what was found; after an error nothing has changed."""
     size = session.output_size or frame.video_size
     with computing(model, session):
-        given = session.masks_at(frame_idx, frame.video_size)
-        objects = _objects_at(session, given, session.texts_at(frame_idx, reverse))
+        given = session.prompts.masks_at(frame_idx, frame.video_size)
+        objects = _objects_at(session, given, session.prompts.texts_at(frame_idx, reverse))
         if not objects:
             session.commit(frame_idx, reverse, frame.video_size, {})
             none = torch.zeros(0, device=session.inference_device)
@@ -84,7 +84,7 @@ def restart(model: VideoPropagationMixin, session: UniRefVideoSession, frame_idx
         for index, obj_ids in session.prompts.nearest_given(frame_idx, reverse).items():
             frame = session.prepare_frame(session.frame(index), "video")
             features = model.encode_image(frame.pixel_values, frame.pixel_mask)
-            masks = session.masks_at(index, frame.video_size)
+            masks = session.prompts.masks_at(index, frame.video_size)
             for obj_id in obj_ids:
                 objects[obj_id] = TrackedObject(None, given=True)
                 objects[obj_id].memory.reserve(session.references, features, number_type(model, session))

@@ -75,7 +75,6 @@ class Collator:
     Each image is encoded once however many entries ask about it (`image_indices`).
 
     Args:
-        tokenizer: of the sentences.
         text_length: tokens of a sentence.
         least_side: pictures are padded to at least so many pixels in height and width, for models with a fixed input.
     """

@@ -26,7 +26,6 @@ def open_dataset(config: DatasetConfig, seed: int = 0, opened: Any = None) -> An
     """The `datasets.Dataset` or `IterableDataset` of `config`, with the columns that its task needs.
 
     Args:
-        config: the dataset.
         seed: of the world, where that is the source.
         opened: the dataset itself, where it is open already; its source is not looked at.
 
@@ -108,7 +107,6 @@ class IndexedDataset:
     """A map-style dataset in the order in which a run uses it.
 
     Args:
-        config: the dataset.
         seed: of the run and the number of the dataset in it.
         aspect_grouping: keep portraits and landscapes apart.
         dataset: opened already.

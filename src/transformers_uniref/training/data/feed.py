@@ -41,8 +41,6 @@ class DrawnFeed:
     """Scenes that are drawn: each is a function of the seed and the step, so nothing has to be remembered.
 
     Args:
-        config: the data.
-        source: draws the samples.
         process_index, num_processes: which share of every micro-batch is drawn.
     """
 

@@ -55,10 +55,6 @@ class SampleSpec:
     """What a sample is made from.
 
     Attributes:
-        config: its dataset.
-        record: its row.
-        kind: of its batch.
-        rng: its own source of randomness.
         row: its number in the dataset (for `fss`).
         read: gives other records of the dataset by number (for `fss`).
         categories: the dataset's index (for `fss`).

@@ -29,7 +29,6 @@ class Stream:
     """One lane (a loader process's part of one process's part) of a streamed dataset.
 
     Args:
-        config: the dataset.
         dataset: the `IterableDataset`.
         part, parts: this lane's number and the number of all lanes.
         batch_size: rows that `take` gives at a time.
@@ -95,8 +94,15 @@ class Stream:
 
     def record(self, position: int) -> Record:
         """Row `position` of the present block."""
-        row = self.pool[position]
-        return Record(row, f"{self.config.name}:{row.get('sample_id') or '?'}")
+        return self.record_of(self.pool[position])
+
+    def record_of(self, row: Row) -> Record:
+        """A row to read from."""
+        return Record(row, self.sample_id(row))
+
+    def sample_id(self, row: Row) -> str:
+        """What reports call a row."""
+        return f"{self.config.name}:{row.get('sample_id') or '?'}"
 
     def spare(self, rng: np.random.Generator) -> Row:
         """Some row of the present block, to replace one that cannot be read."""

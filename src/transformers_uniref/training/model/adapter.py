@@ -18,11 +18,6 @@ from ..config.loop import AdapterSection
 def put_adapter_in(model: PreTrainedModel, adapter: AdapterSection, base: str) -> None:
     """Put an adapter into `model`; what else is in it is trained no more.
 
-    Args:
-        model: as it was loaded.
-        adapter: which one.
-        base: where the model is from.
-
     Raises:
         ValueError: there is no such preset, or PEFT refuses the configuration.
     """

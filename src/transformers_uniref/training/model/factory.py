@@ -26,7 +26,6 @@ def choose_tokenizer(config: ModelOptions, words: Sequence[str]) -> Any:
     A run that takes the whole model of `initial_weights` takes its tokenizer.
 
     Args:
-        config: the run.
         words: that the data's sentences are made of; empty when the data do not say.
 
     A previous stage that reads sentences brings its tokenizer, for its word embeddings belong to it, unless
@@ -147,8 +146,6 @@ def build_model(config: ModelOptions, vocabulary_size: int, report: list[str] | 
     """The model with the run's start weights and frozen parts: equal configurations give equal weights.
 
     Args:
-        config: the run.
-        vocabulary_size: of the tokenizer.
         report: gets a line for everything that did not start from random weights, and one for what is frozen.
 
     Returns:

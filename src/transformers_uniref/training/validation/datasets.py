@@ -46,10 +46,8 @@ class DatasetPart:
     """Rows of one dataset (a `ValidationPart`). They are read anew every time; none is kept.
 
     Args:
-        config: the dataset.
         validation: `rows` of it are asked about, spread evenly, and `clips` of them followed.
         seed: of the run and the number of the dataset in its validation.
-        collator: makes batches.
         opened: the dataset, where it is open already.
 
     Raises:
@@ -75,21 +73,9 @@ class DatasetPart:
         self.rows = self.source.usable[np.linspace(0, count - 1, wanted).round().astype(np.int64)]
         self._clip_rows = self.rows[: validation.clips] if self.config.is_clip else self.rows[:0]
         self._reported: set[str] = set()
-
-    @property
-    def prefix(self) -> str:
-        """See `ValidationPart`."""
-        return f"{self.config.name}/"
-
-    @property
-    def modes(self) -> tuple[str, ...]:
-        """See `ValidationPart`."""
-        return ("vos",) if self.config.task == "vos" else ("rvos", "conflict")
-
-    @property
-    def summary(self) -> str:
-        """See `ValidationPart`."""
-        return f"{self.config.name} ({self.config.task}, {len(self.rows)} of {len(self.source)} rows)"
+        self.prefix = f"{config.name}/"
+        self.modes: tuple[str, ...] = ("vos",) if config.task == "vos" else ("rvos", "conflict")
+        self.summary = f"{config.name} ({config.task}, {len(self.rows)} of {count} rows)"
 
     def batches(self) -> Iterator[Batch]:
         """See `ValidationPart`. Rows that cannot be read are reported once and left out."""
@@ -136,10 +122,6 @@ class DatasetPart:
 
 def clip_of(record: Record, config: DatasetConfig) -> Clip | None:
     """The first annotated frames of a record, `CLIP_FRAMES` at most, from the first in which an object shows.
-
-    Args:
-        record: a clip.
-        config: its dataset (task and size).
 
     Returns:
         the clip at the size of the dataset; None where fewer than two frames are left.

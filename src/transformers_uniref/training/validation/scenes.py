@@ -24,12 +24,10 @@ class ScenePart:
     Args:
         prefix: of its measures' names.
         config: how many of what.
-        source: draws the samples, of one world alone.
-        collator: makes batches.
         of_photographs: which world that is.
     """
 
-    modes = MODES
+    modes: tuple[str, ...] = MODES
 
     def __init__(
         self, prefix: str, config: ValidationConfig, source: WorldSource, collator: Collator, of_photographs: bool
@@ -41,16 +39,12 @@ class ScenePart:
         self.of_photographs = of_photographs
         self._batches: list[Batch] | None = None
         self._clips: list[Clip] | None = None
-
-    @property
-    def summary(self) -> str:
-        """See `ValidationPart`."""
-        config = self.config
-        counts = f"{config.images} images, {config.few_shot} few-shot scenes, {config.clips} clips"
-        if not self.of_photographs:
-            return f"the drawn world ({counts})"
-        sequences = self.source.world(config.size, photographed=True).sequences
-        return f"photographs of {', '.join(sequences)} ({counts})"
+        self.summary = f"{config.images} images, {config.few_shot} few-shot scenes, {config.clips} clips"
+        if of_photographs:
+            sequences = source.world(config.size, photographed=True).sequences
+            self.summary = f"photographs of {', '.join(sequences)} ({self.summary})"
+        else:
+            self.summary = f"the drawn world ({self.summary})"
 
     def batches(self) -> Iterator[Batch]:
         """See `ValidationPart`."""

@@ -21,22 +21,17 @@ from .propagation import Clip, propagate
 
 
 class ValidationPart(Protocol):
-    """Something to measure: batches of questions about single pictures, and clips to follow objects through."""
+    """Something to measure: batches of questions about single pictures, and clips to follow objects through.
 
-    @property
-    def prefix(self) -> str:
-        """Of the names of its measures, such as "photo/"; empty for the drawn world."""
-        ...
+    Attributes:
+        prefix: of the names of its measures, such as "photo/"; empty for the drawn world.
+        modes: what is asked of its clips, see `propagation.MODES`.
+        summary: what it consists of, for a person who starts a run.
+    """
 
-    @property
-    def modes(self) -> tuple[str, ...]:
-        """What is asked of its clips, see `propagation.MODES`."""
-        ...
-
-    @property
-    def summary(self) -> str:
-        """What it consists of, for a person who starts a run."""
-        ...
+    prefix: str
+    modes: tuple[str, ...]
+    summary: str
 
     def batches(self) -> Iterator[Batch]:
         """Its batches, the same ones every time."""
@@ -63,9 +58,7 @@ def validation_parts(
     Args:
         validation: of what, and how much.
         sampling: how the run makes samples of scenes.
-        seed: of the run.
         on_scenes: whether it is made of scenes, not of `datasets`.
-        collator: makes batches.
         opened: datasets by name that are opened already.
 
     Raises:
@@ -92,7 +85,6 @@ class Validation:
 
     Args:
         parts: see `validation_parts`.
-        collator: makes the batches of clips.
     """
 
     def __init__(self, parts: list[ValidationPart], collator: Collator) -> None:
@@ -123,7 +115,8 @@ class Validation:
                     for name, value in measures:
                         means.add(part.prefix + name, value)
                     _add_swaps(measures, on_device, means, part.prefix)
-                propagate(model, part.clips(), part.modes, self.collator, device, autocast, means, part.prefix)
+                for name, value in propagate(model, part.clips(), part.modes, self.collator, device, autocast):
+                    means.add(part.prefix + name, value)
         finally:
             model.train(was_training)
         return means.pop()

@@ -168,14 +168,9 @@ def choose_base(
     """Crops of one of the sequences.
 
     Args:
-        draws: random decisions.
-        folder: the photographs.
-        sequences: which may be taken.
         size: side of the pictures in pixels.
-        count: number of pictures.
         with_object: whether the sequence's object shall be seen in the first crop, or in none.
         still: take one frame for all pictures.
-        attempts: trials.
 
     Returns:
         The crops, or `None` when none of the trials gave what is asked for.

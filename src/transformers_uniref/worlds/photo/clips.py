@@ -176,9 +176,6 @@ def draw_photo_clip(
     """One clip of `count` frames with one to four objects of different sequences.
 
     Args:
-        draws: random decisions.
-        source: what there is.
-        count: number of frames.
         random_cutouts: paste random cut-outs of photographs instead of the folder's objects; nothing is said about
             such a clip.
 

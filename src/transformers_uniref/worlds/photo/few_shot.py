@@ -79,8 +79,6 @@ def draw_photo_few_shot(
     Fewer shots give the same query and the first of the same supports.
 
     Args:
-        draws: random decisions.
-        source: what there is.
         targets: sequences that the target may come from.
         shots: number of supports.
         same_object: take all examples from one sequence, instead of any of its category.

@@ -255,7 +255,6 @@ def cut_out(photo: Photo, box: tuple[int, int, int, int]) -> CutOut | None:
     Crumbs are left out; the soft edge is one pixel wide and lies within the mask.
 
     Args:
-        photo: frame and mask.
         box: bounding box of the mask.
     """
     width, height = photo.image.size

@@ -237,10 +237,8 @@ def find_absent_photo(
     """A plausible description that is true of nothing in the scene, with words of the given names.
 
     Args:
-        facts: the scene.
         vocabulary_of: names of the objects that other scenes show.
         places: whether a place may be wrong; clips allow none.
-        draws: random decisions.
     """
     colours = sorted({colour for names in vocabulary_of for colour in names.colours})
     for _ in range(12):

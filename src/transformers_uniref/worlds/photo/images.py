@@ -192,10 +192,7 @@ def choose_sequences(
     """Sequences of `count` pasted objects.
 
     Args:
-        draws: random decisions.
-        source: what there is.
         base: the photograph behind; what it shows without a mask is rarely shown again with one.
-        count: how many.
         twins: share of objects that take the category of another one.
         different: never take a sequence twice, and not the photograph's if its object is seen; there may be fewer
             objects then.

@@ -80,9 +80,6 @@ def draw_pasted_object(
     """Takes an object out of frames of its sequence and decides about its size and light.
 
     Args:
-        draws: random decisions.
-        folder: the photographs.
-        sequence: where the object comes from.
         times: frames, one a picture. From the first one on that gives no cut-out, the one before it stays.
         size: side of the pictures in pixels.
         brightness: mean value of the scene, 0 to 255; objects are brought some way towards it.
@@ -309,8 +306,6 @@ def paint(
         canvas: float32 (size, size, 3), 0 to 255; changed in place.
         rasters: in painting order.
         occluder: painted last, if any.
-        look: light and lens.
-        draws: noise.
 
     Returns:
         uint8 (size, size, 3).

@@ -58,7 +58,6 @@ class Describer:
 
     Args:
         things: every object that shows.
-        draws: decides between wordings.
     """
 
     def __init__(self, things: Sequence[Thing], draws: Draws) -> None:
@@ -336,8 +335,6 @@ def absent_sentence(draws: Draws, name: str, others: Sequence[str]) -> str:
     """A sentence about a class that the picture does not show, worded as those about one that it shows.
 
     Args:
-        draws: decides.
-        name: the class.
         others: classes that the picture shows, for relations to them.
     """
     noun = noun_for(draws, name)

@@ -52,8 +52,6 @@ def draw_view(draws: Draws, shot: DecodedPhotograph, size: int, tint: float = 0.
     """A window of the photograph.
 
     Args:
-        draws: decides.
-        shot: the photograph.
         size: side of the view in pixels.
         tint: largest change of brightness, contrast and saturation.
         whole: how often the window is the whole photograph.
