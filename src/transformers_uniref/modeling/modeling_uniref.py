@@ -184,10 +184,9 @@ class UniRefModel(ReferenceSegmentationMixin, UniRefPreTrainedModel):
         mask_features = self.mask_features(features, transformed, image_indices)
         image_sizes = features.image_sizes if image_indices is None else features.image_sizes[image_indices]
         query_logits = self.class_heads[-2](transformed.queries[-1])
-        all_masks = None
-        if self.mask_pooled_score is not None:
-            all_masks = self._all_masks(transformed, mask_features, image_sizes)
-        logits = self._scored(query_logits, all_masks, transformed, features, fused, references, image_indices)
+        logits, all_masks = self._scored(
+            query_logits, transformed, mask_features, image_sizes, features, fused, references, image_indices
+        )
         decoded = self.decode_best_masks(transformed, mask_features, logits, image_sizes, num_masks)
 
         loss, loss_dict = None, None
@@ -235,9 +234,7 @@ class UniRefModel(ReferenceSegmentationMixin, UniRefPreTrainedModel):
         logits = self.class_heads[-2](transformed.queries[-1])
         image_sizes = features.image_sizes.expand(logits.shape[0], -1)
         mask_features = self.mask_features(features, transformed)
-        if self.mask_pooled_score is not None:
-            all_masks = self._all_masks(transformed, mask_features, image_sizes)
-            logits = self._scored(logits, all_masks, transformed, features, fused, references, None)
+        logits, _ = self._scored(logits, transformed, mask_features, image_sizes, features, fused, references, None)
         decoded = self.decode_best_masks(transformed, mask_features, logits, image_sizes)
         scores = logits.float().sigmoid().flatten(1).amax(1)
         if self.config.full_resolution_masks or not any(reference.kind == "language" for reference in references):
@@ -245,25 +242,28 @@ class UniRefModel(ReferenceSegmentationMixin, UniRefPreTrainedModel):
         grown = F.interpolate(decoded.logits, scale_factor=MASK_STRIDE, mode="bilinear", align_corners=False)
         return scores, grown[:, 0]
 
-    def _all_masks(self, transformed: TransformerOutput, mask_features: Tensor, image_sizes: Tensor) -> Tensor:
-        """(N, Q, H/4, W/4) mask logits of every query, without gradients."""
-        with torch.no_grad():
-            centres = _centres(transformed.references[-1], image_sizes)
-            return self.mask_head.masks(transformed.queries[-1], centres, mask_features)
-
     def _scored(
         self,
         logits: Tensor,
-        masks: Tensor | None,
         transformed: TransformerOutput,
+        mask_features: Tensor,
+        image_sizes: Tensor,
         features: VisualFeatures,
         fused: list[Tensor],
         references: Sequence[ProjectedReferences | SharedFrames],
         image_indices: Tensor | None,
-    ) -> Tensor:
-        """Class logits (N, Q, classes), with `masks` of all queries those that also see what a mask covers."""
-        if self.mask_pooled_score is None or masks is None or not references:
-            return logits
+    ) -> tuple[Tensor, Tensor | None]:
+        """Class logits (N, Q, classes), and with `mask_pooled_scores` mask logits (N, Q, H/4, W/4) of all queries.
+
+        The scores then also see what each mask covers. No gradient flows into the masks.
+        """
+        if self.mask_pooled_score is None:
+            return logits, None
+        with torch.no_grad():
+            centres = _centres(transformed.references[-1], image_sizes)
+            masks = self.mask_head.masks(transformed.queries[-1], centres, mask_features)
+        if not references:
+            return logits, masks
         count = logits.shape[0]
 
         def per_entry(maps: list[Tensor]) -> list[Tensor]:
@@ -277,7 +277,7 @@ class UniRefModel(ReferenceSegmentationMixin, UniRefPreTrainedModel):
             per_entry(features.masks),
             [reference.conditions[0].expand(count, -1) for reference in references],
         )
-        return logits + added[..., None]
+        return logits + added[..., None], masks
 
     def _predictions(
         self,

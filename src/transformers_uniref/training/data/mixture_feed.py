@@ -273,7 +273,6 @@ class MixtureFeed:
 
     @property
     def summary(self) -> str:
-        """See `DataFeed`."""
         total = sum(dataset.weight for dataset in self.config.datasets)
         parts = []
         for position, dataset in enumerate(self.config.datasets):

@@ -272,26 +272,20 @@ def _few_shot(spec: SampleSpec) -> Sample:
         _, example = _prepare(spec, example, 1)
         (example,) = _colours(spec, [example])
         images.append(example.image)
-        masks.append(example.masks)
+        masks.append(example.masks[0])
     entry = Entry(
         config.task,
         picture.masks[0],
         picture.masks[1:][picture.masks[1:].any((1, 2))],
-        reference_images=_stack_images(images),
-        reference_masks=_stack_masks(masks),
+        reference_images=_stacked(images),
+        reference_masks=_stacked(masks),
     )
     return Sample(picture.image, [entry], original_size=original)
 
 
-def _stack_images(images: Sequence[np.ndarray]) -> Any:
-    """(K, H, W, 3), or a list where the examples differ in size."""
-    return np.stack(images) if len({image.shape for image in images}) == 1 else list(images)
-
-
-def _stack_masks(masks: Sequence[np.ndarray]) -> Any:
-    """K masks (1, h, w) to (K, h, w), or a list of (h, w)."""
-    single = [mask[0] for mask in masks]
-    return np.stack(single) if len({mask.shape for mask in single}) == 1 else single
+def _stacked(parts: list[np.ndarray]) -> Any:
+    """One array (K, ...), or the list where the examples differ in size."""
+    return np.stack(parts) if len({part.shape for part in parts}) == 1 else parts
 
 
 # Clips

@@ -12,7 +12,7 @@ from ..config.world import SamplingConfig
 from .corruption import corrupt_mask
 from .mixture import ScenePlan
 from .photograph_samples import draw_photograph
-from .samples import Entry, Sample
+from .samples import Entry, Sample, few_shot_sample
 
 if TYPE_CHECKING:
     from ...worlds.photographs import Photographs
@@ -76,20 +76,15 @@ class WorldSource:
 
     def world(self, size: int, photographed: bool = False) -> Any:
         """The world at `size` pixels: the drawn one, or that of the photographs."""
-        if (size, photographed) not in self._worlds:
-            self._worlds[size, photographed] = self._photo_world(size) if photographed else self._drawn_world(size)
-        return self._worlds[size, photographed]
+        from ...worlds import PhotoWorld, World
 
-    def _drawn_world(self, size: int) -> Any:
-        from ...worlds.drawn.world import World
-
-        return World(split=self.split, size=size, seed=self.seed)
-
-    def _photo_world(self, size: int) -> Any:
-        from ...worlds.photo.world import PhotoWorld
-
-        held_out = self.held_out_photographs()
-        return PhotoWorld(self._photographs, split=self.split, size=size, seed=self.seed, validation=held_out)
+        key, options = (size, photographed), {"split": self.split, "size": size, "seed": self.seed}
+        if key not in self._worlds and photographed:
+            held_out = self.held_out_photographs()
+            self._worlds[key] = PhotoWorld(self._photographs, validation=held_out, **options)
+        elif key not in self._worlds:
+            self._worlds[key] = World(**options)
+        return self._worlds[key]
 
     def photographs(self, size: int) -> Photographs:
         """The photographs of `sampling.photographs` at `size` pixels."""
@@ -118,7 +113,9 @@ class WorldSource:
         if plan.domain:
             return draw_photograph(self.photographs(plan.size), plan, self.sampling)
         rng = np.random.default_rng(plan.seed)
-        share = self._photo_share_of(plan)
+        share = plan.photo_share
+        if share is None:
+            share = self.photo_share and self.task_shares.get(plan.task, self.photo_share)
         world = self.world(plan.size, photographed=share > 0 and rng.random() < share)
         draw_task = {"ris": self._image, "fss": self._few_shot}.get(plan.task, self._clip)
         for attempt in range(MAXIMAL_DRAWS):
@@ -129,11 +126,6 @@ class WorldSource:
                     entry.sample_id = f"{type(world).__name__.lower()}-{plan.task}:{index}"
                 return sample
         raise RuntimeError(f"no usable scene for task {plan.task} after {MAXIMAL_DRAWS} draws from index {plan.index}")
-
-    def _photo_share_of(self, plan: ScenePlan) -> float:
-        if plan.photo_share is not None:
-            return plan.photo_share
-        return self.photo_share and self.task_shares.get(plan.task, self.photo_share)
 
     def _image(self, world: Any, plan: ScenePlan, index: int, rng: np.random.Generator) -> Sample:
         scene = world.image(index, easy=plan.easy)
@@ -153,16 +145,7 @@ class WorldSource:
 
     def _few_shot(self, world: Any, plan: ScenePlan, index: int, rng: np.random.Generator) -> Sample:
         family = "random" if rng.random() < self.sampling.random_shape_share else "named"
-        scene = world.few_shot(index, shots=plan.shots, family=family)
-        target = scene["mask"]
-        entry = Entry(
-            plan.task,
-            target,
-            np.zeros((0, *target.shape), dtype=bool),
-            reference_images=scene["reference_images"],
-            reference_masks=scene["reference_masks"],
-        )
-        return Sample(scene["image"], [entry])
+        return few_shot_sample(plan.task, world.few_shot(index, shots=plan.shots, family=family))
 
     def _clip(self, world: Any, plan: ScenePlan, index: int, rng: np.random.Generator) -> Sample:
         options = {"scraps": True} if self._takes_scraps(world, plan, rng) else {}

@@ -52,8 +52,10 @@ def load_initial_weights_(model: Any, source: str, skip: Sequence[str], more_wor
     skipped = {name for name in given if any(re.search(pattern, name) for pattern in skip)}
     words: list[str] = []
     if more_words and WORD_EMBEDDINGS in given and WORD_EMBEDDINGS not in skipped:
-        missing = len(wanted[WORD_EMBEDDINGS]) - len(given[WORD_EMBEDDINGS])
-        given[WORD_EMBEDDINGS] = _with_more_rows(given[WORD_EMBEDDINGS], missing)
+        rows = given[WORD_EMBEDDINGS]
+        missing = len(wanted[WORD_EMBEDDINGS]) - len(rows)
+        noise = torch.randn(max(missing, 0), rows.shape[1])
+        given[WORD_EMBEDDINGS] = torch.cat([rows, rows.mean(0) + rows.std(0) * noise])
         words.append(f"  new words in the vocabulary: {missing}")
     taken = {name: value for name, value in given.items() if name in wanted and name not in skipped}
     _refuse_other_shapes("initial_weights", source, taken, wanted, "name them in `initial_weights_skip` to start anew")
@@ -63,11 +65,6 @@ def load_initial_weights_(model: Any, source: str, skip: Sequence[str], more_wor
     lines += _line("not used", [name for name in given if name not in wanted and name not in skipped])
     lines += _line("skipped", sorted(skipped))
     return lines
-
-
-def _with_more_rows(rows: Tensor, count: int) -> Tensor:
-    noise = torch.randn(max(count, 0), rows.shape[1])
-    return torch.cat([rows, rows.mean(0) + rows.std(0) * noise])
 
 
 def load_backbone_weights_(model: Any, source: str) -> list[str]:

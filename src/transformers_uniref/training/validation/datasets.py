@@ -99,7 +99,6 @@ class DatasetPart:
                 yield self.collator(samples, full_resolution_masks=True if config.full_resolution_masks else None)
 
     def clips(self) -> list[Clip]:
-        """See `ValidationPart`."""
         clips = []
         for row in self._clip_rows.tolist():
             try:

@@ -65,16 +65,13 @@ def validation_parts(
         ValueError: a dataset cannot be opened, lacks a column, or has no row for its task.
     """
     from .datasets import DatasetPart
-    from .scenes import drawn_part, photo_part
+    from .scenes import scene_parts
 
     if not validation.every:
         return []
     parts: list[ValidationPart] = []
     if on_scenes or not validation.datasets:
-        parts.append(drawn_part(validation, sampling, seed, collator))
-    photographs = photo_part(validation, sampling, seed, collator) if on_scenes else None
-    if photographs is not None:
-        parts.append(photographs)
+        parts += scene_parts(validation, sampling, seed, on_scenes, collator)
     for position, dataset in enumerate(validation.datasets):
         parts.append(DatasetPart(dataset, validation, (seed, position), collator, (opened or {}).get(dataset.name)))
     return parts

@@ -13,7 +13,7 @@ from PIL import Image
 
 from ...core.mask_boxes import box_around
 from ..drawn.draws import Draws
-from ..drawn.shapes import NAMED_SHAPES, Shape, named_shape, paint_coverage, random_shape
+from ..drawn.shapes import NAMED_SHAPES, named_shape, paint_coverage, random_shape
 from .folder import CutOut, PhotoFolder
 from .images import SceneSource
 from .scene import PastedObject, make_pasted_object
@@ -24,13 +24,9 @@ _EXTENT = 112
 _LEAST_AREA = 300
 
 
-def _draw_outline(draws: Draws) -> Shape:
-    return random_shape(draws) if draws.chance(0.65) else named_shape(draws.choice(NAMED_SHAPES))
-
-
 def _draw_coverage(draws: Draws, radius: float, x: float, y: float) -> np.ndarray:
     """One outline around (x, y) in a patch: float32 (extent, extent), 0 to 1."""
-    shape = _draw_outline(draws)
+    shape = random_shape(draws) if draws.chance(0.65) else named_shape(draws.choice(NAMED_SHAPES))
     scale = radius * _EXTENT / max(shape.reach, 1.0)
     turn, squeeze = draws.uniform(0, 2 * math.pi), draws.uniform(0.6, 1.0)
     cosine, sine = math.cos(turn) * scale, math.sin(turn) * scale
