@@ -37,7 +37,8 @@ class AuxiliaryMaskHead(nn.Module):
         total = targets.new_zeros((), dtype=torch.float32)
         for head, features in zip(self.heads, fused_features, strict=False):
             logits = head(features)[:, 0].float().flatten(1)
-            target = F.adaptive_avg_pool2d(targets[:, None].float(), features.shape[-2:])[:, 0].flatten(1)
+            size = (features.shape[-2], features.shape[-1])
+            target = F.adaptive_avg_pool2d(targets[:, None].float(), size).flatten(1)
             entropy = F.binary_cross_entropy_with_logits(logits, target)
             total = total + entropy + dice_loss(logits, target).mean()
         return total / len(self.heads)
