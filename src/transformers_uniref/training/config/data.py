@@ -173,9 +173,8 @@ class DatasetConfig:
                 raise ValueError(f"{where}.source: got {self.source!r}; accepted: {', '.join(WORLD_SOURCES)}")
             if not self.samples:
                 raise ValueError(f"{where}.samples: the world has no end; give the number of scenes")
-            clips = self.task in VIDEO_TASKS and not self.pseudo_video.enabled
-            if clips != (WORLD_SOURCES[self.source] == "clips"):
-                needed = "world:clips" if clips else "world:stills"
+            if self.is_clip != (WORLD_SOURCES[self.source] == "clips"):
+                needed = "world:clips" if self.is_clip else "world:stills"
                 raise ValueError(f"{where}.source: the task {self.task} needs {needed} here, got {self.source}")
 
     @property

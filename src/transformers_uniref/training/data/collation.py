@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -48,14 +48,10 @@ class Batch:
                 return value.to(device, non_blocking=True)
             if isinstance(value, dict):
                 return {name: move(part) for name, part in value.items()}
-            if isinstance(value, list):
-                return [move(part) for part in value]
-            return value
+            return type(value)(map(move, value)) if isinstance(value, (list, tuple)) else value
 
-        semantic = None if self.semantic is None else (move(self.semantic[0]), move(self.semantic[1]))
-        return Batch(
-            move(self.inputs), move(self.targets), move(self.others), self.tasks, self.weight, self.sample_ids, semantic
-        )
+        moved = {name: move(getattr(self, name)) for name in ("inputs", "targets", "others", "semantic")}
+        return replace(self, **moved)
 
 
 def _semantic(samples: Sequence[Sample], size: tuple[int, int]) -> tuple[Tensor, Tensor] | None:

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoTokenizer, BertConfig, ResNetConfig
 
+from ...adapters.presets import attach_adapter, config_for
 from ...core.hub_reach import reach_options
 from ...core.model_names import model_location
 from ..config.model import ModelOptions
-from .adapter import put_adapter_in
 from .freezing import freeze_model_, trained_share
 from .initial_model import initial_config, load_initial_model
 from .initialisation import calm_controller_, identity_fusion_
@@ -163,7 +163,11 @@ def build_model(config: ModelOptions, vocabulary_size: int, report: list[str] | 
         asked = [*([] if config.freeze == "full" else [config.freeze]), *config.frozen]
         lines.append(f"frozen: {len(frozen)} tensors ({', '.join(asked)})")
     if config.peft:
-        put_adapter_in(model, config.peft, config.initial_weights)
+        try:
+            peft_config = config_for(model, config.peft.preset, config.peft.config)
+        except ValueError as error:
+            raise ValueError(f"peft: {error}") from error
+        attach_adapter(model, peft_config, model_location(config.initial_weights))
     if frozen or config.peft:
         trained, own = trained_share(model)
         kind = f"adapter {config.peft.preset or config.peft.config['peft_type']}: " if config.peft else ""
