@@ -87,9 +87,8 @@ class Mixture:
                 for _ in range(count):
                     easy = bool(rng.random() < config.easy_share(step))
                     scene_seed = int(rng.integers(2**31))
-                    photo_share = micro_batch.photo_share
-                    domain = micro_batch.domain
-                    scenes.append(ScenePlan(task, index, size, shots, easy, scene_seed, photo_share, domain))
+                    where = micro_batch.photo_share, micro_batch.domain
+                    scenes.append(ScenePlan(task, index, size, shots, easy, scene_seed, *where))
                     index += 1
             share = tuple(scenes[self.process_index :: self.num_processes])
             plans.append(MicroBatchPlan(share, micro_batch.weight, micro_batch.full_resolution_masks))

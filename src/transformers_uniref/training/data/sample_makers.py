@@ -384,19 +384,9 @@ def _video_sample(
     if not entries:
         raise UnusableRecordError("its object is too small to show after resizing")
     if config.task == "rvos" and rng.random() < config.negative_share:
-        negative = _negative_entry(spec, target, count, others, flip)
-        if negative is not None:
-            entries.append(negative)
+        sentences = negative_sentences(spec.record)
+        if sentences and not spec.kind.with_mask:  # a mask would show something
+            nothing = np.zeros(target.size, dtype=bool)
+            masks = _other_masks(target, count, others, ())
+            entries.append(Entry(config.task, nothing, masks, _sentence(sentences, flip, rng)))
     return Sample(target.image, entries, original_size=original)
-
-
-def _negative_entry(
-    spec: SampleSpec, target: Picture, count: int, others: Sequence[Instance], flip: bool
-) -> Entry | None:
-    """A sentence that is true of nothing in the clip; only without a mask, which would show something."""
-    sentences = negative_sentences(spec.record)
-    if not sentences or spec.kind.with_mask:
-        return None
-    nothing = np.zeros(target.size, dtype=bool)
-    masks = _other_masks(target, count, others, ())
-    return Entry(spec.config.task, nothing, masks, _sentence(sentences, flip, spec.rng))

@@ -78,7 +78,8 @@ class WorldSource:
         """The world at `size` pixels: the drawn one, or that of the photographs."""
         from ...worlds import PhotoWorld, World
 
-        key, options = (size, photographed), {"split": self.split, "size": size, "seed": self.seed}
+        key = (size, photographed)
+        options: dict[str, Any] = {"split": self.split, "size": size, "seed": self.seed}
         if key not in self._worlds and photographed:
             held_out = self.held_out_photographs()
             self._worlds[key] = PhotoWorld(self._photographs, validation=held_out, **options)

@@ -16,7 +16,7 @@ from ..config.model import ModelOptions
 from .freezing import freeze_model_, trained_share
 from .initial_model import initial_config, load_initial_model
 from .initialisation import calm_controller_, identity_fusion_
-from .start_weights import WORD_EMBEDDINGS, load_backbone_weights_, load_initial_weights_, load_text_weights_
+from .start_weights import WORD_EMBEDDINGS, load_initial_weights_, load_part_
 from .tokenizer import build_tokenizer, extend_tokenizer
 
 
@@ -193,9 +193,11 @@ def _new_model(config: ModelOptions, vocabulary_size: int, lines: list[str]) -> 
     if hasattr(model, "mask_head"):
         calm_controller_(model.mask_head.controller, start.controller_scale)
     if config.backbone_weights:
-        lines += load_backbone_weights_(model, config.backbone_weights)
+        backbone = model.visual_encoder.backbone
+        lines += load_part_("backbone_weights", config.backbone_weights, backbone, model_config.backbone_config)
     if config.text_weights and model_config.use_language_references:
-        lines += load_text_weights_(model, config.text_weights)
+        encoder, text = model.language_encoder.text_encoder, model_config.text_config
+        lines += load_part_("text_weights", config.text_weights, encoder, text, add_pooling_layer=False)
     if config.initial_weights:
         lines += load_initial_weights_(
             model, config.initial_weights, config.initial_weights_skip, config.extend_vocabulary

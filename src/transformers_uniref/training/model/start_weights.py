@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from transformers import PreTrainedConfig
+from torch import Tensor
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from ...core.model_names import model_location
 
@@ -67,8 +67,15 @@ def load_initial_weights_(model: Any, source: str, skip: Sequence[str], more_wor
     return lines
 
 
-def load_backbone_weights_(model: Any, source: str) -> list[str]:
-    """Copy a public backbone (folder or Hub id of a `ResNetBackbone`, `SwinBackbone` or a model that contains one).
+def load_part_(option: str, source: str, part: PreTrainedModel, config: PreTrainedConfig, **options: Any) -> list[str]:
+    """Copy a public backbone or text encoder into that of a model.
+
+    Args:
+        option: that asks for it, for messages.
+        source: folder or Hub id of such a model, or of one that contains it.
+        part: the model's own.
+        config: of it.
+        **options: of `from_pretrained`.
 
     Returns:
         lines that name what the source lacks and what of it is not used.
@@ -76,27 +83,9 @@ def load_backbone_weights_(model: Any, source: str) -> list[str]:
     Raises:
         OSError, ValueError: no such model, or of another shape.
     """
-    backbone = model.visual_encoder.backbone
-    loaded, info = type(backbone).from_pretrained(
-        source, config=model.config.backbone_config, dtype=torch.float32, output_loading_info=True
+    loaded, info = type(part).from_pretrained(
+        source, config=config, dtype=torch.float32, output_loading_info=True, **options
     )
-    return _load_part_("backbone_weights", source, backbone, loaded, info)
-
-
-def load_text_weights_(model: Any, source: str) -> list[str]:
-    """Copy a public text encoder (folder or Hub id of a BERT); see `load_backbone_weights_`."""
-    encoder = model.language_encoder.text_encoder
-    loaded, info = type(encoder).from_pretrained(
-        source,
-        config=model.config.text_config,
-        add_pooling_layer=False,
-        dtype=torch.float32,
-        output_loading_info=True,
-    )
-    return _load_part_("text_weights", source, encoder, loaded, info)
-
-
-def _load_part_(option: str, source: str, part: nn.Module, loaded: nn.Module, info: Mapping[str, Any]) -> list[str]:
     given, wanted = loaded.state_dict(), part.state_dict()
     missing = set(info["missing_keys"])
     taken = {name: value for name, value in given.items() if name in wanted and name not in missing}
