@@ -83,9 +83,10 @@ def load_part_(option: str, source: str, part: PreTrainedModel, config: PreTrain
     Raises:
         OSError, ValueError: no such model, or of another shape.
     """
-    loaded, info = type(part).from_pretrained(
+    made: Any = type(part).from_pretrained(
         source, config=config, dtype=torch.float32, output_loading_info=True, **options
     )
+    loaded, info = made
     given, wanted = loaded.state_dict(), part.state_dict()
     missing = set(info["missing_keys"])
     taken = {name: value for name, value in given.items() if name in wanted and name not in missing}
