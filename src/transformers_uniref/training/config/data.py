@@ -15,6 +15,7 @@ mixture: {max_bad_samples: 20}
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -129,16 +130,9 @@ class DatasetConfig:
         for option, least in least_of.items():
             if getattr(self, option) < least:
                 raise ValueError(f"{where}.{option}: got {getattr(self, option)}; accepted: at least {least}")
-        shares = {
-            "flip": self.flip,
-            "colour": self.colour,
-            "negative_share": self.negative_share,
-            "language_only_share": self.language_only_share,
-            "crop.probability": self.crop.probability,
-            "pseudo_video.shift": self.pseudo_video.shift,
-            "pseudo_video.crop": self.pseudo_video.crop,
-        }
-        for option, value in shares.items():
+        shares = ("flip", "colour", "negative_share", "language_only_share")
+        for option in (*shares, "crop.probability", "pseudo_video.shift", "pseudo_video.crop"):
+            value = operator.attrgetter(option)(self)
             if not 0 <= value <= 1:
                 raise ValueError(f"{where}.{option}: got {value}; accepted: from 0 to 1")
         if not np.isfinite(self.weight) or self.weight < 0:
