@@ -21,7 +21,6 @@ from typing import Literal
 
 import numpy as np
 
-DATASET_TASKS = ("detection", "ris", "fss", "vos", "rvos")
 VIDEO_TASKS = ("vos", "rvos")
 WORLD_SOURCES = {"world:stills": "stills", "world:clips": "clips"}
 
