@@ -20,7 +20,7 @@ from transformers_uniref.evaluation.definitions import DEFINITIONS
 from transformers_uniref.frontends.cli.main import main
 from transformers_uniref.hub.push import PushError, plan_push
 from transformers_uniref.training.config.training import load_config
-from transformers_uniref.training.run_provenance import trained
+from transformers_uniref.training.run_provenance import data_of, trained
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,8 @@ def test_a_card_tells_tasks_architecture_size_licence_and_citation(model: Path) 
 
 def test_a_card_tells_recipe_and_data_of_a_training_and_no_paths(model: Path, tmp_path: Path) -> None:
     changes = ["initial_weights=lab/start", f"datasets.0.source={tmp_path}", "datasets.1.source=lab/refcoco"]
-    write_provenance(model, trained(load_config("uniref-r50-image", changes), steps=1234))
+    config = load_config("uniref-r50-image", changes)
+    write_provenance(model, trained(config.name, 1234, config, data_of(config)))
     made = card(model)
     assert made.data.datasets == ["lab/refcoco"]
     assert (made.data.base_model, made.data.base_model_relation) == ("lab/start", "finetune")
@@ -95,7 +96,8 @@ def test_a_card_tells_recipe_and_data_of_a_training_and_no_paths(model: Path, tm
 
 
 def test_a_card_of_a_model_of_the_drawn_world_warns_of_photographs(model: Path) -> None:
-    write_provenance(model, trained(load_config("world-smoke"), steps=60))
+    config = load_config("world-smoke")
+    write_provenance(model, trained(config.name, 60, config, data_of(config)))
     assert "on photographs its masks are not usable" in card(model).text
     write_provenance(model, Provenance("assembled", started_from={"SAM": "facebook/sam-vit-base"}))
     assert "**Not trained.**" in card(model).text

@@ -12,7 +12,6 @@ from transformers import BertConfig, BertModel
 
 from photograph_support import write_ade, write_coco
 from training_support import very_tiny
-from transformers_uniref.training.config.recipes import require_complete
 from transformers_uniref.training.config.training import load_config
 from transformers_uniref.training.data.collation import Collator
 from transformers_uniref.training.data.mixture import ScenePlan
@@ -21,7 +20,7 @@ from transformers_uniref.training.loop import train
 from transformers_uniref.training.model.factory import build_model
 from transformers_uniref.training.model.text_exchange import exchange_text_encoder
 from transformers_uniref.training.model.tokenizer import build_tokenizer
-from transformers_uniref.training.run_provenance import trained
+from transformers_uniref.training.run_provenance import data_of
 from transformers_uniref.training.step.auxiliary_head import (
     SemanticHead,
     build_heads,
@@ -152,7 +151,7 @@ def test_a_run_on_photographs_ends_in_a_model(folders, tmp_path: Path) -> None:
 
 def test_photographs_need_their_folders_and_tasks_about_single_pictures(folders) -> None:
     with pytest.raises(ValueError, match="sampling.photographs: folders of photographs"):
-        require_complete(very_tiny(*overrides(folders, "sampling.photographs=[]")))
+        very_tiny(*overrides(folders, "sampling.photographs=[]")).require_complete()
     clips = "micro_batches=[{scenes: {vos: 1}, domain: photographs}]"
     with pytest.raises(ValueError, match="domain: got 'photographs' with vos; accepted with the tasks ris and fss"):
         very_tiny(*overrides(folders, clips))
@@ -194,7 +193,7 @@ def test_another_text_encoder_learns_to_say_what_the_old_one_said() -> None:
 def test_a_run_on_photographs_says_so() -> None:
     folders = "sampling.photographs=[data/coco/train, ade]"
     config = load_config("photographs", [folders, "sampling.photo_folder=clips", "initial_weights=START"])
-    named = {part["name"]: part["task"] for part in trained(config, steps=10).data}
+    named = {part["name"]: part["task"] for part in data_of(config)}
     assert named["photographs (coco/train, ade)"] == "fss, ris"
     assert set(named) == {"procedural world", "world of photographs", "photographs (coco/train, ade)"}
-    assert [part["name"] for part in trained(load_config("world-smoke"), steps=10).data] == ["procedural world"]
+    assert [part["name"] for part in data_of(load_config("world-smoke"))] == ["procedural world"]

@@ -633,8 +633,8 @@ def test_a_session_knows_its_clip_and_its_prompts():
     processor.add_mask_prompt(session, frame_idx=1, obj_ids=[2], masks=[disc(40, 60)])
     processor.add_text_prompt(session, obj_ids=[5], text="the dog")
     assert session.object_ids == [2, 5]
-    assert np.array_equal(session.masks_at(1, (40, 60))[2].numpy(), disc(40, 60) > 0)
-    assert session.texts_at(0, reverse=False)[5].input_ids.shape == (1, 77)
+    assert np.array_equal(session.prompts.masks_at(1, (40, 60))[2].numpy(), disc(40, 60) > 0)
+    assert session.prompts.texts_at(0, reverse=False)[5].input_ids.shape == (1, 77)
     prepared = session.prepare_frame(frames[0])
     alone = processor.image_processor(frames[0], size=processor.image_processor.video_size)
     assert torch.equal(prepared.pixel_values, alone.pixel_values)

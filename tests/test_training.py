@@ -13,7 +13,7 @@ import torch
 
 pytest.importorskip("accelerate")
 
-from transformers_uniref.processors.targets import relative_boxes  # noqa: E402
+from transformers_uniref.processors.targets import make_label, relative_boxes  # noqa: E402
 from transformers_uniref.training.checkpointing import list_checkpoints, save_checkpoint  # noqa: E402
 from transformers_uniref.training.config.loop import OptimizerConfig  # noqa: E402
 from transformers_uniref.training.config.training import config_from_dict, load_config  # noqa: E402
@@ -245,6 +245,27 @@ def test_entries_share_images_and_absent_targets_have_no_boxes(tokenizer):
     assert inputs["labels"][0]["boxes"][0].tolist() == pytest.approx([0.5, 0.4, 0.5, 0.4])
     assert inputs["labels"][0]["masks"].shape == (1, 64, 64) and inputs["labels"][1]["masks"].shape == (0, 64, 64)
     assert batch.targets[1].sum() == 0
+
+
+def test_labels_are_those_that_the_processor_makes_of_the_same_masks(tokenizer):
+    sizes = [(40, 64), (32, 32)]
+    rng = np.random.default_rng(0)
+    samples = [
+        Sample(
+            np.zeros((*size, 3), dtype=np.uint8), [entry(size=size, sentence="red"), entry(size=size, sentence="star")]
+        )
+        for size in sizes
+    ]
+    for sample in samples:
+        sample.entries[0].target = rng.random(sample.image.shape[:2]) > 0.9
+        sample.entries[1].target = np.zeros(sample.image.shape[:2], dtype=bool)
+    labels = Collator(tokenizer, 8)(samples).inputs["labels"]
+    expected = [make_label(e.target[None], e.target.shape, (64, 64)) for sample in samples for e in sample.entries]
+    for own, other in zip(labels, expected, strict=True):
+        assert own.keys() == other.keys()
+        assert all(own[name].dtype == other[name].dtype and torch.equal(own[name], other[name]) for name in own)
+    # A loader process sends every storage by itself.
+    assert len({label["masks"].untyped_storage().data_ptr() for label in labels}) == 1
 
 
 def test_references_are_stacked_per_entry(tokenizer):

@@ -16,15 +16,21 @@ from transformers import AutoModel, AutoProcessor  # noqa: E402
 from training_support import very_tiny  # noqa: E402
 from transformers_uniref.frontends.cli.main import main  # noqa: E402
 from transformers_uniref.training.checkpointing import list_checkpoints, load_checkpoint  # noqa: E402
-from transformers_uniref.training.config.recipes import unset_options  # noqa: E402
 from transformers_uniref.training.config.training import config_from_dict, load_config  # noqa: E402
-from transformers_uniref.training.export import export_model  # noqa: E402
+from transformers_uniref.training.export import build_processor, export_model  # noqa: E402
 from transformers_uniref.training.loop import TrainingRun, train  # noqa: E402
 from transformers_uniref.training.model.adapter import keep_frozen_statistics  # noqa: E402
 from transformers_uniref.training.model.factory import build_model, choose_tokenizer  # noqa: E402
 from transformers_uniref.training.model.tokenizer import build_tokenizer  # noqa: E402
+from transformers_uniref.training.run_provenance import data_of, trained  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def exported(folder, model, tokenizer, config):
+    """What a run of `config` leaves after a step."""
+    processor = build_processor(config, tokenizer, model.config.text_length, config.image_processor, 64)
+    return export_model(folder, model, processor, trained(config.name, 1, config, data_of(config)), config.save_dtype)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +39,7 @@ def base(tmp_path_factory):
     config = very_tiny("model.value_encoder_norm=batch")
     tokenizer = build_tokenizer(["red", "blue", "star", "ring", "the"], 24)
     folder = tmp_path_factory.mktemp("base") / "final"
-    return export_model(folder, build_model(config, len(tokenizer)), tokenizer, config, steps=1)
+    return exported(folder, build_model(config, len(tokenizer)), tokenizer, config)
 
 
 def adapting(base, *overrides, preset="lora"):
@@ -183,7 +189,7 @@ def test_a_whole_model_can_be_taken_without_an_adapter(base, tmp_path):
     trained = {name.split(".")[0] for name, p in model.named_parameters() if p.requires_grad}
     assert trained == {"transformer", "class_heads", "box_heads", "mask_head"}
     tokenizer = choose_tokenizer(config, ["unheard"])
-    export_model(tmp_path / "final", model, tokenizer, config, steps=1)
+    exported(tmp_path / "final", model, tokenizer, config)
     assert_equal(
         AutoModel.from_pretrained(tmp_path / "final").state_dict(), AutoModel.from_pretrained(base).state_dict()
     )
@@ -210,7 +216,7 @@ def test_a_full_disk_at_the_end_leaves_the_previous_adapter_whole(base, finished
     with monkeypatch.context() as patch:
         patch.setattr(UniRefProcessor, "save_pretrained", full)
         with pytest.raises(OSError, match="was not written .No space left.*what was there before is whole"):
-            export_model(tmp_path / "final", model, None, config, steps=1)
+            exported(tmp_path / "final", model, None, config)
     assert [path.name for path in tmp_path.iterdir()] == ["final"]
     assert {path.name: path.read_bytes() for path in (tmp_path / "final").iterdir()} == before
 
@@ -226,7 +232,7 @@ def test_batch_norms_of_the_base_keep_their_statistics_in_training():
 def test_the_recipes_for_adapters_ask_for_pictures_alone(name):
     config = load_config(name)
     assert config.peft.preset == "lora" and config.initial_weights == "uniref-pp"
-    (missing,) = unset_options(config)
+    (missing,) = config.unset_options()
     assert missing.startswith("datasets.0.source")
     assert config_from_dict(config.to_dict()) == config
     model = build_model(config, 0)

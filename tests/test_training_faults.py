@@ -190,9 +190,9 @@ def test_a_damaged_checkpoint_is_passed_over(tmp_path):
         save_checkpoint(tmp_path, step, {"step": step, "model": torch.ones(1000)}, keep=2)
     damaged = tmp_path / "step-00000002" / checkpointing.STATE_FILE
     damaged.write_bytes(damaged.read_bytes()[:2000])
-    found = load_newest_checkpoint(tmp_path)
-    assert found.state is not None and found.state["step"] == 1
-    assert "step-00000002" in found.unreadable[0]
+    state, unreadable = load_newest_checkpoint(tmp_path)
+    assert state is not None and state["step"] == 1
+    assert "step-00000002" in unreadable[0]
 
 
 def test_the_best_by_a_measure_of_the_validation_is_kept_and_exported(tmp_path, monkeypatch):

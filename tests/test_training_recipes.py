@@ -18,7 +18,7 @@ from data_support import batches, open_world, run_config, sample_ids, world_feed
 from data_support import dataset as section  # noqa: E402
 from sam_support import DECODER, PROMPT, TEXT, VISION, WIDTH, save_plain_sam, save_text_encoder  # noqa: E402
 from transformers_uniref.frontends.cli.main import main  # noqa: E402
-from transformers_uniref.training.config.recipes import purpose_of, unset_options  # noqa: E402
+from transformers_uniref.training.config.recipes import purpose_of  # noqa: E402
 from transformers_uniref.training.config.training import load_config  # noqa: E402
 from transformers_uniref.training.config.values import bundled_configs  # noqa: E402
 from transformers_uniref.training.data.geometry import draw_geometry  # noqa: E402
@@ -133,10 +133,11 @@ def test_what_a_stage_hands_over_fits_the_next(backbone):
 
 
 def test_the_saved_processor_has_the_released_sizes():
-    processor = build_image_processor(load_config("uniref-r50-video"))
+    processor = build_image_processor(load_config("uniref-r50-video").image_processor, 128)
     assert dict(processor.size) == {"shortest_edge": 800, "longest_edge": 1333}
     assert processor.few_shot_size["longest_edge"] == 768 and processor.video_size["shortest_edge"] == 480
-    assert build_image_processor(load_config("world-toy-video")).size["shortest_edge"] == 64
+    toy = load_config("world-toy-video")
+    assert build_image_processor(toy.image_processor, toy.image_sizes[-1].size).size["shortest_edge"] == 64
 
 
 def test_a_crop_without_a_first_resizing_cuts_the_picture_as_it_is():
@@ -167,9 +168,9 @@ def test_a_run_is_refused_until_everything_is_set(tmp_path, capsys):
     assert "datasets.0.source (coco), datasets.1.source (refcoco)" in said and "initial_weights" in said
     assert "uniref-r50-detection" in said and not (tmp_path / "run").exists()
     given_all = ["datasets.0.source=a", "datasets.1.weight=0", "backbone_weights=b"]
-    assert unset_options(load_config("uniref-r50-image", given_all)) == []
+    assert load_config("uniref-r50-image", given_all).unset_options() == []
     assert load_config("uniref-r50-detection", ["backbone_weights="]).backbone_weights == ""
-    photographs, start = unset_options(load_config("world-photo"))
+    photographs, start = load_config("world-photo").unset_options()
     assert photographs.startswith("sampling.photo_folder: ") and "world-fine" in start
     with pytest.raises(ValueError, match="initial_weights"):
         train(load_config("world-toy-video"), tmp_path / "run")

@@ -15,7 +15,6 @@ from data_support import dataset, open_world, run_config  # noqa: E402
 from photo_support import write_folder  # noqa: E402
 from training_support import VERY_TINY, very_tiny  # noqa: E402
 from transformers_uniref.training.config.data import DatasetConfig  # noqa: E402
-from transformers_uniref.training.config.recipes import unset_options  # noqa: E402
 from transformers_uniref.training.config.training import load_config  # noqa: E402
 from transformers_uniref.training.loop import TrainingRun  # noqa: E402
 from transformers_uniref.training.step.measures import box_recall  # noqa: E402
@@ -229,8 +228,8 @@ def test_wrong_options_of_the_validation_are_named(saved, change, named):
 
 def test_a_recipe_may_leave_the_validation_data_to_its_user(saved):
     section = of_folder(saved, "held-out", "ris") | {"source": ""}
-    assert "validation.datasets.0.source (held-out)" in unset_options(dataset_run(saved, section))[0]
-    assert unset_options(dataset_run(saved, section, **{"validation.every": 0})) == []
+    assert "validation.datasets.0.source (held-out)" in dataset_run(saved, section).unset_options()[0]
+    assert dataset_run(saved, section, **{"validation.every": 0}).unset_options() == []
 
 
 def test_the_drawn_world_is_measured_where_no_dataset_is_named():

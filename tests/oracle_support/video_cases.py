@@ -100,7 +100,7 @@ class VideoCase:
         with remembering(self.model) as memory:
             frames = self.model.propagate_in_video_iterator(session)
             for frame_idx in range(len(self.clip["frames"])):
-                given = session.masks_at(frame_idx, size)
+                given = session.prompts.masks_at(frame_idx, size)
                 stored = [masks for obj_id, masks in stored_masks(self, frame_idx).items() if obj_id not in given]
                 memory.expect(frame_idx, size, bool(given), stored)
                 outputs.append(next(frames))

@@ -88,10 +88,7 @@ def save_adapter(
     if not getattr(model, "peft_config", None):
         raise ValueError(f"model: this {type(model).__name__} has no adapter; see model.add_adapter")
     with replacing_folder(folder) as partial:
-        if state_dict is None:
-            model.save_pretrained(str(partial))
-        else:
-            model.save_pretrained(str(partial), state_dict=state_dict)
+        model.save_pretrained(str(partial), state_dict=state_dict)
         if processor is not None:
             processor.save_pretrained(partial)
     return Path(folder)

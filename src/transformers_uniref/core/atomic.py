@@ -72,19 +72,8 @@ def filling(folder: str | os.PathLike[str], names: list[str], *, overwrite: bool
     """
     target = Path(folder)
     refuse_clashes(target, names, overwrite)
-    missing = [parent for parent in target.parents if not parent.exists()]
-    target.parent.mkdir(parents=True, exist_ok=True)
-    staged = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name[:40]}-"))
-    try:
+    with _staged(target.parent, f".{target.name[:40]}-", target) as staged:
         yield staged
-        staged.chmod(0o777 & ~_umask())
-        move_content(staged, target)
-    except BaseException:
-        shutil.rmtree(staged, ignore_errors=True)
-        with suppress(OSError):
-            for parent in missing:
-                parent.rmdir()
-        raise
 
 
 def refuse_clashes(folder: Path, names: list[str], overwrite: bool) -> None:
@@ -112,11 +101,19 @@ def saving_into(folder: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(folder)
     if target.exists() and not target.is_dir():
         raise FileExistsError(f"a folder is needed to save into, got a file: {target}")
-    missing = [path for path in (target, *target.parents) if not path.exists()]
-    target.mkdir(parents=True, exist_ok=True)
-    staged = Path(tempfile.mkdtemp(dir=target, prefix=".saving-"))
+    with _staged(target, ".saving-", target) as staged:
+        yield staged
+
+
+@contextmanager
+def _staged(home: Path, prefix: str, target: Path) -> Iterator[Path]:
+    """Gives a temporary folder in `home`, which is made if it is missing; what is in it moves into `target`."""
+    missing = [path for path in (home, *home.parents) if not path.exists()]
+    home.mkdir(parents=True, exist_ok=True)
+    staged = Path(tempfile.mkdtemp(dir=home, prefix=prefix))
     try:
         yield staged
+        staged.chmod(0o777 & ~_umask())
         move_content(staged, target)
     except BaseException:
         shutil.rmtree(staged, ignore_errors=True)

@@ -42,13 +42,8 @@ def plain(value: Any) -> Any:
 def _with_plain_keys(value: Any) -> Any:
     """`json` hands only values to `default`, so keys are made plain before."""
     if isinstance(value, dict):
-        return {_plain_key(key): _with_plain_keys(item) for key, item in value.items()}
+        known = (str, int, float, bool, type(None))
+        return {key if isinstance(key, known) else plain(key): _with_plain_keys(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_with_plain_keys(item) for item in value]
     return value
-
-
-def _plain_key(key: Any) -> Any:
-    if key is None or isinstance(key, (str, int, float, bool)):
-        return key
-    return plain(key)

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from .atomic import replacing
 from .json_writing import to_json
 
 VARIABLE = "UNIREF_HOME"
@@ -72,11 +73,8 @@ def known_checksum(name: str) -> Checksum | None:
 
 def remember_checksum(name: str, checksum: Checksum) -> None:
     """Notes what a download brought."""
-    path = home() / "checksums.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(f".{os.getpid()}.tmp")
-    unfinished.write_text(to_json({**_checksums(), name: asdict(checksum)}, indent=2) + "\n", encoding="utf-8")
-    unfinished.replace(path)
+    with replacing(home() / "checksums.json") as partial:
+        partial.write_text(to_json({**_checksums(), name: asdict(checksum)}, indent=2) + "\n", encoding="utf-8")
 
 
 def _checksums() -> dict[str, dict]:

@@ -83,7 +83,10 @@ class UniRefConfig(ReferenceFusionConfig):
 
     def __post_init__(self, **kwargs: Any) -> None:
         self.backbone_config = sub_config(self.backbone_config, "resnet")
-        self.backbone_config.out_features = _four_stages(self.backbone_config)
+        stages = [name for name in self.backbone_config.stage_names if name != "stem"]
+        if len(stages) != 4:
+            raise ValueError(f"backbone_config must describe a backbone with four stages; got {stages}.")
+        self.backbone_config.out_features = stages
         super().__post_init__(**kwargs)
 
     @property
@@ -110,13 +113,6 @@ class UniRefConfig(ReferenceFusionConfig):
                 "value_encoder_widths and value_encoder_depths must hold four numbers each; "
                 f"got {self.value_encoder_widths} and {self.value_encoder_depths}."
             )
-
-
-def _four_stages(backbone_config: Any) -> list[str]:
-    stages = [name for name in backbone_config.stage_names if name != "stem"]
-    if len(stages) != 4:
-        raise ValueError(f"backbone_config must describe a backbone with four stages; got {stages}.")
-    return stages
 
 
 __all__ = ["UniRefConfig"]

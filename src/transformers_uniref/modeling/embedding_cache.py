@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+
+from ..core.atomic import replacing
 
 _NAME = "embedding"
 
@@ -65,7 +66,8 @@ class EmbeddingCache:
                 made = encode(pixel_values[missing])
             for index, embedding in zip(missing, made, strict=True):
                 found[index] = embedding
-                _write(files[index], embedding)
+                with replacing(files[index]) as partial:
+                    save_file({_NAME: embedding.detach().cpu().contiguous()}, partial)
         return torch.stack([embedding.to(pixel_values.device) for embedding in found if embedding is not None])
 
     def _check_frozen(self) -> None:
@@ -95,17 +97,6 @@ def _read(file: Path) -> Tensor | None:
         return load_file(file)[_NAME]
     except (OSError, SafetensorError, KeyError):
         return None
-
-
-def _write(file: Path, embedding: Tensor) -> None:
-    handle, temporary = tempfile.mkstemp(prefix=".", dir=file.parent)
-    os.close(handle)
-    try:
-        save_file({_NAME: embedding.detach().cpu().contiguous()}, temporary)
-        os.replace(temporary, file)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 __all__ = ["EmbeddingCache"]

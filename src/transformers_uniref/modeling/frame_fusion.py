@@ -78,10 +78,7 @@ def share_frames(rows: list[list[ReferenceSlot]]) -> SharedFrames:
 def can_fold(head_dim: int, projections: list[nn.Module]) -> bool:
     """Whether folding is possible (plain linear layers, no adapters, on a CPU) and saves work (wide heads)."""
     return all(
-        isinstance(linear, nn.Linear)
-        and type(linear) is nn.Linear
-        and linear.weight.device.type == "cpu"
-        and head_dim >= min(linear.weight.shape)
+        type(linear) is nn.Linear and linear.weight.device.type == "cpu" and head_dim >= min(linear.weight.shape)
         for linear in projections
     )
 
@@ -115,7 +112,6 @@ def attend_to_frames(
         key_norm: normalises keys.
         folded: the projections; their type is that of the arithmetic.
         shared: the frames of N objects.
-        level: which level.
 
     Returns:
         (N, S, d) in the type of `tokens`.

@@ -185,9 +185,7 @@ class UniFusion(nn.Module):
 
         Args:
             source: (1, S, d) visual tokens of the level.
-            shared: the frames.
             folded: from `fold_projections`.
-            level: which level.
 
         Returns:
             (N, S, d), as `forward`.

@@ -56,7 +56,8 @@ class MaskPooledScore(nn.Module):
             (N, Q) to be added to class logits.
         """
         shares = masks.detach().sigmoid()
-        area = (shares * _like(valid[0], shares)).mean((2, 3))
+        inside = F.interpolate(valid[0][:, None].to(shares.dtype), size=shares.shape[-2:])
+        area = (shares * inside).mean((2, 3))
         pooled = [F.layer_norm(queries, queries.shape[-1:])]
         for level in range(LEVELS):
             # A map of stride 2s has the rounded up half of the positions of one of stride s, as the backbone's have.
@@ -73,8 +74,3 @@ class MaskPooledScore(nn.Module):
         scale, shift = torch.stack([self.condition(one) for one in conditions]).sum(0)[:, None].chunk(2, dim=-1)
         hidden = F.gelu(self.norm(hidden * (1 + scale) + shift))
         return self.output(F.gelu(self.hidden(self.dropout(hidden))))[..., 0]
-
-
-def _like(valid: Tensor, masks: Tensor) -> Tensor:
-    """A validity map (N, h, w) at the size of masks, (N, 1, H, W)."""
-    return F.interpolate(valid[:, None].to(masks.dtype), size=masks.shape[-2:])

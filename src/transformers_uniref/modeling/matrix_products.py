@@ -33,8 +33,7 @@ def apply_linear(linear: nn.Module, x: Tensor) -> Tensor:
     Adapters, quantised layers and hooks keep their own `forward`.
     """
     if (
-        isinstance(linear, nn.Linear)
-        and type(linear) is nn.Linear
+        type(linear) is nn.Linear
         and not (linear._forward_hooks or linear._forward_pre_hooks or "forward" in linear.__dict__)
         and x.device.type == "cpu"
         and not torch.is_autocast_enabled("cpu")

@@ -240,7 +240,6 @@ class ReferenceSegmentationMixin(VideoPropagationMixin):
             return_dict: False returns a tuple.
             inference_session: follow a session's objects into the next frame of its stream; then only `frame` is read
                 and a [`VideoOutput`] returned (see `stream_frame`).
-            frame: that frame.
 
         Raises:
             ValueError: when inputs are missing, their shapes contradict each other, or images are too small for the

@@ -124,46 +124,6 @@ def map_levels(levels: list, function) -> list:
     return [done[id(level)] for level in levels]
 
 
-def join_projected(references: list[ProjectedReferences]) -> ProjectedReferences:
-    """Several references of one entry become one: tokens concatenated, condition vectors averaged.
-
-    Every reference counts the same in the condition, however many tokens it has.
-    """
-    if len(references) == 1:
-        return references[0]
-    return ProjectedReferences(
-        references[0].kind,
-        [
-            ProjectedTokens(
-                _cat([t.keys for t in tokens], dim=2),
-                _cat([t.values for t in tokens], dim=2),
-                _cat_valid(tokens),
-                torch.stack(torch.broadcast_tensors(*[t.condition for t in tokens])).mean(0),
-            )
-            for tokens in zip(*(reference.levels for reference in references), strict=True)
-        ],
-    )
-
-
-def _cat(tensors: list[Tensor], dim: int) -> Tensor:
-    batch = max(t.shape[0] for t in tensors)
-    return torch.cat([t.expand(batch, *t.shape[1:]) for t in tensors], dim=dim)
-
-
-def _cat_valid(tokens: tuple[ProjectedTokens, ...]) -> Tensor | None:
-    if all(t.valid is None for t in tokens):
-        return None
-    return _cat(
-        [
-            torch.ones(t.values.shape[0], t.values.shape[2], dtype=torch.bool, device=t.values.device)
-            if t.valid is None
-            else t.valid
-            for t in tokens
-        ],
-        dim=1,
-    )
-
-
 def merge_shots(references: References, shots: int) -> References:
     """References of N * K examples, example-major, become references of N entries with K examples each.
 

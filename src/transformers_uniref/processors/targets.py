@@ -50,8 +50,9 @@ def relative_boxes(masks: np.ndarray) -> np.ndarray:
 
 def pad_masks(masks: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Zero-pad masks (..., h, w) at the right and at the bottom to `size`, as pictures are."""
-    height, width = masks.shape[-2:]
-    return np.pad(masks, [(0, 0)] * (masks.ndim - 2) + [(0, size[0] - height), (0, size[1] - width)])
+    padded = np.zeros((*masks.shape[:-2], *size), masks.dtype)  # many times faster than `np.pad`
+    padded[..., : masks.shape[-2], : masks.shape[-1]] = masks
+    return padded
 
 
 def make_label(masks: np.ndarray, valid_size: tuple[int, int], padded_size: tuple[int, int]) -> dict[str, torch.Tensor]:

@@ -8,7 +8,6 @@ import io
 import os
 import pickle
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -178,16 +177,11 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     return torch.load(path / STATE_FILE, map_location="cpu", weights_only=True)
 
 
-@dataclass
-class FoundCheckpoint:
-    """The newest checkpoint that can be read (None: there is none), and newer ones that cannot."""
-
-    state: dict[str, Any] | None
-    unreadable: list[str]
-
-
-def load_newest_checkpoint(folder: Path) -> FoundCheckpoint:
+def load_newest_checkpoint(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
     """Read the newest checkpoint of `folder`; one that a failing disk has damaged is passed over.
+
+    Returns:
+        the newest that can be read (None: there is none), and a line about each newer one that cannot.
 
     Raises:
         OSError: the system refuses to read.
@@ -195,10 +189,10 @@ def load_newest_checkpoint(folder: Path) -> FoundCheckpoint:
     unreadable: list[str] = []
     for path in reversed(list_checkpoints(folder)):
         try:
-            return FoundCheckpoint(load_checkpoint(path), unreadable)
+            return load_checkpoint(path), unreadable
         except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
             unreadable.append(f"{path} ({str(error).splitlines()[0][:200]})")
-    return FoundCheckpoint(None, unreadable)
+    return None, unreadable
 
 
 def require_plain(value: Any, where: str) -> None:

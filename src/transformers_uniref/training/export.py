@@ -11,100 +11,102 @@ from torch import Tensor
 
 from ..adapters.saving import replacing_folder
 from ..core.model_names import model_location
-from ..core.provenance import write_provenance
+from ..core.provenance import Provenance, write_provenance
 from .checkpointing import sync_folder
-from .config.training import TrainingConfig
-from .run_provenance import trained
+from .config.model import ModelOptions
 
 
 def export_model(
     folder: Path,
     model: Any,
-    tokenizer: Any,
-    config: TrainingConfig,
-    steps: int,
+    processor: Any,
+    provenance: Provenance,
+    dtype: str = "float32",
     weights: Mapping[str, Tensor] | None = None,
-    words: Sequence[str] = (),
 ) -> Path:
-    """Write weights after `steps` steps, configuration, processor and tokenizer, and where they are from.
-
-    All or nothing is written, over what was in `folder`.
+    """Write weights, configuration, processor, and where they are from: all or nothing, over what was in `folder`.
 
     Of a model with an adapter, the adapter and the name of its base are written instead of weights and configuration.
 
-    `config.save_dtype` is how the weights are stored. The model's configuration keeps the dtype of training, so a model
-    that was stored in half precision to save space is loaded and run in float32 unless the caller asks for something
-    else. `weights` take the place of the model's own, which may be sharded. `words` are those of the training's
-    sentences, which the processor remembers (`build_processor`).
+    Args:
+        processor: of `build_processor`.
+        provenance: of `run_provenance.trained`.
+        dtype: in which the weights are stored. The model's configuration keeps that of training, so a model that was
+            stored in half precision to save space is loaded and run in float32 unless the caller asks for something
+            else.
+        weights: in the place of the model's own, which may be sharded.
 
     Raises:
         OSError: the system refused, such as on a full disk; what was in `folder` before is whole then.
     """
-    dtype = getattr(torch, config.save_dtype)
+    stored = getattr(torch, dtype)
     state = {
-        name: (value.to(dtype) if value.is_floating_point() else value).contiguous().cpu()
+        name: (value.to(stored) if value.is_floating_point() else value).contiguous().cpu()
         for name, value in (model.state_dict() if weights is None else weights).items()
     }
-    processor = build_processor(config, tokenizer, model.config.text_length, words)
+    options = {} if getattr(model, "peft_config", None) else {"save_original_format": False}
     with replacing_folder(folder) as partial:
-        if config.peft:
-            model.save_pretrained(partial, state_dict=state)
-        else:
-            model.save_pretrained(partial, state_dict=state, save_original_format=False)
+        model.save_pretrained(partial, state_dict=state, **options)
         processor.save_pretrained(partial)
-        write_provenance(partial, trained(config, steps))
+        write_provenance(partial, provenance)
     sync_folder(folder.parent)
     return folder
 
 
-def build_processor(config: TrainingConfig, tokenizer: Any, text_length: int, words: Sequence[str] = ()) -> Any:
-    """The processor of the run's model: that of `initial_weights` where the model is from there, else a new one.
+def build_processor(
+    start: ModelOptions,
+    tokenizer: Any,
+    text_length: int,
+    images: Mapping[str, Any],
+    side: int,
+    words: Sequence[str] = (),
+) -> Any:
+    """The processor of a run's model: that of `initial_weights` where the model is from there, else a new one.
 
-    `config.image_processor` changes the image processor of either. `words`, of the run's sentences, are added to those
-    that `initial_weights` were taught; a model of which neither is known has no list of words.
+    Args:
+        start: what the model came from.
+        tokenizer: of the model, where it is new.
+        text_length: of the model.
+        images, side: see `build_image_processor`; without `images` that of `initial_weights` stays as it is.
+        words: of the run's sentences, added to those that `initial_weights` were taught; a model of which neither is
+            known has no list of words.
     """
     from ..processors.processing_uniref import UniRefProcessor
 
-    if not config.takes_initial_model:
-        taught = {*words, *_taught_before(config)}
-        return UniRefProcessor(build_image_processor(config), tokenizer, text_length, known_words=taught or None)
+    if not start.takes_initial_model:
+        taught = {*words, *_taught_before(start.initial_weights)}
+        return UniRefProcessor(build_image_processor(images, side), tokenizer, text_length, known_words=taught or None)
     try:
-        processor: Any = UniRefProcessor.from_pretrained(model_location(config.initial_weights))
+        processor: Any = UniRefProcessor.from_pretrained(model_location(start.initial_weights))
     except OSError as error:
         raise ValueError(
-            f"initial_weights: no processor in {config.initial_weights} ({str(error).splitlines()[0]})"
+            f"initial_weights: no processor in {start.initial_weights} ({str(error).splitlines()[0]})"
         ) from error
-    if config.image_processor:
-        processor.image_processor = build_image_processor(config)
+    if images:
+        processor.image_processor = build_image_processor(images, side)
     if processor.known_words is not None:
         processor.known_words = sorted({*processor.known_words, *words})
     return processor
 
 
-def _taught_before(config: TrainingConfig) -> Sequence[str]:
+def _taught_before(source: str) -> Sequence[str]:
     """The words of the model whose weights the run starts from; none where it has no list of them."""
     from ..processors.processing_uniref import UniRefProcessor
 
-    if not config.initial_weights:
+    if not source:
         return ()
     try:
-        values, _ = UniRefProcessor.get_processor_dict(model_location(config.initial_weights))
+        values, _ = UniRefProcessor.get_processor_dict(model_location(source))
     except OSError:
         return ()
     return values.get("known_words") or ()
 
 
-def build_image_processor(config: TrainingConfig) -> Any:
-    """The image processor of the run's model.
-
-    It is made of `config.image_processor`, or else resizes to the pixels of the last scenes: shortest side
-    `config.image_sizes[-1].size` for every task.
-    """
+def build_image_processor(options: Mapping[str, Any], side: int) -> Any:
+    """An image processor with these options; without any it resizes the shortest side to `side` for every task."""
     from ..processors.image_processing_uniref import UniRefImageProcessorPil
 
-    side = config.image_sizes[-1].size
-    options = config.image_processor or {"size": {"shortest_edge": side, "longest_edge": 3 * side}}
     try:
-        return UniRefImageProcessorPil(**options)
+        return UniRefImageProcessorPil(**(options or {"size": {"shortest_edge": side, "longest_edge": 3 * side}}))
     except TypeError as error:
         raise ValueError(f"image_processor: {error}") from error

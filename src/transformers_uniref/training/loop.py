@@ -30,19 +30,19 @@ from .checkpointing import (
     save_checkpoint,
     write_best,
 )
-from .config.recipes import require_complete
 from .config.training import TrainingConfig
 from .data.collation import Batch, Collator
 from .data.feed import DataFeed, build_feed
 from .data.loader import loaders_end_with_failure
 from .data.predicted_references import with_predicted_references
 from .data.rescaling import fit_to_machine
-from .export import export_model
+from .export import build_processor, export_model
 from .interruption import stopping_gently
 from .metrics_log import forget_after
 from .model.adapter import base_fingerprint, changing_state, keep_frozen_statistics, restore_changing_state_
 from .model.factory import build_model, choose_tokenizer
 from .resume_check import changed_options
+from .run_provenance import data_of, trained
 from .sharding.distributed import any_process, average_gradients, from_main, gathered
 from .sharding.request import requested_sharding
 from .sharding.sharding import (
@@ -74,7 +74,6 @@ class TrainingRun:
     """One run: model, optimiser, averages, data and log, and the step that ties them.
 
     Args:
-        config: the run.
         output: its folder: `checkpoints/`, `log.jsonl`, `config.yaml`, and `final/` at the end.
         feed: the data; what `config` asks for unless given.
         accelerator: devices, precision, processes; made from `config` unless given.
@@ -97,7 +96,8 @@ class TrainingRun:
         if sharding:
             require_shardable(config.channels_last, bool(config.peft), config.compile)
         self.device = self.accelerator.device
-        self.feed = feed or build_feed(config, self.accelerator.process_index, self.accelerator.num_processes)
+        process, processes = self.accelerator.process_index, self.accelerator.num_processes
+        self.feed = feed or build_feed(config, process, processes, reads_words=not config.text_weights)
         self.words = self.feed.vocabulary()
         self.tokenizer = choose_tokenizer(config, self.words)
         self.start_report: list[str] = []
@@ -235,14 +235,14 @@ class TrainingRun:
         folder = self.output / "checkpoints"
         if self.accelerator.is_main_process:
             remove_remains(folder)
-        found = load_newest_checkpoint(folder)
-        if found.state is not None:
-            changes = self.load_state_dict(found.state, force)
+        state, unreadable = load_newest_checkpoint(folder)
+        if state is not None:
+            changes = self.load_state_dict(state, force)
             self.start_report = [f"resumed after step {self.step}", *(f"changed by force: {line}" for line in changes)]
-        self.start_report += [f"passed over, not readable: {line}" for line in found.unreadable]
+        self.start_report += [f"passed over, not readable: {line}" for line in unreadable]
         if self.accelerator.is_main_process:
             forget_after(self.output / "log.jsonl", self.step)
-        return found.state is not None
+        return state is not None
 
     # Learning
 
@@ -311,7 +311,7 @@ class TrainingRun:
         except NonFinitePredictionsError:
             if self.model.criterion.reduce_normalizer and self.accelerator.num_processes > 1:
                 # The other processes wait inside the criterion for this one's count.
-                self._report_nonfinite([MicroBatchRecord.of(batch, math.nan)], math.nan, stop=True)
+                self._report_nonfinite([MicroBatchRecord(batch.tasks, batch.sample_ids, math.nan)], math.nan, stop=True)
         if self.sharded and any_process(self.accelerator, [losses is None])[0]:
             # The backward pass gathers parameters: all processes make it, or none.
             abandon_pass_((self.model, self.auxiliary))
@@ -320,7 +320,8 @@ class TrainingRun:
             terms = {name: float(term) for name, term in losses.terms.items()}
             known = terms if math.isfinite(terms["loss"]) else {}
             self.report.micro_batch(batch, losses.output, known, time.perf_counter() - started)
-        return MicroBatchRecord.of(batch, math.nan if losses is None else float(losses.total.detach()))
+        loss = math.nan if losses is None else float(losses.total.detach())
+        return MicroBatchRecord(batch.tasks, batch.sample_ids, loss)
 
     def _autocast(self) -> contextlib.AbstractContextManager:
         """The precision of a pass. Its cache would keep a whole copy of sharded weights, in half precision."""
@@ -478,7 +479,10 @@ class TrainingRun:
         with ema.applied(self.model):
             weights = whole(self.model.state_dict(), main) if self.sharded else None
             if main:
-                export_model(folder, self.model, self.tokenizer, self.config, steps, weights, self.words)
+                config, length, side = self.config, self.model.config.text_length, self.config.image_sizes[-1].size
+                processor = build_processor(config, self.tokenizer, length, config.image_processor, side, self.words)
+                provenance = trained(config.name, steps, config, data_of(config))
+                export_model(folder, self.model, processor, provenance, config.save_dtype, weights)
         return folder
 
 
@@ -486,7 +490,6 @@ def train(config: TrainingConfig, output: str | Path, resume: bool = False, forc
     """Run `config` into the folder `output`.
 
     Args:
-        config: the run.
         output: folder; must be new or empty unless `resume`.
         resume: continue from the newest checkpoint of `output` (from the start when there is none).
         force: resume although the configuration changed.
@@ -500,7 +503,7 @@ def train(config: TrainingConfig, output: str | Path, resume: bool = False, forc
         NonFiniteError: the loss or gradient became NaN or infinite.
         CheckpointWriteError: a checkpoint could not be written; the one before is whole.
     """
-    require_complete(config)
+    config.require_complete()
     output = Path(output)
     accelerator = build_accelerator(output, config.mixed_precision, config.trackers)
     if accelerator.is_main_process:

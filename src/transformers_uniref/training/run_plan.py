@@ -12,7 +12,8 @@ from torch import nn
 from transformers import AutoConfig, PreTrainedConfig
 
 from ..core.model_names import model_location
-from .config.recipes import unset_options
+from .config.data import DatasetConfig
+from .config.model import ModelOptions
 from .config.training import TrainingConfig
 from .data.feed import build_feed
 from .data.rescaling import fit_to_machine
@@ -39,7 +40,6 @@ def build_plan(config: TrainingConfig, processes: int = 1) -> dict[str, Any]:
     start weights.
 
     Args:
-        config: the run.
         processes: that it would be run on.
 
     Returns:
@@ -50,12 +50,12 @@ def build_plan(config: TrainingConfig, processes: int = 1) -> dict[str, Any]:
         average, total; and what is said of activations), `checkpoint_bytes` on the disk for each kept checkpoint.
     """
     config, division = fit_to_machine(config, processes)
-    missing = unset_options(config)
+    missing = config.unset_options()
     words: Sequence[str] = ()
     if any(dataset.weight and not dataset.source for dataset in config.datasets):
-        data = _unopened(config)
+        data = _unopened(config.datasets, config.mixture.batches)
     else:
-        feed = build_feed(config, 0, processes)
+        feed = build_feed(config, 0, processes, reads_words=not config.text_weights)
         data, words = feed.summary, feed.vocabulary()
     reached, unreachable = _without_unreachable(config)
     missing += unreachable
@@ -118,19 +118,19 @@ def build_plan(config: TrainingConfig, processes: int = 1) -> dict[str, Any]:
     }
 
 
-def _unopened(config: TrainingConfig) -> str:
+def _unopened(datasets: Sequence[DatasetConfig], batches: int) -> str:
     """The mixture as far as the configuration tells it."""
-    total = sum(dataset.weight for dataset in config.datasets)
+    total = sum(dataset.weight for dataset in datasets)
     parts = [
         f"{d.name} ({d.task}, {d.source or 'not set'}, batch {d.batch_size}, {100 * d.weight / total:.0f} %)"
-        for d in config.datasets
+        for d in datasets
         if d.weight
     ]
-    return f"not opened; {config.mixture.batches} batch(es) a step of {', '.join(parts)}"
+    return f"not opened; {batches} batch(es) a step of {', '.join(parts)}"
 
 
-def _without_unreachable(config: TrainingConfig) -> tuple[TrainingConfig, list[str]]:
-    """The run without the start weights that cannot be had here, and a line about each of these."""
+def _without_unreachable(config: ModelOptions) -> tuple[ModelOptions, list[str]]:
+    """The model without the start weights that cannot be had here, and a line about each of these."""
     lines = []
     for option in WEIGHTS:
         source = getattr(config, option)
@@ -145,7 +145,7 @@ def _without_unreachable(config: TrainingConfig) -> tuple[TrainingConfig, list[s
     return config, lines
 
 
-def _vocabulary_size(config: TrainingConfig, words: Sequence[str]) -> int:
+def _vocabulary_size(config: ModelOptions, words: Sequence[str]) -> int:
     if words or config.text_weights or config.initial_weights or not config.model.get("use_language_references", True):
         return len(choose_tokenizer(config, words))
     return int(AutoConfig.for_model(config.text.config.get("model_type", "bert")).vocab_size)

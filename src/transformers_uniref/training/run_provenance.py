@@ -5,26 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..core.provenance import Provenance, hub_id
-from .config.training import TrainingConfig
+from .config.feed import DataOptions
+from .config.model import ModelOptions
 from .config.world import MicroBatchConfig
 
 
-def trained(config: TrainingConfig, steps: int) -> Provenance:
-    """What a training knows of its model after `steps` steps."""
-    data = [{"name": part.name, "task": part.task, "source": hub_id(part.source)} for part in config.datasets]
-    if not config.datasets:
-        data = _generated(config)
-    starts = {"model": config.initial_weights, "backbone": config.backbone_weights, "text encoder": config.text_weights}
+def trained(recipe: str, steps: int, start: ModelOptions, data: list[dict[str, str]]) -> Provenance:
+    """What a training knows of its model after `steps` steps on `data`, see `data_of`."""
+    starts = {"model": start.initial_weights, "backbone": start.backbone_weights, "text encoder": start.text_weights}
     started_from = {part: hub_id(name) for part, name in starts.items() if name}
-    if config.initial_weights and not started_from["model"]:
-        started_from["model"] = config.starts_from
-    return Provenance(
-        "trained", recipe=config.name, steps=steps, seed=config.seed, data=data, started_from=started_from
-    )
+    if start.initial_weights and not started_from["model"]:
+        started_from["model"] = start.starts_from
+    return Provenance("trained", recipe=recipe, steps=steps, seed=start.seed, data=data, started_from=started_from)
 
 
-def _generated(config: TrainingConfig) -> list[dict[str, str]]:
-    """The domains of a run without data sets, each with its tasks."""
+def data_of(config: DataOptions) -> list[dict[str, str]]:
+    """Name, tasks and Hub id of the datasets of a run, or else of the domains of its scenes."""
+    if config.datasets:
+        return [{"name": part.name, "task": part.task, "source": hub_id(part.source)} for part in config.datasets]
 
     def named(name: str, batches: list[MicroBatchConfig]) -> list[dict[str, str]]:
         tasks = sorted({task for batch in batches for task in batch.scenes})

@@ -7,6 +7,7 @@ transfer; the assignments themselves are small NumPy problems.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -150,13 +151,25 @@ def _pad_targets(labels: list[Tensor], boxes: list[Tensor]) -> tuple[Tensor, Ten
     return padded_labels, padded_boxes, valid
 
 
-def _collect(pairs: list[tuple[np.ndarray, np.ndarray]], counts: list[int], device: torch.device) -> Matches:
+Pairs = tuple[np.ndarray, np.ndarray]
+"""Queries and the targets that they are given."""
+
+
+def _match_layers(
+    assign: Callable[[int, int, int], Pairs], layers: int, counts: list[int], device: torch.device
+) -> list[Matches]:
+    """What `assign(layer, entry, targets)` finds for the entries that have targets."""
+    none = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
     offsets = np.concatenate([[0], np.cumsum(counts)[:-1]])
-    entry = np.concatenate([np.full(len(query), index) for index, (query, _) in enumerate(pairs)])
-    query = np.concatenate([query for query, _ in pairs])
-    target = np.concatenate([target for _, target in pairs])
-    table = torch.from_numpy(np.stack([entry, query, target, target + offsets[entry]]).astype(np.int64)).to(device)
-    return Matches(*table.unbind(0))
+    matches = []
+    for layer in range(layers):
+        pairs = [assign(layer, n, t) if t else none for n, t in enumerate(counts)]
+        entry = np.concatenate([np.full(len(query), index) for index, (query, _) in enumerate(pairs)])
+        query = np.concatenate([query for query, _ in pairs])
+        target = np.concatenate([target for _, target in pairs])
+        table = np.stack([entry, query, target, target + offsets[entry]]).astype(np.int64)
+        matches.append(Matches(*torch.from_numpy(table).to(device).unbind(0)))
+    return matches
 
 
 class NonFinitePredictionsError(ValueError):
@@ -169,9 +182,6 @@ def _require_finite(cost: np.ndarray) -> None:
             "logits or boxes: got NaN or infinite predictions, accepted are finite ones; the training has diverged "
             "(lower the learning rate or clip the gradient)"
         )
-
-
-_NO_PAIRS: Final = (np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
 
 
 @torch.no_grad()
@@ -187,45 +197,32 @@ def ota_match(logits: Tensor, boxes: Tensor, labels: list[Tensor], target_boxes:
     Returns:
         L matches, queries ascending within an entry.
     """
-    num_layers, device = logits.shape[0], boxes.device
     counts = [len(entry) for entry in labels]
-    if max(counts) == 0:
-        return [_collect([_NO_PAIRS] * len(counts), counts, device) for _ in range(num_layers)]
-    cost, wanted = ota_costs(logits, boxes, *_pad_targets(labels, target_boxes))
-    cost_table, wanted_table = cost.cpu().numpy(), wanted.cpu().numpy()
-    _require_finite(cost_table)
-    return [
-        _collect(
-            [
-                assign_dynamic_k(cost_table[layer, n, :, :t], wanted_table[layer, n, :t]) if t else _NO_PAIRS
-                for n, t in enumerate(counts)
-            ],
-            counts,
-            device,
-        )
-        for layer in range(num_layers)
-    ]
+    cost_table = wanted_table = np.empty(0)
+    if any(counts):
+        cost, wanted = ota_costs(logits, boxes, *_pad_targets(labels, target_boxes))
+        cost_table, wanted_table = cost.cpu().numpy(), wanted.cpu().numpy()
+        _require_finite(cost_table)
+
+    def assign(layer: int, n: int, t: int) -> Pairs:
+        return assign_dynamic_k(cost_table[layer, n, :, :t], wanted_table[layer, n, :t])
+
+    return _match_layers(assign, len(logits), counts, boxes.device)
 
 
 @torch.no_grad()
 def hungarian_match(logits: Tensor, boxes: Tensor, labels: list[Tensor], target_boxes: list[Tensor]) -> list[Matches]:
     """One-to-one matching with cost 2 class + 5 L1 - 2 GIoU; arguments and result as for `ota_match`."""
-    num_layers, device = logits.shape[0], boxes.device
     counts = [len(entry) for entry in labels]
-    if max(counts) == 0:
-        return [_collect([_NO_PAIRS] * len(counts), counts, device) for _ in range(num_layers)]
-    padded_labels, padded_boxes, _ = _pad_targets(labels, target_boxes)
-    boxes, padded_boxes = boxes.float(), padded_boxes.float()
-    _, giou = pairwise_iou_and_giou(to_corners(boxes), to_corners(padded_boxes))
-    distance = (boxes.unsqueeze(-2) - padded_boxes.unsqueeze(-3)).abs().sum(-1)
-    cost = HUNGARIAN_CLASS_COST * _focal_class_cost(logits.float(), padded_labels)
-    cost_table = (cost + HUNGARIAN_BOX_COST * distance - HUNGARIAN_GIOU_COST * giou).cpu().numpy()
-    _require_finite(cost_table)
-    return [
-        _collect(
-            [linear_sum_assignment(cost_table[layer, n, :, :t]) if t else _NO_PAIRS for n, t in enumerate(counts)],
-            counts,
-            device,
-        )
-        for layer in range(num_layers)
-    ]
+    cost_table = np.empty(0)
+    if any(counts):
+        padded_labels, padded_boxes, _ = _pad_targets(labels, target_boxes)
+        given, padded_boxes = boxes.float(), padded_boxes.float()
+        _, giou = pairwise_iou_and_giou(to_corners(given), to_corners(padded_boxes))
+        distance = (given.unsqueeze(-2) - padded_boxes.unsqueeze(-3)).abs().sum(-1)
+        cost = HUNGARIAN_CLASS_COST * _focal_class_cost(logits.float(), padded_labels)
+        cost_table = (cost + HUNGARIAN_BOX_COST * distance - HUNGARIAN_GIOU_COST * giou).cpu().numpy()
+        _require_finite(cost_table)
+    return _match_layers(
+        lambda layer, n, t: linear_sum_assignment(cost_table[layer, n, :, :t]), len(logits), counts, boxes.device
+    )

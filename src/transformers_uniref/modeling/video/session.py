@@ -345,14 +345,6 @@ class UniRefVideoSession:
         mask = None if mask is None else mask.to(self.inference_device)
         return replace(prepared, pixel_values=values, pixel_mask=mask)
 
-    def masks_at(self, frame_idx: int, video_size: tuple[int, int]) -> dict[int, Tensor]:
-        """The masks that are given in a frame, by object."""
-        return self.prompts.masks_at(frame_idx, video_size)
-
-    def texts_at(self, frame_idx: int, reverse: bool) -> dict[int, TextPrompt]:
-        """The sentences in force in a frame, by object."""
-        return self.prompts.texts_at(frame_idx, reverse)
-
     def commit(
         self, frame_idx: int, reverse: bool, video_size: tuple[int, int], objects: dict[int, TrackedObject]
     ) -> None:

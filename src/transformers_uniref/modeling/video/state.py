@@ -60,7 +60,7 @@ def restore_session(session: UniRefVideoSession, state: dict[str, Any]) -> None:
     last = state["next_frame_idx"] - 1
     for obj_id in state["object_ids"]:
         session.prompts.of(obj_id)
-    texts = session.texts_at(last, reverse=False)
+    texts = session.prompts.texts_at(last, reverse=False)
     objects = {}
     for obj_id, values in state["objects"].items():
         if values["by_text"] and obj_id not in texts:

@@ -17,7 +17,7 @@ from .inference_mode import computing, number_type
 from .memory import SessionMemory, TrackedObject
 from .merging import likely_masks, merge_masks
 from .prompts import TextPrompt
-from .references import ReferenceSlot, join_slots, stack_projected, without_padding
+from .references import join_slots, stack_projected, without_padding
 from .session import UniRefVideoSession, VideoOutput
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ def follow_into_frame(
     """Finds the objects of a session in a frame and remembers what was found; after an error nothing has changed."""
     size = session.output_size or frame.video_size
     with computing(model, session):
-        given = session.masks_at(frame_idx, frame.video_size)
-        objects = _objects_at(session, given, session.texts_at(frame_idx, reverse))
+        given = session.prompts.masks_at(frame_idx, frame.video_size)
+        objects = _objects_at(session, given, session.prompts.texts_at(frame_idx, reverse))
         if not objects:
             session.commit(frame_idx, reverse, frame.video_size, {})
             none = torch.zeros(0, device=session.inference_device)
@@ -43,7 +43,8 @@ def follow_into_frame(
             if not item.memory.is_reserved and (item.given or session.propagate_text):
                 item.memory.reserve(session.references, features, number_type(model, session))
             if item.text is not None and item.text.reference is None:
-                item.text.reference = _encode_text(model, item.text)
+                ids, valid = item.text.input_ids.to(model.device), item.text.attention_mask.to(model.device)
+                item.text.reference = model.project_references(model.encode_language(ids, valid))
         if given:
             _remember_given(model, session, features, frame, given, objects, frame_idx)
 
@@ -84,7 +85,7 @@ def restart(model: VideoPropagationMixin, session: UniRefVideoSession, frame_idx
         for index, obj_ids in session.prompts.nearest_given(frame_idx, reverse).items():
             frame = session.prepare_frame(session.frame(index), "video")
             features = model.encode_image(frame.pixel_values, frame.pixel_mask)
-            masks = session.masks_at(index, frame.video_size)
+            masks = session.prompts.masks_at(index, frame.video_size)
             for obj_id in obj_ids:
                 objects[obj_id] = TrackedObject(None, given=True)
                 objects[obj_id].memory.reserve(session.references, features, number_type(model, session))
@@ -135,7 +136,9 @@ def _find_objects(
                 texts = [items[row].text for row in chunk]
                 references.append(stack_projected([text.reference for text in texts if text and text.reference]))
             if with_mask:
-                references.append(_join_frames(model, [items[row].memory.slots() for row in chunk]))
+                slots = [items[row].memory.slots() for row in chunk]
+                shared = model.fusion.can_share_frames()
+                references.append(share_frames(slots) if shared else model.project_references(join_slots(slots)))
             score, logits = model.segment_objects(features, references)
             found = model.soft_masks(logits.float() + session.mask_shift)[:, : network_size[0], : network_size[1]]
             if threshold is not None:
@@ -145,18 +148,6 @@ def _find_objects(
             scores[chunk] = score
             masks[chunk] = _bilinear(found, size)
     return scores, passed, masks
-
-
-def _join_frames(model: VideoPropagationMixin, rows: list[list[ReferenceSlot]]) -> ProjectedReferences | SharedFrames:
-    """The annotated frames of N objects as one reference with N entries."""
-    if model.fusion.can_share_frames():
-        return share_frames(rows)
-    return model.project_references(join_slots(rows))
-
-
-def _encode_text(model: VideoPropagationMixin, text: TextPrompt) -> ProjectedReferences:
-    ids, valid = text.input_ids.to(model.device), text.attention_mask.to(model.device)
-    return model.project_references(model.encode_language(ids, valid))
 
 
 def _encode_masks(

@@ -15,12 +15,12 @@ mixture: {max_bad_samples: 20}
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
-DATASET_TASKS = ("detection", "ris", "fss", "vos", "rvos")
 VIDEO_TASKS = ("vos", "rvos")
 WORLD_SOURCES = {"world:stills": "stills", "world:clips": "clips"}
 
@@ -129,16 +129,9 @@ class DatasetConfig:
         for option, least in least_of.items():
             if getattr(self, option) < least:
                 raise ValueError(f"{where}.{option}: got {getattr(self, option)}; accepted: at least {least}")
-        shares = {
-            "flip": self.flip,
-            "colour": self.colour,
-            "negative_share": self.negative_share,
-            "language_only_share": self.language_only_share,
-            "crop.probability": self.crop.probability,
-            "pseudo_video.shift": self.pseudo_video.shift,
-            "pseudo_video.crop": self.pseudo_video.crop,
-        }
-        for option, value in shares.items():
+        shares = ("flip", "colour", "negative_share", "language_only_share")
+        for option in (*shares, "crop.probability", "pseudo_video.shift", "pseudo_video.crop"):
+            value = operator.attrgetter(option)(self)
             if not 0 <= value <= 1:
                 raise ValueError(f"{where}.{option}: got {value}; accepted: from 0 to 1")
         if not np.isfinite(self.weight) or self.weight < 0:
@@ -173,9 +166,8 @@ class DatasetConfig:
                 raise ValueError(f"{where}.source: got {self.source!r}; accepted: {', '.join(WORLD_SOURCES)}")
             if not self.samples:
                 raise ValueError(f"{where}.samples: the world has no end; give the number of scenes")
-            clips = self.task in VIDEO_TASKS and not self.pseudo_video.enabled
-            if clips != (WORLD_SOURCES[self.source] == "clips"):
-                needed = "world:clips" if clips else "world:stills"
+            if self.is_clip != (WORLD_SOURCES[self.source] == "clips"):
+                needed = "world:clips" if self.is_clip else "world:stills"
                 raise ValueError(f"{where}.source: the task {self.task} needs {needed} here, got {self.source}")
 
     @property

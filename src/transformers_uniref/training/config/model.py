@@ -62,6 +62,7 @@ class ModelOptions:
     attention: Literal["eager", "sdpa"] = "eager"
     initial_weights: str = ""
     initial_weights_skip: list[str] = field(default_factory=list)
+    starts_from: str = ""
     extend_vocabulary: bool = False
     backbone_weights: str = ""
     text_weights: str = ""

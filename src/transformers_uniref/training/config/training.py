@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from .data import DatasetConfig, MixtureConfig, check_datasets
+from .feed import DataOptions
 from .loop import (
     TRACKERS,
     CheckpointConfig,
@@ -18,12 +18,11 @@ from .loop import (
 )
 from .losses import AlignmentConfig, AuxiliaryConfig
 from .model import ModelOptions
-from .values import apply_override, build, read_values
-from .world import ImageSizePhase, MicroBatchConfig, SamplingConfig, check_image_sizes, check_micro_batches
+from .values import apply_override, build, bundled_configs, read_values
 
 
 @dataclass
-class TrainingConfig(ModelOptions):
+class TrainingConfig(DataOptions, ModelOptions):
     """One training run. `model` holds arguments of the model's configuration; the rest is explained at each section.
 
     Attributes:
@@ -68,26 +67,15 @@ class TrainingConfig(ModelOptions):
     steps: int
     mixed_precision: Literal["no", "bf16", "fp16"] = "bf16"
     compile: str = ""
-    accumulation: int = 1
     sharding: Literal["none", "fsdp2"] = "none"
     on_nonfinite: Literal["stop", "skip"] = "stop"
     trackers: list[str] = field(default_factory=list)
     threads: int = 0
     channels_last: bool = False
-    loader_workers: int = 1
-    prefetch: int = 8
     log_every: int = 25
     ema_decay: float = 0.998
     save_dtype: Literal["float32", "float16", "bfloat16"] = "float32"
-    image_sizes: list[ImageSizePhase] = field(default_factory=lambda: [ImageSizePhase(until=1.0, size=128)])
-    micro_batches: list[MicroBatchConfig] = field(default_factory=list)
-    datasets: list[DatasetConfig] = field(default_factory=list)
-    mixture: MixtureConfig = field(default_factory=MixtureConfig)
-    global_batch: int = 0
-    micro_batch: int = 0
-    starts_from: str = ""
     image_processor: dict[str, Any] = field(default_factory=dict)
-    sampling: SamplingConfig = field(default_factory=SamplingConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     auxiliary: AuxiliaryConfig = field(default_factory=AuxiliaryConfig)
     alignment: AlignmentConfig = field(default_factory=AlignmentConfig)
@@ -112,20 +100,12 @@ class TrainingConfig(ModelOptions):
         if self.extend_vocabulary and (self.text_weights or not self.initial_weights and not self.starts_from):
             raise ValueError("extend_vocabulary: there is nothing to extend without the tokenizer of `initial_weights`")
         self._check_initial_model()
-        if self.datasets and self.micro_batches:
-            raise ValueError("datasets: given together with micro_batches; a run takes its data from one of them")
-        if not self.datasets and not self.micro_batches:
-            raise ValueError("micro_batches: got an empty list; at least one micro-batch is needed, or `datasets`")
-        if self.datasets:
-            check_datasets(self.datasets, self.accumulation)
-        self._check_global_batch()
         if self.architecture == "uniref_sam" and self.backbone_weights:
             raise ValueError(
                 "backbone_weights: a SAM brings more than a backbone; make a folder of it with `uniref convert` "
                 "and name that in initial_weights"
             )
-        check_micro_batches(self.micro_batches, self.sampling)
-        check_image_sizes(self.image_sizes)
+        self.check_data()
 
     def _check_initial_model(self) -> None:
         if not self.takes_initial_model:
@@ -137,35 +117,66 @@ class TrainingConfig(ModelOptions):
         if self.peft and self.freeze != "full":
             raise ValueError(f"freeze: got {self.freeze!r} with an adapter, beside which everything is frozen already")
 
-    def _check_global_batch(self) -> None:
-        if self.global_batch < 0 or self.micro_batch < 0:
-            raise ValueError(
-                f"global_batch, micro_batch: got {self.global_batch} and {self.micro_batch}; accepted: 0 (not set) or "
-                "more"
-            )
-        if self.global_batch and not self.datasets:
-            raise ValueError("global_batch: the run has no datasets; `micro_batches` say how large their steps are")
-        if self.micro_batch and not self.global_batch:
-            raise ValueError("micro_batch: needs global_batch, which it divides; without it set accumulation")
-        sizes = {dataset.batch_size for dataset in self.datasets if dataset.weight}
-        if self.global_batch and len(sizes) > 1:
-            raise ValueError(
-                f"global_batch: sets one batch size for all datasets, and they have {sorted(sizes)}; leave batch_size "
-                "out, or leave global_batch out and set accumulation"
-            )
+    @property
+    def size(self) -> str:
+        """Steps, images a step, and their short sides, such as "90,000 steps of 32 images, 480 to 800 pixels"."""
+        if self.datasets:
+            images = self.global_batch or self.mixture.batches * max(d.batch_size for d in self.datasets)
+            sides = sorted(side for dataset in self.datasets if dataset.weight for side in dataset.short_sides)
+            shown = f"{images} images"
+        else:
+            scenes = sum(sum(batch.scenes.values()) / batch.every for batch in self.micro_batches)
+            sides = sorted(phase.size for phase in self.image_sizes)
+            shown = f"{scenes:g} scenes"
+        pixels = f"{sides[0]}" if sides[0] == sides[-1] else f"{sides[0]} to {sides[-1]}"
+        return f"{self.steps:,} steps of {shown}, {pixels} pixels"
 
-    def image_size(self, step: int) -> int:
-        """Width and height in pixels of the scenes at `step` (0-based)."""
-        for phase in self.image_sizes:
-            if step < phase.until * self.steps:
-                return phase.size
-        return self.image_sizes[-1].size
+    def unset_options(self) -> list[str]:
+        """What the recipe leaves to its user and was not given: lines that begin with the options' names."""
+        unset = [
+            f"datasets.{position}.source ({dataset.name})"
+            for position, dataset in enumerate(self.datasets)
+            if dataset.weight and not dataset.source
+        ]
+        if self.validation.every:
+            unset += [
+                f"validation.datasets.{position}.source ({dataset.name})"
+                for position, dataset in enumerate(self.validation.datasets)
+                if not dataset.source
+            ]
+        missing = []
+        if unset:
+            missing.append(
+                f"{', '.join(unset)}: folders, Parquet files or Hub ids; a dataset that is not at hand is left out "
+                "with datasets.N.weight=0"
+            )
+        if self.sampling.photo_share and not self.sampling.photo_folder:
+            missing.append(
+                "sampling.photo_folder: sequences with masks, see worlds/photo/world.py (or sampling.photo_share=0)"
+            )
+        if any(micro_batch.domain for micro_batch in self.micro_batches) and not self.sampling.photographs:
+            missing.append("sampling.photographs: folders of photographs with masks, see worlds/photographs/folders.py")
+        if self.takes_initial_model and not self.initial_weights and not self.starts_from:
+            kind = "that the adapter is for" if self.peft else "to be trained"
+            missing.append(f"initial_weights: folder, Hub id or bundled name of the model {kind}")
+        if self.starts_from and not self.initial_weights and not self.backbone_weights:
+            if self.starts_from in bundled_configs():
+                folder = f"the folder `final` of a run of {self.starts_from}"
+            else:
+                folder = f"the folder that `{self.starts_from}` writes"
+            instead = " (or start from a public backbone: backbone_weights)" if self.architecture == "uniref" else ""
+            missing.append(f"initial_weights: {folder}{instead}")
+        return missing
 
-    def easy_share(self, step: int) -> float:
-        """Share of easy scenes at `step`."""
-        sampling = self.sampling
-        progress = min(1.0, step / max(1.0, sampling.easy_share_until * self.steps))
-        return sampling.easy_share_start + (sampling.easy_share_end - sampling.easy_share_start) * progress
+    def require_complete(self) -> None:
+        """Refuse a run that was not told everything.
+
+        Raises:
+            ValueError: names every option that has to be set.
+        """
+        missing = self.unset_options()
+        if missing:
+            raise ValueError(f"{self.name} leaves to be set with `overrides`: {'; '.join(missing)}")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionaries and lists, as written next to a run."""

@@ -106,10 +106,6 @@ def _nearest(name: str, known: Iterable[str], root: Any) -> str:
     return f"did you mean {near[0]}? " if near else ""
 
 
-def _descend(node: Any, key: str) -> Any:
-    return node[int(key)] if isinstance(node, list) else node.setdefault(key, {})
-
-
 def apply_override(values: dict[str, Any], override: str) -> None:
     """Change nested `values` in place by one `dotted.key=value`; list positions are numbers, values are YAML."""
     path, separator, text = override.partition("=")
@@ -119,7 +115,7 @@ def apply_override(values: dict[str, Any], override: str) -> None:
     node: Any = values
     try:
         for key in parents:
-            node = _descend(node, key)
+            node = node[int(key)] if isinstance(node, list) else node.setdefault(key, {})
         value = yaml.safe_load(text)
         if isinstance(node, list):
             node[int(last)] = value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,9 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from ...processors.image_processing_uniref import UniRefImageProcessorPil
-from ...processors.targets import make_label, pad_masks
+from ...processors.targets import pad_masks, relative_boxes
 from ...processors.text import normalise_sentence, padded_tokens
-from .samples import Entry, Sample
+from .samples import Entry, Sample, Targets
 
 
 @dataclass
@@ -48,14 +48,10 @@ class Batch:
                 return value.to(device, non_blocking=True)
             if isinstance(value, dict):
                 return {name: move(part) for name, part in value.items()}
-            if isinstance(value, list):
-                return [move(part) for part in value]
-            return value
+            return type(value)(map(move, value)) if isinstance(value, (list, tuple)) else value
 
-        semantic = None if self.semantic is None else (move(self.semantic[0]), move(self.semantic[1]))
-        return Batch(
-            move(self.inputs), move(self.targets), move(self.others), self.tasks, self.weight, self.sample_ids, semantic
-        )
+        moved = {name: move(getattr(self, name)) for name in ("inputs", "targets", "others", "semantic")}
+        return replace(self, **moved)
 
 
 def _semantic(samples: Sequence[Sample], size: tuple[int, int]) -> tuple[Tensor, Tensor] | None:
@@ -75,7 +71,6 @@ class Collator:
     Each image is encoded once however many entries ask about it (`image_indices`).
 
     Args:
-        tokenizer: of the sentences.
         text_length: tokens of a sentence.
         least_side: pictures are padded to at least so many pixels in height and width, for models with a fixed input.
     """
@@ -127,11 +122,10 @@ class Collator:
                 "reference_masks": torch.from_numpy(masks.astype(np.float32)).unflatten(0, (len(entries), count)),
             }
         targets = torch.from_numpy(np.stack([pad_masks(entry.target, size) for entry in entries]).astype(np.float32))
-        originals = [sample.original_size for sample in samples for _ in sample.entries]
-        inputs["labels"] = [_label(entry, size, original) for entry, original in zip(entries, originals, strict=True)]
+        inputs["labels"] = _labels(samples, size)
         if full_resolution_masks is not None:
             inputs["full_resolution_masks"] = full_resolution_masks
-        others = [torch.from_numpy(pad_masks(entry.others, size)) for entry in entries]
+        others = _together([pad_masks(entry.others, size) for entry in entries])
         ids = [entry.sample_id for entry in entries] if any(entry.sample_id for entry in entries) else []
         semantic = _semantic(samples, size)
         return Batch(inputs, targets, others, [entry.task for entry in entries], weight, ids, semantic)
@@ -146,19 +140,30 @@ class Collator:
         return made["pixel_values"], made["pixel_mask"]
 
 
-def _label(entry: Entry, padded_size: tuple[int, int], original_size: tuple[int, int] | None) -> dict[str, Tensor]:
-    """The target of an entry; with several objects as their source gives them, otherwise that of its mask."""
-    targets = entry.targets
-    if targets is None:
-        height, width = entry.target.shape
-        label = make_label(entry.target[None], (height, width), padded_size)
-    else:
-        label = {
-            "boxes": torch.from_numpy(targets.boxes.astype(np.float32)).reshape(-1, 4),
-            "class_labels": torch.from_numpy(targets.class_labels.astype(np.int64)),
-        }
-        if targets.masks is not None:
-            label["masks"] = torch.from_numpy(pad_masks(targets.masks, padded_size))
-    if original_size is not None:
-        label["original_size"] = torch.tensor(original_size)
-    return label
+def _labels(samples: Sequence[Sample], size: tuple[int, int]) -> list[dict[str, Tensor]]:
+    """Per entry the model's target, with masks padded to `size`."""
+    answers = [_answer(entry) for sample in samples for entry in sample.entries]
+    boxes = _together([answer.boxes.astype(np.float32).reshape(-1, 4) for answer in answers])
+    classes = _together([answer.class_labels.astype(np.int64) for answer in answers])
+    labels = [{"boxes": own, "class_labels": of} for own, of in zip(boxes, classes, strict=True)]
+    masked = [(label, answer.masks) for label, answer in zip(labels, answers, strict=True) if answer.masks is not None]
+    for (label, _), masks in zip(masked, _together([pad_masks(masks, size) for _, masks in masked]), strict=True):
+        label["masks"] = masks
+    originals = [sample.original_size for sample in samples for _ in sample.entries]
+    for label, original in zip(labels, originals, strict=True):
+        if original is not None:
+            label["original_size"] = torch.tensor(original)
+    return labels
+
+
+def _answer(entry: Entry) -> Targets:
+    """Several objects as their source gives them, otherwise that of the entry's mask; none where it is empty."""
+    if entry.targets is not None:
+        return entry.targets
+    masks = entry.target[None][: int(entry.target.any())]
+    return Targets(relative_boxes(masks), np.zeros(len(masks), np.int64), masks)
+
+
+def _together(parts: Sequence[np.ndarray]) -> list[Tensor]:
+    """Arrays (n, ...) as tensors in one piece of memory: a loader process shares each piece by a file of its own."""
+    return list(torch.from_numpy(np.concatenate(parts)).split([len(part) for part in parts])) if parts else []

@@ -10,9 +10,7 @@ def corrupt_mask(mask: np.ndarray, other: np.ndarray | None, rng: np.random.Gene
     """Return a damaged copy of `mask` (H, W) bool that still has at least one pixel when `mask` has.
 
     Args:
-        mask: the true mask.
         other: mask of another object that may be spilt over, or None.
-        rng: source of randomness.
     """
     kind = rng.integers(6 if other is not None else 5)
     radius = int(rng.integers(1, 4))

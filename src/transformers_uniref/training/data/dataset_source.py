@@ -26,7 +26,6 @@ def open_dataset(config: DatasetConfig, seed: int = 0, opened: Any = None) -> An
     """The `datasets.Dataset` or `IterableDataset` of `config`, with the columns that its task needs.
 
     Args:
-        config: the dataset.
         seed: of the world, where that is the source.
         opened: the dataset itself, where it is open already; its source is not looked at.
 
@@ -47,12 +46,10 @@ def open_dataset(config: DatasetConfig, seed: int = 0, opened: Any = None) -> An
         raise ValueError(f"datasets ({config.name}).streaming: got {config.streaming}, but the dataset is {kind}")
     check_columns(dataset.column_names, config.task, config.name)
     if config.samples:
-        dataset = dataset.take(config.samples) if config.streaming else _first(dataset, config.samples)
+        if config.streaming:
+            return dataset.take(config.samples)
+        return dataset.select(range(min(config.samples, len(dataset))))
     return dataset
-
-
-def _first(dataset: Any, count: int) -> Any:
-    return dataset.select(range(min(count, len(dataset))))
 
 
 def _open_world(config: DatasetConfig, seed: int) -> Any:
@@ -75,7 +72,8 @@ def _open_files(config: DatasetConfig) -> Any:
             if config.split not in dataset:
                 raise ValueError(f"split {config.split!r}; there are {', '.join(dataset)}")
             dataset = dataset[config.split]
-        return dataset.to_iterable_dataset(num_shards=_shards(dataset)) if config.streaming else dataset
+        shards = max(1, min(64, len(dataset)))
+        return dataset.to_iterable_dataset(num_shards=shards) if config.streaming else dataset
     files = _parquet_files(config)
     if files:
         return load_dataset("parquet", data_files={config.split: files}, split=config.split, streaming=config.streaming)
@@ -86,10 +84,6 @@ def _open_files(config: DatasetConfig) -> Any:
         revision=config.revision or None,
         streaming=config.streaming,
     )
-
-
-def _shards(dataset: Any) -> int:
-    return max(1, min(64, len(dataset)))
 
 
 def _parquet_files(config: DatasetConfig) -> list[str]:
@@ -108,7 +102,6 @@ class IndexedDataset:
     """A map-style dataset in the order in which a run uses it.
 
     Args:
-        config: the dataset.
         seed: of the run and the number of the dataset in it.
         aspect_grouping: keep portraits and landscapes apart.
         dataset: opened already.

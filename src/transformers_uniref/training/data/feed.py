@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
-from ..config.training import TrainingConfig
+from ..config.feed import DataOptions
 from .collation import Batch, Collator
 from .loader import StepDataset, step_loader
 from .mixture import Mixture
@@ -37,17 +37,15 @@ class DataFeed(Protocol):
         ...
 
 
-class DrawnFeed:
+class DrawnFeed(DataFeed):
     """Scenes that are drawn: each is a function of the seed and the step, so nothing has to be remembered.
 
     Args:
-        config: the run.
-        source: draws the samples.
         process_index, num_processes: which share of every micro-batch is drawn.
     """
 
     def __init__(
-        self, config: TrainingConfig, source: SampleSource, process_index: int = 0, num_processes: int = 1
+        self, config: DataOptions, source: SampleSource, process_index: int = 0, num_processes: int = 1
     ) -> None:
         self.config = config
         self.source = source
@@ -57,32 +55,33 @@ class DrawnFeed:
 
     @property
     def summary(self) -> str:
-        """See `DataFeed`."""
         return f"{self.mixtures[0].scenes_per_step} scenes a step"
 
     def vocabulary(self) -> Sequence[str]:
-        """See `DataFeed`."""
         return self.source.vocabulary()
 
     def steps(self, first_step: int, collator: Collator) -> Iterator[list[Batch]]:
-        """See `DataFeed`."""
         dataset = StepDataset(self.mixtures, self.source, collator)
         return iter(step_loader(dataset, first_step, self.config.loader_workers, self.config.prefetch))
 
     def state_dict(self) -> dict[str, Any]:
-        """See `DataFeed`."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """See `DataFeed`."""
+        pass
 
 
-def build_feed(config: TrainingConfig, process_index: int = 0, num_processes: int = 1) -> DataFeed:
-    """The data that `config` asks for: its `datasets`, or else the world's scenes of its `micro_batches`."""
+def build_feed(
+    config: DataOptions, process_index: int = 0, num_processes: int = 1, reads_words: bool = True
+) -> DataFeed:
+    """The data that `config` asks for: its `datasets`, or else the world's scenes of its `micro_batches`.
+
+    Without `reads_words` nobody asks for the words of datasets: the tokenizer is given.
+    """
     if config.datasets:
         from .mixture_feed import MixtureFeed
 
-        return MixtureFeed(config, process_index, num_processes)
+        return MixtureFeed(config, process_index, num_processes, reads_words=reads_words)
     from .world_source import WorldSource
 
     return DrawnFeed(config, WorldSource(config.sampling, seed=config.seed), process_index, num_processes)

@@ -57,7 +57,6 @@ def draw_geometry(
 
     Args:
         config: the dataset: `short_sides`, `longest_side`, `crop`, `flip`.
-        size: of the picture.
         rng: source of randomness; equally many numbers are drawn with and without `crop`.
         crop: False leaves the cropping out.
         flip: decided already; None draws it.

@@ -47,7 +47,6 @@ def change_colours(pictures: Sequence[Picture], strength: float, rng: np.random.
     Args:
         pictures: frames of one clip, or one picture.
         strength: largest change as a share, hue a quarter of it (of half a turn); 0 changes nothing.
-        rng: source of randomness.
     """
     if not strength:
         return list(pictures)
@@ -70,10 +69,8 @@ def pseudo_video(
     the picture itself takes its place, since a reference has to show something.
 
     Args:
-        picture: the image.
         config: how far.
         colour: see [`change_colours`].
-        rng: source of randomness.
     """
     augmentations = _augmentations()
     affine = augmentations.RandomAffine(

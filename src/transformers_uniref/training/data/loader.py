@@ -9,9 +9,9 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Sized
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -103,10 +103,10 @@ def loaders_end_with_failure() -> Iterator[None]:
         raise
 
 
-def step_loader(dataset: StepDataset, first_step: int, workers: int, prefetch: int) -> DataLoader[Any]:
-    """A loader of the steps `first_step`, ... in order; `workers` 0 draws in this process."""
+def step_loader(dataset: Sized, first_step: int, workers: int, prefetch: int) -> DataLoader[Any]:
+    """A loader of the steps `first_step`, ... of a dataset of steps, in order; `workers` 0 prepares in this process."""
     return DataLoader(
-        dataset,
+        cast(Dataset, dataset),
         batch_size=None,
         sampler=range(first_step, len(dataset)),
         num_workers=workers,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..config.training import TrainingConfig
+from ..config.feed import DataOptions
 from ..config.world import REFERENCES_OF_TASK
 
 
@@ -54,7 +54,7 @@ class Mixture:
     the same scenes on one process or on many.
     """
 
-    def __init__(self, config: TrainingConfig, process_index: int = 0, num_processes: int = 1) -> None:
+    def __init__(self, config: DataOptions, process_index: int = 0, num_processes: int = 1) -> None:
         smallest = min(sum(micro_batch.scenes.values()) for micro_batch in config.micro_batches)
         if num_processes > smallest:
             raise ValueError(
@@ -87,9 +87,8 @@ class Mixture:
                 for _ in range(count):
                     easy = bool(rng.random() < config.easy_share(step))
                     scene_seed = int(rng.integers(2**31))
-                    photo_share = micro_batch.photo_share
-                    domain = micro_batch.domain
-                    scenes.append(ScenePlan(task, index, size, shots, easy, scene_seed, photo_share, domain))
+                    where = micro_batch.photo_share, micro_batch.domain
+                    scenes.append(ScenePlan(task, index, size, shots, easy, scene_seed, *where))
                     index += 1
             share = tuple(scenes[self.process_index :: self.num_processes])
             plans.append(MicroBatchPlan(share, micro_batch.weight, micro_batch.full_resolution_masks))

@@ -6,6 +6,7 @@ processes shares the same batches, and a resumed run needs no state. Streams rem
 
 from __future__ import annotations
 
+import functools
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -13,16 +14,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset, get_worker_info
 
-from ...datasets.schema import Record, Row
+from ...datasets.schema import Record
 from ..config.data import WORLD_SOURCES, check_shares
-from ..config.training import TrainingConfig
+from ..config.feed import DataOptions
 from .bad_samples import BadSampleError, BadSamples, Fault, WorkNotes, dead_workers
 from .collation import Batch, Collator
 from .dataset_source import IndexedDataset, open_dataset
 from .held_out import HeldOut
-from .loader import worker_preparation
+from .loader import step_loader
 from .sample_makers import BatchKind, SampleSpec, UnusableRecordError, draw_kind, make_sample
 from .samples import Sample
 from .streams import Stream
@@ -47,9 +48,7 @@ class Schedule:
 
     Args:
         weights: of the datasets, not all zero.
-        steps: of the run.
         batches: of a step.
-        seed: of the run.
     """
 
     def __init__(self, weights: Sequence[float], steps: int, batches: int, seed: int) -> None:
@@ -78,7 +77,7 @@ class StepPreparation(Dataset):
 
     def __init__(
         self,
-        config: TrainingConfig,
+        config: DataOptions,
         indexed: dict[int, IndexedDataset],
         streamed: dict[int, Any],
         process_index: int,
@@ -142,44 +141,28 @@ class StepPreparation(Dataset):
     ) -> list[Sample]:
         source = self.indexed[dataset]
         rows = source.batch(number)
-
-        def spec(row: int, purpose: tuple[int, ...]) -> SampleSpec:
-            record = Record(source.row(row), source.sample_id(row))
-            rng = self._rng(_SAMPLE, *purpose)
-            return SampleSpec(source.config, record, kind, rng, row, source.record, source.categories)
-
         samples = []
         for position in self.share(len(rows), part):
             purpose = (dataset, number, position)
             candidates = _with_spares(int(rows[position]), source.spare, self._rng(_SPARE, *purpose))
-            choices = (
-                (source.sample_id(row), lambda row=row, purpose=purpose: spec(row, purpose)) for row in candidates
-            )
-            samples.append(self._first_valid_sample(prepared, source.config.name, choices))
+            choices = ((source.sample_id(row), row, functools.partial(source.record, row)) for row in candidates)
+            samples.append(self._first_valid_sample(prepared, source, kind, purpose, choices))
         return samples
 
     def _from_stream(
         self, prepared: PreparedStep, dataset: int, purpose: tuple[int, int, int], kind: BatchKind
     ) -> list[Sample]:
-        config = self.config.datasets[dataset]
         stream = self._stream(dataset, prepared.lane)
-        wanted = len(self.share(config.batch_size, purpose[2]))
-
-        def spec(row: Row, sample_id: str, seed: tuple[int, ...]) -> SampleSpec:
-            rng = self._rng(_SAMPLE, *seed)
-            return SampleSpec(
-                config, Record(row, sample_id), kind, rng, stream.place(row), stream.record, stream.categories
-            )
-
+        wanted = len(self.share(stream.config.batch_size, purpose[2]))
         samples = []
         for position, row in enumerate(stream.take()[:wanted]):
             seed = (dataset, *purpose, self.process_index, position)
             candidates = _with_spares(row, stream.spare, self._rng(_SPARE, *seed))
-            named = ((f"{config.name}:{candidate.get('sample_id') or '?'}", candidate) for candidate in candidates)
             choices = (
-                (name, lambda row=candidate, name=name, seed=seed: spec(row, name, seed)) for name, candidate in named
+                (stream.sample_id(one), stream.place(one), functools.partial(stream.record_of, one))
+                for one in candidates
             )
-            samples.append(self._first_valid_sample(prepared, config.name, choices))
+            samples.append(self._first_valid_sample(prepared, stream, kind, seed, choices))
         return samples
 
     def _stream(self, dataset: int, lane: int) -> Stream:
@@ -203,20 +186,30 @@ class StepPreparation(Dataset):
         return lanes[dataset]
 
     def _first_valid_sample(
-        self, prepared: PreparedStep, name: str, choices: Iterator[tuple[str, Callable[[], SampleSpec]]]
+        self,
+        prepared: PreparedStep,
+        source: IndexedDataset | Stream,
+        kind: BatchKind,
+        purpose: tuple[int, ...],
+        choices: Iterator[tuple[str, int, Callable[[], Record]]],
     ) -> Sample:
         """The sample of the first of some rows that can be used; what is wrong with the others is noted.
+
+        Args:
+            choices: for each row what reports call it, its number in `source`, and what reads it.
 
         Raises:
             BadSampleError: none can.
         """
-        worker = _worker_number()
-        for sample_id, spec in choices:
+        info = get_worker_info()
+        worker = 0 if info is None else info.id
+        for sample_id, row, read in choices:
             if sample_id in self.known_bad:
                 continue
             self.notes.write(worker, sample_id)
             try:
-                return make_sample(spec())
+                rng = self._rng(_SAMPLE, *purpose)
+                return make_sample(SampleSpec(source.config, read(), kind, rng, row, source.record, source.categories))
             except UnusableRecordError:
                 pass  # nothing is wrong with it: another one takes its place
             except MemoryError:
@@ -226,7 +219,7 @@ class StepPreparation(Dataset):
             finally:
                 self.notes.write(worker, "")
         reasons = "; ".join(f"{fault.sample_id} ({fault.reason})" for fault in prepared.faults[-3:])
-        raise BadSampleError(f"dataset {name!r}: {ATTEMPTS} samples in a row cannot be used. {reasons}")
+        raise BadSampleError(f"dataset {source.config.name!r}: {ATTEMPTS} samples in a row cannot be used. {reasons}")
 
 
 def _with_spares(first: Any, spare: Callable[[np.random.Generator], Any], rng: np.random.Generator) -> Iterator[Any]:
@@ -235,21 +228,14 @@ def _with_spares(first: Any, spare: Callable[[np.random.Generator], Any], rng: n
         yield spare(rng)
 
 
-def _worker_number() -> int:
-    from torch.utils.data import get_worker_info
-
-    info = get_worker_info()
-    return 0 if info is None else info.id
-
-
 class MixtureFeed:
     """The data of a run with `datasets` (a `DataFeed`).
 
     Args:
-        config: the run.
         process_index, num_processes: which share of every batch this process gets.
         opened: datasets by name that are opened already (map-style or streaming); the others are opened from their
             source.
+        reads_words: False: the words of sentences are not asked for, as the tokenizer is given.
 
     Raises:
         ValueError: a batch is too small for the processes; a dataset cannot be opened, lacks a column, or has no row
@@ -258,13 +244,15 @@ class MixtureFeed:
 
     def __init__(
         self,
-        config: TrainingConfig,
+        config: DataOptions,
         process_index: int = 0,
         num_processes: int = 1,
         opened: dict[str, Any] | None = None,
+        reads_words: bool = True,
     ) -> None:
         check_shares(config.datasets, num_processes, config.accumulation)
         self.config = config
+        self.reads_words = reads_words
         held_out = HeldOut.of_datasets(config.mixture, [dataset.source for dataset in config.datasets])
         indexed: dict[int, IndexedDataset] = {}
         streamed: dict[int, Any] = {}
@@ -285,7 +273,6 @@ class MixtureFeed:
 
     @property
     def summary(self) -> str:
-        """See `DataFeed`."""
         total = sum(dataset.weight for dataset in self.config.datasets)
         parts = []
         for position, dataset in enumerate(self.config.datasets):
@@ -299,8 +286,8 @@ class MixtureFeed:
         return f"{self.config.mixture.batches} batch(es) a step{cut} of {', '.join(parts)}"
 
     def vocabulary(self) -> Sequence[str]:
-        """The words of the map-style datasets' sentences; empty with `text_weights`, which have their own."""
-        if self.config.text_weights:
+        """See `DataFeed`; of streams nothing is known."""
+        if not self.reads_words:
             return []
         words: set[str] = set()
         for position, dataset in enumerate(self.config.datasets):
@@ -344,14 +331,7 @@ class MixtureFeed:
         preparation.stream_states = dict(self._lane_states)
         preparation._streams = {}
         workers = self.config.loader_workers
-        loader = DataLoader(
-            preparation,
-            batch_size=None,
-            sampler=range(first_step, self.config.steps),
-            num_workers=workers,
-            prefetch_factor=self.config.prefetch if workers else None,
-            worker_init_fn=worker_preparation(),
-        )
+        loader = step_loader(preparation, first_step, workers, self.config.prefetch)
         if not workers or threading.current_thread() is not threading.main_thread():
             return iter(loader)
         # PyTorch's handler would raise a worker's death wherever the training happens to be. Without it, the death is

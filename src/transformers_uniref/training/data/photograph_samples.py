@@ -9,7 +9,7 @@ from ...worlds.photographs import Photographs
 from ...worlds.photographs.photographs import Photograph
 from ..config.world import SamplingConfig
 from .mixture import ScenePlan
-from .samples import Entry, Sample, Targets
+from .samples import Entry, Sample, Targets, few_shot_sample
 
 
 def draw_photograph(photographs: Photographs, plan: ScenePlan, sampling: SamplingConfig) -> Sample:
@@ -21,21 +21,18 @@ def draw_photograph(photographs: Photographs, plan: ScenePlan, sampling: Samplin
         sampling: how many sentences, and of which kinds.
     """
     if plan.task == "fss":
-        return _few_shot(photographs, plan)
+        pair = photographs.few_shot(plan.index, shots=plan.shots)
+        return few_shot_sample(plan.task, pair.values(), f"photograph-fss:{plan.index}")
     scene = photographs.image(
         plan.index,
         sentences=sampling.photograph_sentences,
         absent=sampling.photograph_absent,
         many=sampling.photograph_many,
     )
-    entries = [_entry(plan.task, scene, numbers, text) for text, numbers in _asked(scene)]
+    entries = [_entry(plan.task, scene, reference.numbers, reference.text) for reference in scene.references]
     for entry in entries:
         entry.sample_id = f"photograph-{plan.task}:{plan.index}"
     return Sample(scene.image, entries, semantic=scene.semantic, folder=scene.folder)
-
-
-def _asked(scene: Photograph) -> list[tuple[str, tuple[int, ...]]]:
-    return [(reference.text, reference.numbers) for reference in scene.references]
 
 
 def _entry(task: str, scene: Photograph, numbers: tuple[int, ...], text: str) -> Entry:
@@ -49,16 +46,3 @@ def _entry(task: str, scene: Photograph, numbers: tuple[int, ...], text: str) ->
     if len(meant) > 1:
         entry.targets = Targets(relative_boxes(meant), np.zeros(len(meant), np.int64), meant)
     return entry
-
-
-def _few_shot(photographs: Photographs, plan: ScenePlan) -> Sample:
-    scene = photographs.few_shot(plan.index, shots=plan.shots)
-    entry = Entry(
-        plan.task,
-        scene.mask,
-        np.zeros((0, *scene.mask.shape), bool),
-        reference_images=scene.reference_images,
-        reference_masks=scene.reference_masks,
-        sample_id=f"photograph-fss:{plan.index}",
-    )
-    return Sample(scene.image, [entry])

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from typing import TypeVar
 
-from ..config.training import TrainingConfig
+from ..config.feed import DataOptions
+
+Options = TypeVar("Options", bound=DataOptions)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +82,7 @@ def _divisions(global_batch: int, batches: int, processes: int, micro_batch: int
             yield Division(count, size, passes)
 
 
-def fit_to_machine(config: TrainingConfig, processes: int) -> tuple[TrainingConfig, str]:
+def fit_to_machine(config: Options, processes: int) -> tuple[Options, str]:
     """The run on so many processes: batch sizes, batches a step and accumulation from `config.global_batch`.
 
     Args:
@@ -102,7 +105,7 @@ def fit_to_machine(config: TrainingConfig, processes: int) -> tuple[TrainingConf
     return fitted, _sentence(config, way, processes)
 
 
-def _sentence(config: TrainingConfig, way: Division, processes: int) -> str:
+def _sentence(config: DataOptions, way: Division, processes: int) -> str:
     most = way.largest_pass(processes)
     size = f"{most}" if way.is_even(processes) else f"{way.batch_size // (processes * way.accumulation)} or {most}"
     text = (

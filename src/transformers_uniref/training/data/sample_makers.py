@@ -55,10 +55,6 @@ class SampleSpec:
     """What a sample is made from.
 
     Attributes:
-        config: its dataset.
-        record: its row.
-        kind: of its batch.
-        rng: its own source of randomness.
         row: its number in the dataset (for `fss`).
         read: gives other records of the dataset by number (for `fss`).
         categories: the dataset's index (for `fss`).
@@ -276,26 +272,20 @@ def _few_shot(spec: SampleSpec) -> Sample:
         _, example = _prepare(spec, example, 1)
         (example,) = _colours(spec, [example])
         images.append(example.image)
-        masks.append(example.masks)
+        masks.append(example.masks[0])
     entry = Entry(
         config.task,
         picture.masks[0],
         picture.masks[1:][picture.masks[1:].any((1, 2))],
-        reference_images=_stack_images(images),
-        reference_masks=_stack_masks(masks),
+        reference_images=_stacked(images),
+        reference_masks=_stacked(masks),
     )
     return Sample(picture.image, [entry], original_size=original)
 
 
-def _stack_images(images: Sequence[np.ndarray]) -> Any:
-    """(K, H, W, 3), or a list where the examples differ in size."""
-    return np.stack(images) if len({image.shape for image in images}) == 1 else list(images)
-
-
-def _stack_masks(masks: Sequence[np.ndarray]) -> Any:
-    """K masks (1, h, w) to (K, h, w), or a list of (h, w)."""
-    single = [mask[0] for mask in masks]
-    return np.stack(single) if len({mask.shape for mask in single}) == 1 else single
+def _stacked(parts: list[np.ndarray]) -> Any:
+    """One array (K, ...), or the list where the examples differ in size."""
+    return np.stack(parts) if len({part.shape for part in parts}) == 1 else parts
 
 
 # Clips
@@ -394,19 +384,9 @@ def _video_sample(
     if not entries:
         raise UnusableRecordError("its object is too small to show after resizing")
     if config.task == "rvos" and rng.random() < config.negative_share:
-        negative = _negative_entry(spec, target, count, others, flip)
-        if negative is not None:
-            entries.append(negative)
+        sentences = negative_sentences(spec.record)
+        if sentences and not spec.kind.with_mask:  # a mask would show something
+            nothing = np.zeros(target.size, dtype=bool)
+            masks = _other_masks(target, count, others, ())
+            entries.append(Entry(config.task, nothing, masks, _sentence(sentences, flip, rng)))
     return Sample(target.image, entries, original_size=original)
-
-
-def _negative_entry(
-    spec: SampleSpec, target: Picture, count: int, others: Sequence[Instance], flip: bool
-) -> Entry | None:
-    """A sentence that is true of nothing in the clip; only without a mask, which would show something."""
-    sentences = negative_sentences(spec.record)
-    if not sentences or spec.kind.with_mask:
-        return None
-    nothing = np.zeros(target.size, dtype=bool)
-    masks = _other_masks(target, count, others, ())
-    return Entry(spec.config.task, nothing, masks, _sentence(sentences, flip, spec.rng))

@@ -30,14 +30,7 @@ def chosen_entries(tasks: list[str], count: int) -> list[int]:
 
 @torch.no_grad()
 def entry_rows(batch: Batch, output: Any, tokenizer: Any, count: int) -> tuple[list[np.ndarray], list[str]]:
-    """Three pictures and captions for each of up to `count` entries of a micro-batch.
-
-    Args:
-        batch: the micro-batch.
-        output: the model's output for it.
-        tokenizer: turns token ids back into sentences.
-        count: how many entries.
-    """
+    """Three pictures and captions for each of up to `count` entries of a micro-batch."""
     pictures, captions = [], []
     inputs = batch.inputs
     for entry in chosen_entries(batch.tasks, count):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -64,6 +64,15 @@ class Sample:
     original_size: tuple[int, int] | None = None
     semantic: np.ndarray | None = None
     folder: int = 0
+
+
+def few_shot_sample(task: str, scene: Mapping[str, Any], sample_id: str = "") -> Sample:
+    """The question that a few-shot scene asks; `scene` has the keys of `World.few_shot`."""
+    target = scene["mask"]
+    none = np.zeros((0, *target.shape), dtype=bool)
+    images, masks = scene["reference_images"], scene["reference_masks"]
+    entry = Entry(task, target, none, reference_images=images, reference_masks=masks, sample_id=sample_id)
+    return Sample(scene["image"], [entry])
 
 
 class SampleSource(Protocol):

@@ -10,6 +10,7 @@ stays small. An index over a first pass would tell where examples are, but a str
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Iterator
 from typing import Any
@@ -29,7 +30,6 @@ class Stream:
     """One lane (a loader process's part of one process's part) of a streamed dataset.
 
     Args:
-        config: the dataset.
         dataset: the `IterableDataset`.
         part, parts: this lane's number and the number of all lanes.
         batch_size: rows that `take` gives at a time.
@@ -95,8 +95,15 @@ class Stream:
 
     def record(self, position: int) -> Record:
         """Row `position` of the present block."""
-        row = self.pool[position]
-        return Record(row, f"{self.config.name}:{row.get('sample_id') or '?'}")
+        return self.record_of(self.pool[position])
+
+    def record_of(self, row: Row) -> Record:
+        """A row to read from."""
+        return Record(row, self.sample_id(row))
+
+    def sample_id(self, row: Row) -> str:
+        """What reports call a row."""
+        return f"{self.config.name}:{row.get('sample_id') or '?'}"
 
     def spare(self, rng: np.random.Generator) -> Row:
         """Some row of the present block, to replace one that cannot be read."""
@@ -132,7 +139,7 @@ class Stream:
         if not resumed:
             self._begin = {
                 "epoch": self._epoch,
-                "dataset": None if self._rows is None else _copied(self._dataset.state_dict()),
+                "dataset": None if self._rows is None else copy.deepcopy(self._dataset.state_dict()),
             }
         rows = self._read(self.block * self.batch_size)
         while not rows:  # the block began where the epoch had ended
@@ -183,7 +190,8 @@ class Stream:
             self._epoch_is_empty = True
         rows: list[Row] = []
         for row in self._rows:
-            if self._may_show(row) and usable(Record(row), self.config):
+            shown = self.held_out is None or self.held_out.allows(row.get("image_id"), self.config.name)
+            if shown and usable(Record(row), self.config):
                 rows.append(row)
                 self._epoch_is_empty = False
             if len(rows) == count:
@@ -198,9 +206,6 @@ class Stream:
         # From the second epoch on, this also shuffles the shards.
         self._dataset.set_epoch(self._epoch)
         return rows
-
-    def _may_show(self, row: Row) -> bool:
-        return self.held_out is None or self.held_out.allows(row.get("image_id"), self.config.name)
 
     def _arranged(self, rows: list[Row], filler: list[Row]) -> list[list[Row]]:
         """Shuffled, and cut into batches of one aspect; what remains of both comes in mixed batches.
@@ -223,10 +228,3 @@ class Stream:
         last = [mixed.pop()] if filler else []
         batches += mixed
         return [batches[int(position)] for position in rng.permutation(len(batches))] + last
-
-
-def _copied(state: Any) -> Any:
-    """Nested dictionaries and lists of plain values, detached from the iterator that goes on changing them."""
-    if isinstance(state, dict):
-        return {name: _copied(value) for name, value in state.items()}
-    return [_copied(value) for value in state] if isinstance(state, list) else state

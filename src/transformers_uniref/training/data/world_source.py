@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -11,7 +12,7 @@ from ..config.world import SamplingConfig
 from .corruption import corrupt_mask
 from .mixture import ScenePlan
 from .photograph_samples import draw_photograph
-from .samples import Entry, Sample
+from .samples import Entry, Sample, few_shot_sample
 
 if TYPE_CHECKING:
     from ...worlds.photographs import Photographs
@@ -24,12 +25,26 @@ FRAME_TRIALS = 6
 OLDEST_REFERENCE = 4
 
 
+@dataclass(frozen=True)
+class _ShownClip:
+    """A clip: frames, label maps, the objects that show in each frame, the reference frames and the target frame."""
+
+    frames: np.ndarray
+    labels: np.ndarray
+    present: list[set[int]]
+    reference_frames: list[int]
+    target: int
+
+    def others(self, number: int, *times: int) -> list[int]:
+        """The objects beside `number` that show in all these frames, rising."""
+        return sorted(set.intersection(*(self.present[time] for time in times)) - {number})
+
+
 class WorldSource:
     """Draws samples of all tasks from the world's `split`.
 
     Args:
         sampling: shares and counts.
-        seed: seed of the world.
         split: train, validation or test; there is no test split of photographs.
         photo_share: share of scenes that are drawn from photographs; `None`: that of `sampling` for the train split and
             none for the others, so that what is measured on the drawn world stays the same.
@@ -61,20 +76,16 @@ class WorldSource:
 
     def world(self, size: int, photographed: bool = False) -> Any:
         """The world at `size` pixels: the drawn one, or that of the photographs."""
-        if (size, photographed) not in self._worlds:
-            self._worlds[size, photographed] = self._photo_world(size) if photographed else self._drawn_world(size)
-        return self._worlds[size, photographed]
+        from ...worlds import PhotoWorld, World
 
-    def _drawn_world(self, size: int) -> Any:
-        from ...worlds.drawn.world import World
-
-        return World(split=self.split, size=size, seed=self.seed)
-
-    def _photo_world(self, size: int) -> Any:
-        from ...worlds.photo.world import PhotoWorld
-
-        held_out = self.held_out_photographs()
-        return PhotoWorld(self._photographs, split=self.split, size=size, seed=self.seed, validation=held_out)
+        key = (size, photographed)
+        options: dict[str, Any] = {"split": self.split, "size": size, "seed": self.seed}
+        if key not in self._worlds and photographed:
+            held_out = self.held_out_photographs()
+            self._worlds[key] = PhotoWorld(self._photographs, validation=held_out, **options)
+        elif key not in self._worlds:
+            self._worlds[key] = World(**options)
+        return self._worlds[key]
 
     def photographs(self, size: int) -> Photographs:
         """The photographs of `sampling.photographs` at `size` pixels."""
@@ -103,7 +114,9 @@ class WorldSource:
         if plan.domain:
             return draw_photograph(self.photographs(plan.size), plan, self.sampling)
         rng = np.random.default_rng(plan.seed)
-        share = self._photo_share_of(plan)
+        share = plan.photo_share
+        if share is None:
+            share = self.photo_share and self.task_shares.get(plan.task, self.photo_share)
         world = self.world(plan.size, photographed=share > 0 and rng.random() < share)
         draw_task = {"ris": self._image, "fss": self._few_shot}.get(plan.task, self._clip)
         for attempt in range(MAXIMAL_DRAWS):
@@ -114,11 +127,6 @@ class WorldSource:
                     entry.sample_id = f"{type(world).__name__.lower()}-{plan.task}:{index}"
                 return sample
         raise RuntimeError(f"no usable scene for task {plan.task} after {MAXIMAL_DRAWS} draws from index {plan.index}")
-
-    def _photo_share_of(self, plan: ScenePlan) -> float:
-        if plan.photo_share is not None:
-            return plan.photo_share
-        return self.photo_share and self.task_shares.get(plan.task, self.photo_share)
 
     def _image(self, world: Any, plan: ScenePlan, index: int, rng: np.random.Generator) -> Sample:
         scene = world.image(index, easy=plan.easy)
@@ -138,16 +146,7 @@ class WorldSource:
 
     def _few_shot(self, world: Any, plan: ScenePlan, index: int, rng: np.random.Generator) -> Sample:
         family = "random" if rng.random() < self.sampling.random_shape_share else "named"
-        scene = world.few_shot(index, shots=plan.shots, family=family)
-        target = scene["mask"]
-        entry = Entry(
-            plan.task,
-            target,
-            np.zeros((0, *target.shape), dtype=bool),
-            reference_images=scene["reference_images"],
-            reference_masks=scene["reference_masks"],
-        )
-        return Sample(scene["image"], [entry])
+        return few_shot_sample(plan.task, world.few_shot(index, shots=plan.shots, family=family))
 
     def _clip(self, world: Any, plan: ScenePlan, index: int, rng: np.random.Generator) -> Sample:
         options = {"scraps": True} if self._takes_scraps(world, plan, rng) else {}
@@ -173,8 +172,9 @@ class WorldSource:
         order = [int(v) for v in rng.permutation(visible)]
         if hidden and rng.random() < self.sampling.absent_share:
             order.insert(0, int(rng.choice(hidden)))
+        shown = _ShownClip(frames, labels, present, reference_frames, target)
         entries = [
-            self._clip_entry(plan, clip, sentences, present, number, reference_frames, target, rng)
+            self._clip_entry(plan, shown, number, sentences.get(number, []), rng)
             for number in order[: self.sampling.objects_per_scene]
         ]
         return Sample(frames[target], entries)
@@ -199,71 +199,45 @@ class WorldSource:
         return first, previous, target
 
     def _clip_entry(
-        self,
-        plan: ScenePlan,
-        clip: dict[str, Any],
-        sentences: dict[int, list[str]],
-        present: list[set[int]],
-        number: int,
-        reference_frames: list[int],
-        target: int,
-        rng: np.random.Generator,
+        self, plan: ScenePlan, clip: _ShownClip, number: int, sentences: list[str], rng: np.random.Generator
     ) -> Entry:
-        labels = clip["label_maps"]
-        numbers = sorted(set().union(*present) - {number})
-        shown = [other for other in numbers if other in present[target]]
-        others = labels[target] == np.array(shown, dtype=labels.dtype)[:, None, None]
-        entry = Entry(plan.task, labels[target] == number, others)
+        others = clip.others(number, clip.target)
+        target = clip.labels[clip.target]
+        entry = Entry(plan.task, target == number, target == np.array(others, dtype=target.dtype)[:, None, None])
         if plan.task != "vos":
-            entry.sentence = sentences[number][rng.integers(len(sentences[number]))]
+            entry.sentence = sentences[rng.integers(len(sentences))]
         if plan.shots:
-            masks = np.stack([labels[t] == number for t in reference_frames])
-            entry.reference_images = clip["frames"][reference_frames]
+            masks = np.stack([clip.labels[t] == number for t in clip.reference_frames])
+            entry.reference_images = clip.frames[clip.reference_frames]
             if plan.task == "rvos":
-                self._mislead(masks, labels, present, reference_frames, numbers, rng)
+                self._mislead(masks, clip, number, rng)
             else:
                 # The first reference is given by a person; the later ones are predictions.
-                predicted = range(min(1, plan.shots - 1), plan.shots)
-                self._damage(masks, labels, present, reference_frames, numbers, predicted, rng)
+                self._damage(masks, clip, number, range(min(1, plan.shots - 1), plan.shots), rng)
             entry.reference_masks = masks
         return entry
 
     def _damage(
-        self,
-        masks: np.ndarray,
-        labels: np.ndarray,
-        present: list[set[int]],
-        reference_frames: list[int],
-        numbers: list[int],
-        positions: Sequence[int],
-        rng: np.random.Generator,
+        self, masks: np.ndarray, clip: _ShownClip, number: int, positions: Sequence[int], rng: np.random.Generator
     ) -> None:
         for position in positions:
             if rng.random() < self.sampling.corrupted_share:
-                time = reference_frames[position]
-                here = [other for other in numbers if other in present[time]]
-                other = labels[time] == int(rng.choice(here)) if here else None
+                time = clip.reference_frames[position]
+                here = clip.others(number, time)
+                other = clip.labels[time] == int(rng.choice(here)) if here else None
                 masks[position] = corrupt_mask(masks[position], other, rng)
 
-    def _mislead(
-        self,
-        masks: np.ndarray,
-        labels: np.ndarray,
-        present: list[set[int]],
-        reference_frames: list[int],
-        numbers: list[int],
-        rng: np.random.Generator,
-    ) -> None:
+    def _mislead(self, masks: np.ndarray, clip: _ShownClip, number: int, rng: np.random.Generator) -> None:
         """With a conflict the masks show another object, or are damaged; the sentence stays right."""
-        everywhere = [other for other in numbers if all(other in present[t] for t in reference_frames)]
         if rng.random() >= self.sampling.conflict_share:
             return
+        everywhere = clip.others(number, *clip.reference_frames)
+        count = len(clip.reference_frames)
         if everywhere and rng.random() < 0.75:
             wrong = int(rng.choice(everywhere))
             # Often all references are wrong; sometimes the last one has already recovered.
-            count = len(reference_frames)
             wrong_ones = count if count == 1 or rng.random() < 0.6 else count - 1
             for position in range(wrong_ones):
-                masks[position] = labels[reference_frames[position]] == wrong
+                masks[position] = clip.labels[clip.reference_frames[position]] == wrong
         else:
-            self._damage(masks, labels, present, reference_frames, numbers, range(len(masks)), rng)
+            self._damage(masks, clip, number, range(count), rng)

@@ -1,4 +1,4 @@
-"""An adapter in the model of a run: put in, kept apart from its base in checkpoints."""
+"""An adapter in the model of a run, kept apart from its base in checkpoints."""
 
 from __future__ import annotations
 
@@ -8,29 +8,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
-
-from ...adapters.presets import attach_adapter, config_for
-from ...core.model_names import model_location
-from ..config.loop import AdapterSection
-
-
-def put_adapter_in(model: PreTrainedModel, adapter: AdapterSection, base: str) -> None:
-    """Put an adapter into `model`; what else is in it is trained no more.
-
-    Args:
-        model: as it was loaded.
-        adapter: which one.
-        base: where the model is from.
-
-    Raises:
-        ValueError: there is no such preset, or PEFT refuses the configuration.
-    """
-    try:
-        peft_config = config_for(model, adapter.preset, adapter.config)
-    except ValueError as error:
-        raise ValueError(f"peft: {error}") from error
-    attach_adapter(model, peft_config, model_location(base))
 
 
 def keep_frozen_statistics(model: nn.Module) -> None:

@@ -9,14 +9,14 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoTokenizer, BertConfig, ResNetConfig
 
+from ...adapters.presets import attach_adapter, config_for
 from ...core.hub_reach import reach_options
 from ...core.model_names import model_location
 from ..config.model import ModelOptions
-from .adapter import put_adapter_in
 from .freezing import freeze_model_, trained_share
 from .initial_model import initial_config, load_initial_model
 from .initialisation import calm_controller_, identity_fusion_
-from .start_weights import WORD_EMBEDDINGS, load_backbone_weights_, load_initial_weights_, load_text_weights_
+from .start_weights import WORD_EMBEDDINGS, load_initial_weights_, load_part_
 from .tokenizer import build_tokenizer, extend_tokenizer
 
 
@@ -26,7 +26,6 @@ def choose_tokenizer(config: ModelOptions, words: Sequence[str]) -> Any:
     A run that takes the whole model of `initial_weights` takes its tokenizer.
 
     Args:
-        config: the run.
         words: that the data's sentences are made of; empty when the data do not say.
 
     A previous stage that reads sentences brings its tokenizer, for its word embeddings belong to it, unless
@@ -147,8 +146,6 @@ def build_model(config: ModelOptions, vocabulary_size: int, report: list[str] | 
     """The model with the run's start weights and frozen parts: equal configurations give equal weights.
 
     Args:
-        config: the run.
-        vocabulary_size: of the tokenizer.
         report: gets a line for everything that did not start from random weights, and one for what is frozen.
 
     Returns:
@@ -166,7 +163,11 @@ def build_model(config: ModelOptions, vocabulary_size: int, report: list[str] | 
         asked = [*([] if config.freeze == "full" else [config.freeze]), *config.frozen]
         lines.append(f"frozen: {len(frozen)} tensors ({', '.join(asked)})")
     if config.peft:
-        put_adapter_in(model, config.peft, config.initial_weights)
+        try:
+            peft_config = config_for(model, config.peft.preset, config.peft.config)
+        except ValueError as error:
+            raise ValueError(f"peft: {error}") from error
+        attach_adapter(model, peft_config, model_location(config.initial_weights))
     if frozen or config.peft:
         trained, own = trained_share(model)
         kind = f"adapter {config.peft.preset or config.peft.config['peft_type']}: " if config.peft else ""
@@ -192,9 +193,11 @@ def _new_model(config: ModelOptions, vocabulary_size: int, lines: list[str]) -> 
     if hasattr(model, "mask_head"):
         calm_controller_(model.mask_head.controller, start.controller_scale)
     if config.backbone_weights:
-        lines += load_backbone_weights_(model, config.backbone_weights)
+        backbone = model.visual_encoder.backbone
+        lines += load_part_("backbone_weights", config.backbone_weights, backbone, model_config.backbone_config)
     if config.text_weights and model_config.use_language_references:
-        lines += load_text_weights_(model, config.text_weights)
+        encoder, text = model.language_encoder.text_encoder, model_config.text_config
+        lines += load_part_("text_weights", config.text_weights, encoder, text, add_pooling_layer=False)
     if config.initial_weights:
         lines += load_initial_weights_(
             model, config.initial_weights, config.initial_weights_skip, config.extend_vocabulary

@@ -66,7 +66,7 @@ def freeze_(model: nn.Module, patterns: Sequence[str]) -> list[str]:
     """
     frozen = []
     for pattern in patterns:
-        fitting = [name for name, _ in model.named_parameters() if re.search(pattern, name)]
+        fitting = _found([name for name, _ in model.named_parameters()], [pattern])
         if not fitting:
             raise ValueError(f"frozen: {pattern!r} is found in no parameter's name; {first_names(model)}")
         frozen += fitting

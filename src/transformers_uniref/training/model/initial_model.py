@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,23 +15,7 @@ from ...core.hub_reach import reach_options, why_not_here
 from ...core.model_names import model_location
 from ..config.model import ModelOptions
 
-MAY_DIFFER = (
-    "matching",
-    "mask_loss_type",
-    "loss_normalizer",
-    "class_loss_weight",
-    "box_loss_weight",
-    "giou_loss_weight",
-    "mask_loss_weight",
-    "dice_loss_weight",
-    "auxiliary_mask_losses",
-    "mask_cls_loss_weight",
-    "mask_iou_loss_weight",
-    "score_loss_weight",
-    "mask_pooled_dropout",
-    "fusion_dropout",
-    "text_dropout",
-)
+_OF_TRAINING = re.compile(r"matching|mask_loss_type|loss_normalizer|auxiliary_mask_losses|\w+_(loss_weight|dropout)")
 """Options of a model's configuration that decide about training alone: the trained model computes the same with any."""
 
 
@@ -60,7 +45,7 @@ def initial_config(config: ModelOptions) -> Any:
     for name, value in config.model.items():
         if _says(found, name, value):
             continue
-        if name not in MAY_DIFFER:
+        if not _OF_TRAINING.fullmatch(name):
             own = getattr(found, name, "nothing of it")
             raise ValueError(
                 f"model.{name}: got {value!r}, and the configuration of {source} says {own!r}; the model is taken as "

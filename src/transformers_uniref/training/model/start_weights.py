@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from transformers import PreTrainedConfig
+from torch import Tensor
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from ...core.model_names import model_location
 
@@ -52,8 +52,10 @@ def load_initial_weights_(model: Any, source: str, skip: Sequence[str], more_wor
     skipped = {name for name in given if any(re.search(pattern, name) for pattern in skip)}
     words: list[str] = []
     if more_words and WORD_EMBEDDINGS in given and WORD_EMBEDDINGS not in skipped:
-        missing = len(wanted[WORD_EMBEDDINGS]) - len(given[WORD_EMBEDDINGS])
-        given[WORD_EMBEDDINGS] = _with_more_rows(given[WORD_EMBEDDINGS], missing)
+        rows = given[WORD_EMBEDDINGS]
+        missing = len(wanted[WORD_EMBEDDINGS]) - len(rows)
+        noise = torch.randn(max(missing, 0), rows.shape[1])
+        given[WORD_EMBEDDINGS] = torch.cat([rows, rows.mean(0) + rows.std(0) * noise])
         words.append(f"  new words in the vocabulary: {missing}")
     taken = {name: value for name, value in given.items() if name in wanted and name not in skipped}
     _refuse_other_shapes("initial_weights", source, taken, wanted, "name them in `initial_weights_skip` to start anew")
@@ -65,13 +67,15 @@ def load_initial_weights_(model: Any, source: str, skip: Sequence[str], more_wor
     return lines
 
 
-def _with_more_rows(rows: Tensor, count: int) -> Tensor:
-    noise = torch.randn(max(count, 0), rows.shape[1])
-    return torch.cat([rows, rows.mean(0) + rows.std(0) * noise])
+def load_part_(option: str, source: str, part: PreTrainedModel, config: PreTrainedConfig, **options: Any) -> list[str]:
+    """Copy a public backbone or text encoder into that of a model.
 
-
-def load_backbone_weights_(model: Any, source: str) -> list[str]:
-    """Copy a public backbone (folder or Hub id of a `ResNetBackbone`, `SwinBackbone` or a model that contains one).
+    Args:
+        option: that asks for it, for messages.
+        source: folder or Hub id of such a model, or of one that contains it.
+        part: the model's own.
+        config: of it.
+        **options: of `from_pretrained`.
 
     Returns:
         lines that name what the source lacks and what of it is not used.
@@ -79,27 +83,10 @@ def load_backbone_weights_(model: Any, source: str) -> list[str]:
     Raises:
         OSError, ValueError: no such model, or of another shape.
     """
-    backbone = model.visual_encoder.backbone
-    loaded, info = type(backbone).from_pretrained(
-        source, config=model.config.backbone_config, dtype=torch.float32, output_loading_info=True
+    made: Any = type(part).from_pretrained(
+        source, config=config, dtype=torch.float32, output_loading_info=True, **options
     )
-    return _load_part_("backbone_weights", source, backbone, loaded, info)
-
-
-def load_text_weights_(model: Any, source: str) -> list[str]:
-    """Copy a public text encoder (folder or Hub id of a BERT); see `load_backbone_weights_`."""
-    encoder = model.language_encoder.text_encoder
-    loaded, info = type(encoder).from_pretrained(
-        source,
-        config=model.config.text_config,
-        add_pooling_layer=False,
-        dtype=torch.float32,
-        output_loading_info=True,
-    )
-    return _load_part_("text_weights", source, encoder, loaded, info)
-
-
-def _load_part_(option: str, source: str, part: nn.Module, loaded: nn.Module, info: Mapping[str, Any]) -> list[str]:
+    loaded, info = made
     given, wanted = loaded.state_dict(), part.state_dict()
     missing = set(info["missing_keys"])
     taken = {name: value for name, value in given.items() if name in wanted and name not in missing}

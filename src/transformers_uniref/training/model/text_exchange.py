@@ -77,15 +77,9 @@ def exchange_text_encoder(
             counts, wanted, wanted_condition = _word_states(teacher, tokenizer, texts, model.config.text_length)
         new_counts, given, condition = _word_states(encoder, new_tokenizer, texts, text_length)
         # Sentences that only one of both reads whole have nothing to compare word by word.
-        whole = [[one == other] * one for one, other in zip(counts, new_counts, strict=True)]
-        if counts == new_counts:
-            difference = given - wanted
-        else:
-            kept = torch.tensor([flag for flags in whole for flag in flags])
-            others = torch.tensor(
-                [flag for flags, count in zip(whole, new_counts, strict=True) for flag in [all(flags)] * count]
-            )
-            difference = given[others] - wanted[kept]
+        same = torch.tensor(counts) == torch.tensor(new_counts)
+        kept, others = (same.repeat_interleave(torch.tensor(of)) for of in (counts, new_counts))
+        difference = given[others] - wanted[kept]
         loss = difference.square().mean() + (condition - wanted_condition).square().mean()
         optimizer.zero_grad()
         loss.backward()

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ...modeling.losses.mask_losses import dice_loss
 from ..config.losses import AuxiliaryConfig
 
 
@@ -36,13 +37,10 @@ class AuxiliaryMaskHead(nn.Module):
         total = targets.new_zeros((), dtype=torch.float32)
         for head, features in zip(self.heads, fused_features, strict=False):
             logits = head(features)[:, 0].float().flatten(1)
-            target = F.adaptive_avg_pool2d(targets[:, None].float(), (features.shape[-2], features.shape[-1])).flatten(
-                1
-            )
+            size = (features.shape[-2], features.shape[-1])
+            target = F.adaptive_avg_pool2d(targets[:, None].float(), size).flatten(1)
             entropy = F.binary_cross_entropy_with_logits(logits, target)
-            probability = logits.sigmoid()
-            overlap = (2 * (probability * target).sum(1) + 1) / (probability.sum(1) + target.sum(1) + 1)
-            total = total + entropy + (1 - overlap).mean()
+            total = total + entropy + dice_loss(logits, target).mean()
         return total / len(self.heads)
 
 

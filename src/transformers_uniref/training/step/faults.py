@@ -9,7 +9,6 @@ from pathlib import Path
 
 from ...core.atomic import replacing
 from ...core.json_writing import to_json
-from ..data.collation import Batch
 
 NAMED_IDS = 8
 
@@ -26,11 +25,6 @@ class MicroBatchRecord:
     sample_ids: list[str]
     loss: float
 
-    @classmethod
-    def of(cls, batch: Batch, loss: float) -> MicroBatchRecord:
-        """Of `batch`, whose loss was `loss`."""
-        return cls(batch.tasks, batch.sample_ids, loss)
-
 
 def write_nonfinite(
     folder: Path, step: int, process: int, gradient_norm: float, records: Sequence[MicroBatchRecord]
@@ -38,7 +32,6 @@ def write_nonfinite(
     """Write a JSON file about `step` into `folder`.
 
     Args:
-        folder: of the run.
         step: 0-based.
         process: number of this process; each writes its own samples.
         gradient_norm: of the whole gradient (NaN where it was not computed).

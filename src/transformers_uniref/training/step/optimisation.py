@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -32,19 +32,21 @@ def parameter_groups(model: nn.Module, config: OptimizerConfig, others: Iterable
     """
     by_setting: dict[tuple[str, float, float], list[nn.Parameter]] = {}
     fitted: set[str] = set()
+    base = ParameterGroupConfig("base")
     for root in (model, *others):
         for prefix, module in root.named_modules():
             for name, parameter in module.named_parameters(recurse=False):
-                own = _group_of(f"{prefix}.{name}".lstrip("."), config.groups) if root is model else None
-                if own is not None:
+                whole, groups = f"{prefix}.{name}".lstrip("."), config.groups if root is model else []
+                own = next((group for group in groups if re.search(group.pattern, whole)), base)
+                if own is not base:
                     fitted.add(own.pattern)
                 if not parameter.requires_grad:
                     continue
-                decay = config.weight_decay if own is None or own.weight_decay < 0 else own.weight_decay
+                decay = config.weight_decay if own.weight_decay < 0 else own.weight_decay
                 is_matrix = parameter.ndim >= 2 and name != "bias" and not isinstance(module, nn.Embedding)
                 setting = (
-                    "base" if own is None else own.pattern,
-                    _rate(config, own),
+                    own.pattern,
+                    own.learning_rate or own.factor * config.learning_rate,
                     decay if is_matrix or config.decay == "all" else 0.0,
                 )
                 by_setting.setdefault(setting, []).append(parameter)
@@ -61,16 +63,6 @@ def parameter_groups(model: nn.Module, config: OptimizerConfig, others: Iterable
         {"params": parameters, "lr": rate, "weight_decay": decay, "name": name}
         for (name, rate, decay), parameters in ordered
     ]
-
-
-def _group_of(name: str, groups: Sequence[ParameterGroupConfig]) -> ParameterGroupConfig | None:
-    return next((group for group in groups if re.search(group.pattern, name)), None)
-
-
-def _rate(config: OptimizerConfig, group: ParameterGroupConfig | None) -> float:
-    if group is None:
-        return config.learning_rate
-    return group.learning_rate or group.factor * config.learning_rate
 
 
 def build_optimizer(config: OptimizerConfig, model: nn.Module, others: Iterable[nn.Module] = ()) -> AdamW:

@@ -23,10 +23,7 @@ class StepReport:
     Every process has one, for numbers are means over all processes; the main one writes.
 
     Args:
-        output: the run's folder.
-        accelerator: its processes and trackers.
         tokenizer: turns token ids back into the sentences under pictures.
-        steps: of the run.
         log_every: steps from one record to the next.
         pictures: how often, and of how many entries.
     """

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from ..data.collation import Batch, Collator
 from ..data.dataset_source import IndexedDataset, open_dataset
 from ..data.geometry import Picture, resize
 from ..data.questions import meant_groups, segmented, shown_frames
-from ..data.sample_makers import SampleSpec, UnusableRecordError, draw_kind, make_sample
+from ..data.sample_makers import BatchKind, SampleSpec, UnusableRecordError, draw_kind, make_sample
 from ..data.samples import Sample
 from .propagation import Clip
 
@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 CLIP_FRAMES = 8
 _KIND, _SAMPLE = range(2)
+
+Made = TypeVar("Made")
 
 
 def as_measured(config: DatasetConfig) -> DatasetConfig:
@@ -46,10 +48,8 @@ class DatasetPart:
     """Rows of one dataset (a `ValidationPart`). They are read anew every time; none is kept.
 
     Args:
-        config: the dataset.
         validation: `rows` of it are asked about, spread evenly, and `clips` of them followed.
         seed: of the run and the number of the dataset in its validation.
-        collator: makes batches.
         opened: the dataset, where it is open already.
 
     Raises:
@@ -75,71 +75,48 @@ class DatasetPart:
         self.rows = self.source.usable[np.linspace(0, count - 1, wanted).round().astype(np.int64)]
         self._clip_rows = self.rows[: validation.clips] if self.config.is_clip else self.rows[:0]
         self._reported: set[str] = set()
-
-    @property
-    def prefix(self) -> str:
-        """See `ValidationPart`."""
-        return f"{self.config.name}/"
-
-    @property
-    def modes(self) -> tuple[str, ...]:
-        """See `ValidationPart`."""
-        return ("vos",) if self.config.task == "vos" else ("rvos", "conflict")
-
-    @property
-    def summary(self) -> str:
-        """See `ValidationPart`."""
-        return f"{self.config.name} ({self.config.task}, {len(self.rows)} of {len(self.source)} rows)"
+        self.prefix = f"{config.name}/"
+        self.modes: tuple[str, ...] = ("vos",) if config.task == "vos" else ("rvos", "conflict")
+        self.summary = f"{config.name} ({config.task}, {len(self.rows)} of {count} rows)"
 
     def batches(self) -> Iterator[Batch]:
-        """See `ValidationPart`. Rows that cannot be read are reported once and left out."""
-        config, size = self.config, self.config.batch_size
+        """Rows that cannot be read are reported once and left out."""
+        config, source, size = self.config, self.source, self.config.batch_size
         for number, start in enumerate(range(0, len(self.rows), size)):
             kind = draw_kind(config, np.random.default_rng((*self.seed, _KIND, number)))
-            samples: list[Sample] = []
-            for row in self.rows[start : start + size].tolist():
-                source = self.source
+
+            def sample_of(row: int, kind: BatchKind = kind) -> Sample:
                 rng = np.random.default_rng((*self.seed, _SAMPLE, row))
-                try:
-                    spec = SampleSpec(config, source.record(row), kind, rng, row, source.record, source.categories)
-                    samples.append(make_sample(spec))
-                except UnusableRecordError:
-                    continue
-                except MemoryError:
-                    raise
-                except Exception as error:  # whatever a broken file makes a decoder raise
-                    self._report(row, error)
+                record = source.record(row)
+                return make_sample(SampleSpec(config, record, kind, rng, row, source.record, source.categories))
+
+            samples = self._made(sample_of, self.rows[start : start + size])
             if samples:
                 yield self.collator(samples, full_resolution_masks=True if config.full_resolution_masks else None)
 
     def clips(self) -> list[Clip]:
-        """See `ValidationPart`."""
-        clips = []
-        for row in self._clip_rows.tolist():
+        return self._made(lambda row: clip_of(self.source.record(row), self.config), self._clip_rows)
+
+    def _made(self, make: Callable[[int], Made | None], rows: np.ndarray) -> list[Made]:
+        """What can be made of some rows."""
+        made = []
+        for row in rows.tolist():
             try:
-                clip = clip_of(self.source.record(row), self.config)
+                made.append(make(row))
+            except UnusableRecordError:
+                continue
             except MemoryError:
                 raise
-            except Exception as error:
-                self._report(row, error)
-                continue
-            if clip is not None:
-                clips.append(clip)
-        return clips
-
-    def _report(self, row: int, error: Exception) -> None:
-        sample_id = self.source.sample_id(row)
-        if sample_id not in self._reported:
-            self._reported.add(sample_id)
-            logger.warning("validation leaves out %s: %s: %s", sample_id, type(error).__name__, error)
+            except Exception as error:  # whatever a broken file makes a decoder raise
+                sample_id = self.source.sample_id(row)
+                if sample_id not in self._reported:
+                    self._reported.add(sample_id)
+                    logger.warning("validation leaves out %s: %s: %s", sample_id, type(error).__name__, error)
+        return [one for one in made if one is not None]
 
 
 def clip_of(record: Record, config: DatasetConfig) -> Clip | None:
     """The first annotated frames of a record, `CLIP_FRAMES` at most, from the first in which an object shows.
-
-    Args:
-        record: a clip.
-        config: its dataset (task and size).
 
     Returns:
         the clip at the size of the dataset; None where fewer than two frames are left.

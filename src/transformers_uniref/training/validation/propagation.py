@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,6 @@ from torch import Tensor
 
 from ..data.collation import Collator
 from ..data.samples import Entry, Sample
-from ..metrics_log import RunningMeans
 from ..step.measures import mask_iou
 
 OBJECTS_PER_CLIP = 2
@@ -61,7 +60,6 @@ def _questions(clips: Sequence[Clip], with_sentence: bool) -> list[_Question]:
     return questions
 
 
-@torch.no_grad()
 def propagate(
     model: Any,
     clips: Sequence[Clip],
@@ -69,9 +67,7 @@ def propagate(
     collator: Collator,
     device: torch.device,
     autocast: Callable[[], AbstractContextManager],
-    means: RunningMeans,
-    prefix: str = "",
-) -> None:
+) -> Iterator[tuple[str, float]]:
     """Follow up to `OBJECTS_PER_CLIP` objects of every clip through it.
 
     Args:
@@ -79,11 +75,11 @@ def propagate(
         clips: of any size and length; those of equal size and length share their passes.
         modes: of `MODES`. `vos` gives the first mask alone, `rvos` a sentence with it; `conflict` gives a sentence with
             the first mask of another object.
-        collator: makes batches.
         device, autocast: of the model's passes.
-        means: gets `vos/propagated` and `rvos/propagated`, the mean IoU, and `rvos/recovered`, whether the fourth frame
-            after the first shows the object of the sentence although the first mask was another's.
-        prefix: of these names.
+
+    Yields:
+        (name, value) pairs, to be averaged: `vos/propagated` and `rvos/propagated`, an IoU, and `rvos/recovered`,
+        whether the fourth frame after the first shows the object of the sentence although the first mask was another's.
     """
     groups: dict[tuple[int, ...], list[Clip]] = {}
     for clip in clips:
@@ -94,7 +90,7 @@ def propagate(
             if mode == "conflict":
                 asked = [question for question in asked if question.another is not None]
             if asked:
-                _follow(model, asked, mode, collator, device, autocast, means, prefix)
+                yield from _follow(model, asked, mode, collator, device, autocast)
 
 
 def _follow(
@@ -104,9 +100,7 @@ def _follow(
     collator: Collator,
     device: torch.device,
     autocast: Callable[[], AbstractContextManager],
-    means: RunningMeans,
-    prefix: str,
-) -> None:
+) -> Iterator[tuple[str, float]]:
     initial = np.stack([q.clip.label_maps[0] == (q.another if mode == "conflict" else q.number) for q in asked])
     previous = initial
     height, width = initial.shape[1:]
@@ -125,7 +119,7 @@ def _follow(
             samples.append(Sample(frames[time], [entry]))
         batch = collator(samples).to(device)
         inputs = {name: value for name, value in batch.inputs.items() if name != "labels"}
-        with autocast():
+        with torch.no_grad(), autocast():
             output = model(**inputs)
         predicted = upsample(output.pred_masks[:, 0].float(), batch.targets.shape[-2:]) > 0
         ious = mask_iou(predicted, batch.targets > 0.5).tolist()
@@ -133,9 +127,9 @@ def _follow(
             if not target.any():
                 continue
             if mode != "conflict":
-                means.add(f"{prefix}{mode}/propagated", iou)
+                yield f"{mode}/propagated", iou
             elif time == 4:
-                means.add(f"{prefix}rvos/recovered", float(iou > 0.5))
+                yield "rvos/recovered", float(iou > 0.5)
         now = predicted.cpu().numpy()[:, :height, :width]
         # An empty prediction keeps the reference that was there.
         previous = np.where(now.any((1, 2), keepdims=True), now, previous)

@@ -24,12 +24,10 @@ class ScenePart:
     Args:
         prefix: of its measures' names.
         config: how many of what.
-        source: draws the samples, of one world alone.
-        collator: makes batches.
         of_photographs: which world that is.
     """
 
-    modes = MODES
+    modes: tuple[str, ...] = MODES
 
     def __init__(
         self, prefix: str, config: ValidationConfig, source: WorldSource, collator: Collator, of_photographs: bool
@@ -41,19 +39,14 @@ class ScenePart:
         self.of_photographs = of_photographs
         self._batches: list[Batch] | None = None
         self._clips: list[Clip] | None = None
-
-    @property
-    def summary(self) -> str:
-        """See `ValidationPart`."""
-        config = self.config
-        counts = f"{config.images} images, {config.few_shot} few-shot scenes, {config.clips} clips"
-        if not self.of_photographs:
-            return f"the drawn world ({counts})"
-        sequences = self.source.world(config.size, photographed=True).sequences
-        return f"photographs of {', '.join(sequences)} ({counts})"
+        self.summary = f"{config.images} images, {config.few_shot} few-shot scenes, {config.clips} clips"
+        if of_photographs:
+            sequences = source.world(config.size, photographed=True).sequences
+            self.summary = f"photographs of {', '.join(sequences)} ({self.summary})"
+        else:
+            self.summary = f"the drawn world ({self.summary})"
 
     def batches(self) -> Iterator[Batch]:
-        """See `ValidationPart`."""
         if self._batches is None:
             self._batches = self._draw()
         yield from self._batches
@@ -71,7 +64,6 @@ class ScenePart:
         return batches
 
     def clips(self) -> list[Clip]:
-        """See `ValidationPart`."""
         if self._clips is None:
             world = self.source.world(self.config.size, photographed=self.of_photographs)
             drawn = [world.clip(index, frames=CLIP_FRAMES) for index in range(self.config.clips)]
@@ -79,21 +71,18 @@ class ScenePart:
         return self._clips
 
 
-def drawn_part(validation: ValidationConfig, sampling: SamplingConfig, seed: int, collator: Collator) -> ScenePart:
-    """Scenes of the validation split of the drawn world."""
+def scene_parts(
+    validation: ValidationConfig, sampling: SamplingConfig, seed: int, photographs: bool, collator: Collator
+) -> list[ScenePart]:
+    """Scenes of the drawn world's validation split, and with `photographs` of the sequences that training holds out.
+
+    Of these there are none without `sampling.photo_share`, or where none is held out.
+    """
     sampling = dataclasses.replace(sampling, absent_share=0.5)
     source = WorldSource(sampling, seed=seed, split="validation", photo_share=0.0)
-    return ScenePart("", validation, source, collator, of_photographs=False)
-
-
-def photo_part(
-    validation: ValidationConfig, sampling: SamplingConfig, seed: int, collator: Collator
-) -> ScenePart | None:
-    """Scenes of the sequences that training holds out; None without photographs, or where none is held out."""
-    if not sampling.photo_share:
-        return None
-    sampling = dataclasses.replace(sampling, absent_share=0.5)
-    source = WorldSource(sampling, seed=seed, split="validation", photo_share=1.0)
-    if not source.held_out_photographs():
-        return None
-    return ScenePart("photo/", validation, source, collator, of_photographs=True)
+    parts = [ScenePart("", validation, source, collator, of_photographs=False)]
+    if photographs and sampling.photo_share:
+        source = WorldSource(sampling, seed=seed, split="validation", photo_share=1.0)
+        if source.held_out_photographs():
+            parts.append(ScenePart("photo/", validation, source, collator, of_photographs=True))
+    return parts

@@ -21,22 +21,17 @@ from .propagation import Clip, propagate
 
 
 class ValidationPart(Protocol):
-    """Something to measure: batches of questions about single pictures, and clips to follow objects through."""
+    """Something to measure: batches of questions about single pictures, and clips to follow objects through.
 
-    @property
-    def prefix(self) -> str:
-        """Of the names of its measures, such as "photo/"; empty for the drawn world."""
-        ...
+    Attributes:
+        prefix: of the names of its measures, such as "photo/"; empty for the drawn world.
+        modes: what is asked of its clips, see `propagation.MODES`.
+        summary: what it consists of, for a person who starts a run.
+    """
 
-    @property
-    def modes(self) -> tuple[str, ...]:
-        """What is asked of its clips, see `propagation.MODES`."""
-        ...
-
-    @property
-    def summary(self) -> str:
-        """What it consists of, for a person who starts a run."""
-        ...
+    prefix: str
+    modes: tuple[str, ...]
+    summary: str
 
     def batches(self) -> Iterator[Batch]:
         """Its batches, the same ones every time."""
@@ -63,25 +58,20 @@ def validation_parts(
     Args:
         validation: of what, and how much.
         sampling: how the run makes samples of scenes.
-        seed: of the run.
         on_scenes: whether it is made of scenes, not of `datasets`.
-        collator: makes batches.
         opened: datasets by name that are opened already.
 
     Raises:
         ValueError: a dataset cannot be opened, lacks a column, or has no row for its task.
     """
     from .datasets import DatasetPart
-    from .scenes import drawn_part, photo_part
+    from .scenes import scene_parts
 
     if not validation.every:
         return []
     parts: list[ValidationPart] = []
     if on_scenes or not validation.datasets:
-        parts.append(drawn_part(validation, sampling, seed, collator))
-    photographs = photo_part(validation, sampling, seed, collator) if on_scenes else None
-    if photographs is not None:
-        parts.append(photographs)
+        parts += scene_parts(validation, sampling, seed, on_scenes, collator)
     for position, dataset in enumerate(validation.datasets):
         parts.append(DatasetPart(dataset, validation, (seed, position), collator, (opened or {}).get(dataset.name)))
     return parts
@@ -92,7 +82,6 @@ class Validation:
 
     Args:
         parts: see `validation_parts`.
-        collator: makes the batches of clips.
     """
 
     def __init__(self, parts: list[ValidationPart], collator: Collator) -> None:
@@ -123,7 +112,8 @@ class Validation:
                     for name, value in measures:
                         means.add(part.prefix + name, value)
                     _add_swaps(measures, on_device, means, part.prefix)
-                propagate(model, part.clips(), part.modes, self.collator, device, autocast, means, part.prefix)
+                for name, value in propagate(model, part.clips(), part.modes, self.collator, device, autocast):
+                    means.add(part.prefix + name, value)
         finally:
             model.train(was_training)
         return means.pop()

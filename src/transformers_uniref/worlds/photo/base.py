@@ -10,6 +10,7 @@ from PIL import Image
 
 from ..drawn.draws import Draws
 from .folder import PhotoFolder
+from .names import Names
 
 Window = tuple[float, float, float]
 """Left, top and side of a square crop, in pixels of the frame."""
@@ -22,6 +23,29 @@ _LEAST_SHARE = 0.6
 
 LEAST_PIXELS = 1 / 300
 """Share of the picture that an object takes at least when a scene begins."""
+
+
+@dataclass(frozen=True)
+class SceneSource:
+    """What scenes are made of: a folder, the sequences of the split, the side of the pictures in pixels."""
+
+    folder: PhotoFolder
+    sequences: tuple[str, ...]
+    size: int
+
+    def names(self, sequence: str) -> Names:
+        """The words of a sequence."""
+        return self.folder.sequences[sequence].names
+
+    @property
+    def all_names(self) -> list[Names]:
+        """The words of the split."""
+        return [self.names(sequence) for sequence in self.sequences]
+
+    @property
+    def plain(self) -> list[str]:
+        """Sequences that show nothing nameable without a mask."""
+        return [sequence for sequence in self.sequences if not self.names(sequence).clutter]
 
 
 @dataclass(frozen=True)
@@ -60,18 +84,16 @@ def choose_times(draws: Draws, available: int, count: int, strides: Sequence[int
     return tuple(reversed(times)) if draws.chance(0.5) else tuple(times)
 
 
-def _windows_around(
-    draws: Draws, folder: PhotoFolder, sequence: str, times: Sequence[int], size: int
-) -> list[Window] | None:
+def _windows_around(draws: Draws, source: SceneSource, sequence: str, times: Sequence[int]) -> list[Window] | None:
     """Crops that hold most of the object in the first frame and follow it loosely."""
-    width, height = folder.sequences[sequence].size
-    where = folder.mask_extents(sequence)
+    width, height = source.folder.sequences[sequence].size
+    where = source.folder.mask_extents(sequence)
     first, last = where[times[0]].box, where[times[-1]].box or where[times[0]].box
     if first is None or last is None:
         return None
     largest = min(width, height)
     extent = max(first[2] - first[0], first[3] - first[1])
-    least = min(max(_LEAST_SIDE * size, min(1.05 * extent, largest)), largest)
+    least = min(max(_LEAST_SIDE * source.size, min(1.05 * extent, largest)), largest)
     side = draws.uniform(least, largest) if draws.chance(0.6) else draws.uniform(least, (least + largest) / 2)
 
     def place(box: tuple[int, int, int, int], side: float) -> Window:
@@ -99,14 +121,12 @@ def _windows_around(
     ]
 
 
-def _windows_beside(
-    draws: Draws, folder: PhotoFolder, sequence: str, times: Sequence[int], size: int
-) -> list[Window] | None:
+def _windows_beside(draws: Draws, source: SceneSource, sequence: str, times: Sequence[int]) -> list[Window] | None:
     """Crops without a pixel of the object, at rest or drifting."""
-    width, height = folder.sequences[sequence].size
-    boxes = {folder.mask_extents(sequence)[time].box for time in times}
+    width, height = source.folder.sequences[sequence].size
+    boxes = {source.folder.mask_extents(sequence)[time].box for time in times}
     largest = min(width, height)
-    side = draws.uniform(min(_LEAST_SIDE * size, largest), largest)
+    side = draws.uniform(min(_LEAST_SIDE * source.size, largest), largest)
     x, y = draws.uniform(0, width - side), draws.uniform(0, height - side)
     dx = dy = 0.0
     if len(times) > 1 and draws.chance(0.35):
@@ -129,37 +149,44 @@ def _windows_beside(
     return windows
 
 
-def crop_mask(folder: PhotoFolder, base: Base, step: int, size: int) -> np.ndarray:
+def crop_mask(source: SceneSource, base: Base, step: int) -> np.ndarray:
     """Where the sequence's object is in the crop: bool (size, size), pixels that it covers by at least one half."""
     left, top, side = base.windows[step]
-    mask = folder.photo(base.sequence, base.times[step]).mask
-    cropped = mask.resize((size, size), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side))
+    mask = source.folder.photo(base.sequence, base.times[step]).mask
+    cropped = mask.resize(
+        (source.size, source.size), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side)
+    )
     array = np.asarray(cropped) >= 128
     return array[:, ::-1] if base.mirrored else array
 
 
-def crop_picture(folder: PhotoFolder, base: Base, step: int, size: int) -> np.ndarray:
+def crop_picture(source: SceneSource, base: Base, step: int) -> np.ndarray:
     """The crop itself: float32 (size, size, 3), 0 to 255."""
     left, top, side = base.windows[step]
-    image = folder.photo(base.sequence, base.times[step]).image
-    cropped = image.resize((size, size), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side))
+    image = source.folder.photo(base.sequence, base.times[step]).image
+    cropped = image.resize(
+        (source.size, source.size), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side)
+    )
     array = np.asarray(cropped)
     return (array[:, ::-1] if base.mirrored else array).astype(np.float32)
 
 
-def _shows_enough(folder: PhotoFolder, base: Base, size: int) -> bool:
-    left, top, side = base.windows[0]
-    pixels = int(np.count_nonzero(crop_mask(folder, base, 0, size)))
-    whole = folder.mask_extents(base.sequence)[base.times[0]].area * (size / side) ** 2
+def brightness_of(source: SceneSource, base: Base) -> float:
+    """Mean value of the first crop, 0 to 255."""
+    return float(crop_picture(source, base, 0)[::4, ::4].mean())
+
+
+def _shows_enough(source: SceneSource, base: Base) -> bool:
+    pixels, size = int(np.count_nonzero(crop_mask(source, base, 0))), source.size
+    whole = source.folder.mask_extents(base.sequence)[base.times[0]].area * (size / base.windows[0][2]) ** 2
     # Thin parts vanish when a mask shrinks, so the share is measured a little more kindly than asked.
     return pixels >= max(LEAST_PIXELS * size * size, 0.85 * _LEAST_SHARE * whole)
 
 
 def choose_base(
     draws: Draws,
-    folder: PhotoFolder,
+    source: SceneSource,
     sequences: Sequence[str],
-    size: int,
     count: int = 1,
     with_object: bool = True,
     still: bool = False,
@@ -168,28 +195,22 @@ def choose_base(
     """Crops of one of the sequences.
 
     Args:
-        draws: random decisions.
-        folder: the photographs.
-        sequences: which may be taken.
-        size: side of the pictures in pixels.
-        count: number of pictures.
         with_object: whether the sequence's object shall be seen in the first crop, or in none.
         still: take one frame for all pictures.
-        attempts: trials.
 
     Returns:
         The crops, or `None` when none of the trials gave what is asked for.
     """
     for _ in range(attempts):
         sequence = draws.choice(sequences)
-        available = len(folder.sequences[sequence].frames)
+        available = len(source.folder.sequences[sequence].frames)
         times = (draws.integer(0, available - 1),) * count if still else choose_times(draws, available, count)
         find = _windows_around if with_object else _windows_beside
-        windows = find(draws, folder, sequence, times, size)
+        windows = find(draws, source, sequence, times)
         mirrored = draws.chance(0.5)
         if windows is None:
             continue
         base = Base(sequence, times, tuple(windows), mirrored, with_object)
-        if not with_object or _shows_enough(folder, base, size):
+        if not with_object or _shows_enough(source, base):
             return base
     return None

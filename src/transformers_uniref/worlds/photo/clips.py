@@ -11,12 +11,11 @@ from ..drawn.clips import MANNER_WEIGHTS, MANNERS, motion_word, route, without_s
 from ..drawn.draws import Draws
 from ..drawn.scene import Pose
 from ..scenes import ClipScene, Sentence
-from .base import Base, choose_base, choose_times, crop_mask, crop_picture
+from .base import Base, SceneSource, brightness_of, choose_base, choose_times, crop_mask, crop_picture
 from .grammar import PhotoDescription, PhotoFacts
 from .images import (
     ATTEMPTS,
     Part,
-    SceneSource,
     choose_sequences,
     describe_part,
     find_absent_sentences,
@@ -66,7 +65,7 @@ def _draw_moving_object(
     available = len(source.folder.sequences[sequence].frames)
     alive = draws.chance(0.7)
     times = choose_times(draws, available, length) if alive else (draws.integer(0, available - 1),) * length
-    return draw_pasted_object(draws, source.folder, sequence, times, source.size, brightness, largest)
+    return draw_pasted_object(draws, source, sequence, times, brightness, largest)
 
 
 def _draw_tracks(
@@ -81,7 +80,7 @@ def _draw_tracks(
     """Ways such that every object that is there at first shows enough of itself in the first frame."""
     length, size = len(base.times), source.size
     largest = (0.6, 0.58, 0.52, 0.45)[count]
-    brightness = float(crop_picture(source.folder, base, 0, size)[::4, ::4].mean())
+    brightness = brightness_of(source, base)
     tracks: list[_Track] = []
     first: list[Raster] = []
     late: list[int] = []
@@ -159,13 +158,11 @@ def _choose_clip_base(draws: Draws, source: SceneSource, count: int) -> tuple[Ba
     """The photographs behind and the number of pasted objects."""
     manner = draws.weighted(("real", "mixed", "over scenery", "over an object"), (0.3, 0.15, 0.4, 0.15))
     if manner in ("real", "mixed"):
-        base = choose_base(draws, source.folder, source.sequences, source.size, count)
+        base = choose_base(draws, source, source.sequences, count)
         pasted = 0 if manner == "real" else draws.integer(1, 2)
     else:
         still = draws.chance(0.45)
-        base = choose_base(
-            draws, source.folder, source.sequences, source.size, count, manner == "over an object", still=still
-        )
+        base = choose_base(draws, source, source.sequences, count, manner == "over an object", still=still)
         pasted = draws.weighted((2, 3), (0.55, 0.45))
     return None if base is None else (base, pasted)
 
@@ -176,24 +173,21 @@ def draw_photo_clip(
     """One clip of `count` frames with one to four objects of different sequences.
 
     Args:
-        draws: random decisions.
-        source: what there is.
-        count: number of frames.
         random_cutouts: paste random cut-outs of photographs instead of the folder's objects; nothing is said about
             such a clip.
 
     Raises:
         RuntimeError: when no frame of the split gives a usable object.
     """
-    size, folder = source.size, source.folder
+    size = source.size
     for _ in range(ATTEMPTS):
         chosen = _choose_clip_base(draws, source, count)
         if chosen is None:
             continue
         base, pasted = chosen
-        masks = [crop_mask(folder, base, step, size) for step in range(count)] if base.has_object else [None] * count
+        masks = [crop_mask(source, base, step) for step in range(count)] if base.has_object else [None] * count
         occluded = bool(source.plain) and draws.chance(0.15)
-        hiding = draw_occluder(draws, folder, source.plain, size) if occluded else None
+        hiding = draw_occluder(draws, source) if occluded else None
         pasted = max(pasted, 1) if random_cutouts else pasted
         tracks = _draw_tracks(draws, source, base, masks[0], hiding, pasted, random_cutouts) if pasted else []
         if not base.has_object and not tracks:
@@ -233,7 +227,7 @@ def _render(
         table = identity[[0, 1, *(index + 2 for index in members)]]
         label_maps[step] = table[layers.owner + 1]
         drawn = [rasters[index] for index in members]
-        frames[step] = paint(crop_picture(source.folder, base, step, size), drawn, hiding, look, draws)
+        frames[step] = paint(crop_picture(source, base, step), drawn, hiding, look, draws)
 
     if nameless:
         # Numbers without sentences: only a mask can refer to such an object.

@@ -8,8 +8,8 @@ import numpy as np
 
 from ..drawn.draws import Draws
 from ..scenes import FewShotScene
-from .base import choose_base, crop_picture
-from .images import ATTEMPTS, Composition, SceneSource, choose_pasted_object, compose
+from .base import SceneSource, brightness_of, choose_base
+from .images import ATTEMPTS, Composition, choose_pasted_object, compose
 
 
 def _scene(
@@ -33,21 +33,16 @@ def _scene(
         clean = [one for one in pool if same_object or category not in source.names(one).clutter]
         real = bool(clean) and draws.chance(0.5)
         if real:
-            base = choose_base(draws, source.folder, clean, source.size)
+            base = choose_base(draws, source, clean)
         else:
             behind = [one for one in source.sequences if category not in source.names(one).clutter]
             alien = [one for one in behind if one in others]
             with_object = bool(alien) and draws.chance(0.4)
-            base = choose_base(
-                draws,
-                source.folder,
-                alien if with_object else behind or source.sequences,
-                source.size,
-                with_object=with_object,
-            )
+            pictures = alien if with_object else behind or source.sequences
+            base = choose_base(draws, source, pictures, with_object=with_object)
         if base is None or (real and (base.sequence, base.times[0]) in avoid):
             continue
-        brightness = float(crop_picture(source.folder, base, 0, source.size)[::4, ::4].mean())
+        brightness = brightness_of(source, base)
         chosen = [] if real else [draws.choice(pool)]
         if most > 1 and draws.chance(0.2):
             chosen.append(draws.choice(pool))
@@ -79,8 +74,6 @@ def draw_photo_few_shot(
     Fewer shots give the same query and the first of the same supports.
 
     Args:
-        draws: random decisions.
-        source: what there is.
         targets: sequences that the target may come from.
         shots: number of supports.
         same_object: take all examples from one sequence, instead of any of its category.

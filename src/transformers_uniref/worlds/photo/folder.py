@@ -164,10 +164,10 @@ class PhotoFolder:
                 image = file.convert("RGB")
             return Photo(image, _read_mask(entry.masks[time]))
 
-        def size_of(photo: Photo) -> int:
-            return 5 * photo.image.width * photo.image.height  # Pillow keeps RGB in four bytes
-
-        return self._cache.get(("photo", sequence, time), make, size_of)
+        # Pillow keeps RGB in four bytes.
+        return self._cache.get(
+            ("photo", sequence, time), make, lambda photo: 5 * photo.image.width * photo.image.height
+        )
 
     def mask_extents(self, sequence: str) -> list[MaskExtent]:
         """Where the object is in every frame of a sequence; read once."""
@@ -186,14 +186,11 @@ class PhotoFolder:
         if box is None or where.area < _LEAST_CUTOUT_PIXELS:
             return None
 
-        def make() -> CutOut | None:
-            photo = self.photo(sequence, time)
-            return cut_out(photo, box)
-
-        def size_of(value: CutOut | None) -> int:
-            return 64 if value is None else 4 * value.image.width * value.image.height
-
-        return self._cache.get(("cut-out", sequence, time), make, size_of)
+        return self._cache.get(
+            ("cut-out", sequence, time),
+            lambda: cut_out(self.photo(sequence, time), box),
+            lambda value: 64 if value is None else 4 * value.image.width * value.image.height,
+        )
 
 
 def _read_mask(path: Path) -> Image.Image:
@@ -255,7 +252,6 @@ def cut_out(photo: Photo, box: tuple[int, int, int, int]) -> CutOut | None:
     Crumbs are left out; the soft edge is one pixel wide and lies within the mask.
 
     Args:
-        photo: frame and mask.
         box: bounding box of the mask.
     """
     width, height = photo.image.size

@@ -237,10 +237,8 @@ def find_absent_photo(
     """A plausible description that is true of nothing in the scene, with words of the given names.
 
     Args:
-        facts: the scene.
         vocabulary_of: names of the objects that other scenes show.
         places: whether a place may be wrong; clips allow none.
-        draws: random decisions.
     """
     colours = sorted({colour for names in vocabulary_of for colour in names.colours})
     for _ in range(12):
@@ -266,7 +264,7 @@ def find_absent_photo(
 
 def word_photo(description: PhotoDescription, draws: Draws) -> str:
     """One of the wordings of a description, lower case, without punctuation."""
-    tail = _tail(description, draws)
+    tail = tail_words(description.place, description.relation, description.motion, _noun_phrase, draws)
     colour = description.colour
     if colour is not None and description.superlative is None and draws.chance(0.16):
         predicate = draws.choice(COLOUR_WORDS.get(colour, (colour,)))
@@ -282,10 +280,6 @@ def _noun_phrase(description: PhotoDescription, draws: Draws) -> str:
     if description.detail is not None:
         parts.append(description.detail)
     return " ".join(parts) + tail
-
-
-def _tail(description: PhotoDescription, draws: Draws) -> str:
-    return tail_words(description.place, description.relation, description.motion, _noun_phrase, draws)
 
 
 def photo_vocabulary(names: Mapping[str, Names] = DAVIS_NAMES) -> list[str]:

@@ -12,10 +12,8 @@ import numpy as np
 from ..drawn.draws import Draws
 from ..drawn.grammar import KINDS
 from ..scenes import ImageScene, Sentence
-from .base import Base, choose_base, crop_mask, crop_picture
-from .folder import PhotoFolder
+from .base import Base, SceneSource, brightness_of, choose_base, crop_mask, crop_picture
 from .grammar import PhotoDescription, PhotoFacts, PhotoThing, find_absent_photo, find_photo_description, word_photo
-from .names import Names
 from .scene import (
     Layers,
     PastedObject,
@@ -31,29 +29,6 @@ from .scene import (
 
 ATTEMPTS = 40
 _ABSENT_SENTENCES = 2
-
-
-@dataclass(frozen=True)
-class SceneSource:
-    """What scenes are made of: a folder, the sequences of the split, the side of the pictures in pixels."""
-
-    folder: PhotoFolder
-    sequences: tuple[str, ...]
-    size: int
-
-    def names(self, sequence: str) -> Names:
-        """The words of a sequence."""
-        return self.folder.sequences[sequence].names
-
-    @property
-    def all_names(self) -> list[Names]:
-        """The words of the split."""
-        return [self.names(sequence) for sequence in self.sequences]
-
-    @property
-    def plain(self) -> list[str]:
-        """Sequences that show nothing nameable without a mask."""
-        return [sequence for sequence in self.sequences if not self.names(sequence).clutter]
 
 
 @dataclass(frozen=True)
@@ -95,7 +70,7 @@ def choose_pasted_object(
         time = draws.integer(0, available - 1)
         if time in avoid and attempt < 6:
             continue
-        pasted = draw_pasted_object(draws, source.folder, sequence, (time,), source.size, brightness, largest)
+        pasted = draw_pasted_object(draws, source, sequence, (time,), brightness, largest)
         if pasted is not None:
             return pasted
     return None
@@ -105,15 +80,14 @@ def compose(
     draws: Draws, source: SceneSource, base: Base, pasted_objects: Sequence[PastedObject], occluded: bool
 ) -> Composition:
     """Pastes objects into a photograph where they show enough of themselves."""
-    base_mask = crop_mask(source.folder, base, 0, source.size) if base.has_object else None
-    hiding = draw_occluder(draws, source.folder, source.plain, source.size) if occluded and source.plain else None
+    base_mask = crop_mask(source, base, 0) if base.has_object else None
+    hiding = draw_occluder(draws, source) if occluded and source.plain else None
     if not shows_enough(stack(base_mask, (), source.size, hiding), source.size, base_mask is not None):
         hiding = None
     kept, rasters = place_pasted_objects(draws, pasted_objects, base_mask, source.size, hiding)
     layers = stack(base_mask, rasters, source.size, hiding)
     parts = _parts(base, layers, kept, rasters)
-    canvas = crop_picture(source.folder, base, 0, source.size)
-    image = paint(canvas, rasters, hiding, draw_appearance(draws, source.size), draws)
+    image = paint(crop_picture(source, base, 0), rasters, hiding, draw_appearance(draws, source.size), draws)
     # The order of the objects must not tell who lies on top.
     return Composition(image, layers, draws.shuffled(parts), frozenset(source.names(base.sequence).clutter))
 
@@ -192,10 +166,7 @@ def choose_sequences(
     """Sequences of `count` pasted objects.
 
     Args:
-        draws: random decisions.
-        source: what there is.
         base: the photograph behind; what it shows without a mask is rarely shown again with one.
-        count: how many.
         twins: share of objects that take the category of another one.
         different: never take a sequence twice, and not the photograph's if its object is seen; there may be fewer
             objects then.
@@ -231,7 +202,7 @@ def draw_photo_image(draws: Draws, source: SceneSource, easy: bool) -> ImageScen
     """
     for _ in range(ATTEMPTS):
         manner = draws.weighted(("real", "mixed", "pasted"), (0.25, 0.3, 0.45))
-        base = choose_base(draws, source.folder, source.sequences, source.size, with_object=manner != "pasted")
+        base = choose_base(draws, source, source.sequences, with_object=manner != "pasted")
         if base is None:
             continue
         if manner == "real":
@@ -240,12 +211,10 @@ def draw_photo_image(draws: Draws, source: SceneSource, easy: bool) -> ImageScen
             count = draws.integer(1, 2)
         else:
             count = draws.weighted((2, 3, 4), (0.4, 0.4, 0.0 if easy else 0.2))
-        brightness = crop_picture(source.folder, base, 0, source.size)[::4, ::4].mean()
+        brightness, largest = brightness_of(source, base), (0.58, 0.58, 0.52, 0.45, 0.4)[count]
         pasted_objects = []
         for sequence in choose_sequences(draws, source, base, count, twins=0.0 if easy else 0.45, different=easy):
-            pasted = choose_pasted_object(
-                draws, source, sequence, float(brightness), (0.58, 0.58, 0.52, 0.45, 0.4)[count]
-            )
+            pasted = choose_pasted_object(draws, source, sequence, brightness, largest)
             if pasted is not None:
                 pasted_objects.append(pasted)
         scene = compose(draws, source, base, pasted_objects, occluded=draws.chance(0.1))

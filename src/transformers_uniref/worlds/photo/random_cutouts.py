@@ -13,9 +13,9 @@ from PIL import Image
 
 from ...core.mask_boxes import box_around
 from ..drawn.draws import Draws
-from ..drawn.shapes import NAMED_SHAPES, Shape, named_shape, paint_coverage, random_shape
-from .folder import CutOut, PhotoFolder
-from .images import SceneSource
+from ..drawn.shapes import NAMED_SHAPES, named_shape, paint_coverage, random_shape
+from .base import SceneSource
+from .folder import CutOut
 from .scene import PastedObject, make_pasted_object
 
 _EXTENT = 112
@@ -24,13 +24,9 @@ _EXTENT = 112
 _LEAST_AREA = 300
 
 
-def _draw_outline(draws: Draws) -> Shape:
-    return random_shape(draws) if draws.chance(0.65) else named_shape(draws.choice(NAMED_SHAPES))
-
-
 def _draw_coverage(draws: Draws, radius: float, x: float, y: float) -> np.ndarray:
     """One outline around (x, y) in a patch: float32 (extent, extent), 0 to 1."""
-    shape = _draw_outline(draws)
+    shape = random_shape(draws) if draws.chance(0.65) else named_shape(draws.choice(NAMED_SHAPES))
     scale = radius * _EXTENT / max(shape.reach, 1.0)
     turn, squeeze = draws.uniform(0, 2 * math.pi), draws.uniform(0.6, 1.0)
     cosine, sine = math.cos(turn) * scale, math.sin(turn) * scale
@@ -39,10 +35,11 @@ def _draw_coverage(draws: Draws, radius: float, x: float, y: float) -> np.ndarra
     return paint_coverage(shape.contours, matrix, centre, _EXTENT, 3).astype(np.float32) * np.float32(1 / 255)
 
 
-def _draw_surface(draws: Draws, folder: PhotoFolder, source: SceneSource) -> np.ndarray:
+def _draw_surface(draws: Draws, source: SceneSource) -> np.ndarray:
     """A piece of a photograph: float32 (extent, extent, 3), 0 to 255."""
     sequence = draws.choice(source.sequences)
-    photo = folder.photo(sequence, draws.integer(0, len(folder.sequences[sequence].frames) - 1)).image
+    last = len(source.folder.sequences[sequence].frames) - 1
+    photo = source.folder.photo(sequence, draws.integer(0, last)).image
     side = draws.uniform(0.15, 0.75) * min(photo.size)
     left, top = draws.uniform(0, photo.width - side), draws.uniform(0, photo.height - side)
     piece = photo.resize((_EXTENT, _EXTENT), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side))
@@ -57,15 +54,14 @@ def _draw_surface(draws: Draws, folder: PhotoFolder, source: SceneSource) -> np.
 
 def _draw_cutout(draws: Draws, source: SceneSource) -> Image.Image | None:
     """RGBA: a body and up to two limbs, each of which may have a surface of its own."""
-    folder = source.folder
     alpha = _draw_coverage(draws, draws.uniform(0.28, 0.42), 0.5, 0.5)
-    picture = _draw_surface(draws, folder, source)
+    picture = _draw_surface(draws, source)
     for _ in range(draws.weighted((0, 1, 2), (0.45, 0.35, 0.2))):
         angle, away = draws.uniform(0, 2 * math.pi), draws.uniform(0.12, 0.26)
         x, y = 0.5 + away * math.cos(angle), 0.5 + away * math.sin(angle)
         limb = _draw_coverage(draws, draws.uniform(0.12, 0.22), x, y)
         if draws.chance(0.6):
-            picture = picture + (_draw_surface(draws, folder, source) - picture) * limb[..., None]
+            picture = picture + (_draw_surface(draws, source) - picture) * limb[..., None]
         alpha = np.maximum(alpha, limb)
     if int(np.count_nonzero(alpha >= 0.5)) < _LEAST_AREA:
         return None
@@ -104,4 +100,4 @@ def draw_random_cutout(
     if picture is None:
         return None
     cutouts = _bent(draws, picture, count)
-    return make_pasted_object(draws, "", None, cutouts, tuple(range(count)), source.size, brightness, largest)
+    return make_pasted_object(draws, "", cutouts, tuple(range(count)), source.size, brightness, largest)

@@ -11,9 +11,8 @@ from PIL import Image, ImageFilter
 
 from ..drawn.draws import Draws
 from ..drawn.scene import LEAST_VISIBLE, Pose, draw_light, overlap
-from .base import LEAST_PIXELS, choose_base, crop_picture
-from .folder import CutOut, PhotoFolder
-from .names import Names
+from .base import LEAST_PIXELS, SceneSource, choose_base, crop_picture
+from .folder import CutOut
 
 _LARGEST_BLOW_UP = 1.4
 _EXTENTS = (0.2, 0.58)
@@ -25,7 +24,7 @@ class PastedObject:
     """An object that is pasted into a scene.
 
     Attributes:
-        sequence, names: what it is; empty and `None` for a thing without a name.
+        sequence: what it is; empty for a thing without a name.
         cutouts: what is pasted, one a picture.
         times: the frames that they come from.
         scale: pixels of the picture for one of the frame.
@@ -36,7 +35,6 @@ class PastedObject:
     """
 
     sequence: str
-    names: Names | None
     cutouts: tuple[CutOut, ...]
     times: tuple[int, ...]
     scale: float
@@ -70,45 +68,38 @@ class Raster:
 
 def draw_pasted_object(
     draws: Draws,
-    folder: PhotoFolder,
+    source: SceneSource,
     sequence: str,
     times: Sequence[int],
-    size: int,
     brightness: float,
     largest: float = _EXTENTS[1],
 ) -> PastedObject | None:
     """Takes an object out of frames of its sequence and decides about its size and light.
 
     Args:
-        draws: random decisions.
-        folder: the photographs.
-        sequence: where the object comes from.
         times: frames, one a picture. From the first one on that gives no cut-out, the one before it stays.
-        size: side of the pictures in pixels.
         brightness: mean value of the scene, 0 to 255; objects are brought some way towards it.
         largest: greatest extent in image sides.
 
     Returns:
         The object, or `None` when the first frame gives no cut-out.
     """
-    first = folder.cutout(sequence, times[0])
+    first = source.folder.cutout(sequence, times[0])
     if first is None:
         return None
     cutouts = [first]
     frozen = len(set(times)) == 1
     for time in times[1:]:
-        found = None if frozen else folder.cutout(sequence, time)
+        found = None if frozen else source.folder.cutout(sequence, time)
         # What came back after a while would jump.
         frozen = found is None
         cutouts.append(found or cutouts[-1])
-    names = folder.sequences[sequence].names
-    return make_pasted_object(draws, sequence, names, tuple(cutouts), tuple(times), size, brightness, largest)
+    return make_pasted_object(draws, sequence, tuple(cutouts), tuple(times), source.size, brightness, largest)
 
 
 def make_pasted_object(
     draws: Draws,
     sequence: str,
-    names: Names | None,
     cutouts: tuple[CutOut, ...],
     times: tuple[int, ...],
     size: int,
@@ -130,7 +121,6 @@ def make_pasted_object(
     softness = draws.uniform(0.3, 0.8) if draws.chance(0.2) else 0.0
     return PastedObject(
         sequence,
-        names,
         cutouts,
         times,
         scale,
@@ -176,9 +166,9 @@ class Occluder:
     rgb: np.ndarray
 
 
-def draw_occluder(draws: Draws, folder: PhotoFolder, sequences: Sequence[str], size: int) -> Occluder | None:
+def draw_occluder(draws: Draws, source: SceneSource) -> Occluder | None:
     """A strip across the picture that shows a piece of another photograph."""
-    base = choose_base(draws, folder, sequences, size, with_object=False)
+    base, size = choose_base(draws, source, source.plain, with_object=False), source.size
     if base is None:
         return None
     angle = draws.uniform(-0.25, 0.25) + (math.pi / 2 if draws.chance(0.25) else 0.0)
@@ -186,7 +176,7 @@ def draw_occluder(draws: Draws, folder: PhotoFolder, sequences: Sequence[str], s
     axis = np.arange(size, dtype=np.float32) + 0.5
     away = (axis[None] - size / 2) * math.cos(angle) + (axis[:, None] - size / 2) * math.sin(angle) + size / 2 - place
     alpha = np.clip(width + 0.5 - np.abs(away), 0, 1)
-    return Occluder(alpha, crop_picture(folder, base, 0, size) * np.float32(draws.uniform(0.5, 1.0)))
+    return Occluder(alpha, crop_picture(source, base, 0) * np.float32(draws.uniform(0.5, 1.0)))
 
 
 @dataclass(frozen=True)
@@ -309,8 +299,6 @@ def paint(
         canvas: float32 (size, size, 3), 0 to 255; changed in place.
         rasters: in painting order.
         occluder: painted last, if any.
-        look: light and lens.
-        draws: noise.
 
     Returns:
         uint8 (size, size, 3).

@@ -21,11 +21,12 @@ from typing import Any
 from ..drawn.draws import TASKS, Draws
 from ..drawn.few_shot import FAMILIES
 from ..scenes import check_integer
+from .base import SceneSource
 from .clips import draw_photo_clip
 from .few_shot import draw_photo_few_shot
 from .folder import PhotoFolder
 from .grammar import photo_vocabulary
-from .images import SceneSource, draw_photo_image
+from .images import draw_photo_image
 from .names import DAVIS_NAMES, DAVIS_VALIDATION, Names, parse_names, read_names
 
 __all__ = [

@@ -13,42 +13,12 @@ _PEOPLE = (
     "tennis player|baseball player|worker|someone|soldier|pedestrian|student|teenager"
 )
 _BEGINNING = re.compile(r"^(?:a|an|the|one|this|there is an?)\s+")
-_ENDS_SUBJECT = frozenset(
-    [
-        "with",
-        "on",
-        "in",
-        "of",
-        "at",
-        "by",
-        "near",
-        "and",
-        "is",
-        "are",
-        "that",
-        "sitting",
-        "standing",
-        "holding",
-        "riding",
-        "walking",
-        "next",
-        "while",
-        "wearing",
-        "laying",
-        "lying",
-        "to",
-        "from",
-        "for",
-        "has",
-        "being",
-        "under",
-        "over",
-        "behind",
-        "playing",
-    ]
-)
-_NOT_THE_OBJECT = frozenset(
-    ["picture", "photo", "photograph", "image", "view", "close", "shot", "group", "couple", "pair", "bunch", "toy"]
+_NOT_THE_OBJECT = re.compile(
+    # What ends the subject before the object is named,
+    "with|on|in|of|at|by|near|and|is|are|that|sitting|standing|holding|riding|walking|next|while|wearing|laying|lying|"
+    "to|from|for|has|being|under|over|behind|playing|"
+    # and subjects that only contain it.
+    "picture|photo|photograph|image|view|close|shot|group|couple|pair|bunch|toy"
 )
 
 
@@ -70,8 +40,7 @@ def described(caption: str, name: str) -> str | None:
     found = re.match(rf"((?:[a-z-]+ ){{0,3}}?)({words})\b(?! ?(?:s\b|'s\b))", rest)
     if found is None:
         return None
-    between = found.group(1).split()
-    if any(word in _ENDS_SUBJECT or word in _NOT_THE_OBJECT for word in between):
+    if any(map(_NOT_THE_OBJECT.fullmatch, found.group(1).split())):
         return None
     after = rest[found.end() :].split()
     if after and after[0] in ("and", "shaped", "toy", "statue", "sign", "seat", "food", "leash", "bed"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,8 @@ from scipy import ndimage
 from ...core.mask_codes import decode_rle
 from ...datasets.converters.coco_masks import to_rle
 
-_KEPT_PICTURES = 256
+_kept = functools.lru_cache(maxsize=256)
+"""Keeps the pictures read last, of all folders of a layout."""
 _LEAST_COMPONENT = 0.002
 """A part of a class that is smaller than this share of the picture is no object of its own."""
 
@@ -77,21 +77,6 @@ def held_out(count: int, split: Split, every: int = 18) -> list[int]:
     return [number for number in range(count) if (number % every == every - 1) == (split == "validation")]
 
 
-class _PhotographCache:
-    """The photographs read last."""
-
-    def __init__(self) -> None:
-        self._photographs: OrderedDict[int, Any] = OrderedDict()
-
-    def get(self, number: int, read: Any) -> Any:
-        if number not in self._photographs:
-            self._photographs[number] = read()
-            if len(self._photographs) > _KEPT_PICTURES:
-                self._photographs.popitem(last=False)
-        self._photographs.move_to_end(number)
-        return self._photographs[number]
-
-
 class CocoFolder:
     """`images/` and `instances.json` in COCO's format, `captions.json` ({image id: sentences}) where there is one.
 
@@ -127,7 +112,6 @@ class CocoFolder:
             if not self.by_class[name] or self.by_class[name][-1] != number:
                 self.by_class[name].append(number)
         self.by_class = {name: sorted(set(numbers)) for name, numbers in self.by_class.items()}
-        self._kept = _PhotographCache()
 
     def __len__(self) -> int:
         return len(self._images)
@@ -141,12 +125,13 @@ class CocoFolder:
                 yield from ((caption, name) for name in sorted(self.contents(number)))
 
     def read(self, number: int) -> DecodedPhotograph:
-        data, codes, names, crowd, captions = self._kept.get(number, lambda: self._load(number))
+        data, codes, names, crowd, captions = self._load(number)
         height, width = data.shape[:2]
         masks = [decode_segmentation(code, height, width) for code in codes]
         stacked = np.stack(masks) if masks else np.zeros((0, height, width), bool)
         return DecodedPhotograph(data, stacked, names, crowd, captions)
 
+    @_kept
     def _load(self, number: int) -> tuple[Any, ...]:
         image, annotations = self._images[number], self._annotations[number]
         path = self.folder / "images" / image["file_name"]
@@ -184,7 +169,6 @@ class AdeFolder:
         if not files:
             raise ValueError(f"{self.folder / 'images'}: no photographs (*.jpg)")
         self.files = [files[number] for number in held_out(len(files), split)]
-        self._kept = _PhotographCache()
         self.by_class: dict[str, list[int]] = {}
 
     def __len__(self) -> int:
@@ -202,12 +186,13 @@ class AdeFolder:
         with Image.open(self.folder / "labels" / f"{path.stem}.png") as picture:
             return np.asarray(picture)
 
-    def read(self, number: int) -> DecodedPhotograph:
-        def load() -> tuple[np.ndarray, np.ndarray]:
-            with Image.open(self.files[number]) as picture:
-                return np.asarray(picture.convert("RGB")), self._label(number)
+    @_kept
+    def _load(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        with Image.open(self.files[number]) as picture:
+            return np.asarray(picture.convert("RGB")), self._label(number)
 
-        image, label = self._kept.get(number, load)
+    def read(self, number: int) -> DecodedPhotograph:
+        image, label = self._load(number)
         values = [int(v) for v in np.unique(label) if v in self._names]
         masks = label == np.array(values, label.dtype)[:, None, None]
         return DecodedPhotograph(image, masks, tuple(self._names[v] for v in values), (False,) * len(values))

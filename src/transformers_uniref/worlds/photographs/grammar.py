@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from ..drawn.draws import Draws
 from .facts import COLOURS, Facts
-from .nouns import PAIRED, SYNONYMS, WIDER, plural, words_of
+from .nouns import PAIRED, SYNONYMS, WIDER, plural
 
 _MARGIN = 0.07
 """Centres are told apart in words from this share of the picture on."""
@@ -58,7 +58,6 @@ class Describer:
 
     Args:
         things: every object that shows.
-        draws: decides between wordings.
     """
 
     def __init__(self, things: Sequence[Thing], draws: Draws) -> None:
@@ -130,13 +129,10 @@ class Describer:
         return Reference(draws.weighted(forms, [3, 3, 2, 1, 1]), numbers, "all")
 
     def _all_on_a_side(self, group: list[Thing], word: str) -> Reference | None:
-        sides = [
-            ("on the left", lambda f: f.x < 0.5 - _MARGIN / 2, lambda f: f.x > 0.5 + _MARGIN / 2),
-            ("on the right", lambda f: f.x > 0.5 + _MARGIN / 2, lambda f: f.x < 0.5 - _MARGIN / 2),
-        ]
-        words, here, elsewhere = self.draws.choice(sides)
-        members = [thing for thing in group if here(thing.facts)]
-        rest = [thing for thing in group if elsewhere(thing.facts)]
+        words = self.draws.choice(["on the left", "on the right"])
+        left = [thing for thing in group if thing.facts.x < 0.5 - _MARGIN / 2]
+        right = [thing for thing in group if thing.facts.x > 0.5 + _MARGIN / 2]
+        members, rest = (left, right) if words == "on the left" else (right, left)
         if len(members) < 2 or not rest or len(members) + len(rest) < len(group):
             return None
         form = self.draws.choice([f"all {word} {words}", f"the {word} {words}"])
@@ -182,28 +178,18 @@ class Describer:
         (word, most), _ = draws.choice(options)
         if word == "middle":
             forms = [f"the middle {noun}", f"the {noun} in the middle", f"middle {noun}", f"the {noun} in the center"]
-        elif word in ("left", "right"):
-            forms = [
-                f"the {noun} on the {word}",
-                f"the {noun} on the {word}",
-                f"{word} {noun}",
-                f"the {most} {noun}",
-                f"the {word} {noun}",
-                f"{noun} on the {word}",
-                f"the {noun} on the far {word}",
-                f"the {noun} furthest to the {word}",
-                f"the {noun} to the {word}",
-            ]
         else:
-            forms = [
-                f"the {noun} at the {word}",
-                f"the {noun} at the {word}",
-                f"{word} {noun}",
-                f"the {most} {noun}",
-                f"the {word} {noun}",
-                f"{noun} at the {word}",
-            ]
-            if pair:
+            across = word in ("left", "right")
+            at = f"{'on' if across else 'at'} the {word}"
+            forms = [f"the {noun} {at}"] * 2
+            forms += [f"{word} {noun}", f"the {most} {noun}", f"the {word} {noun}", f"{noun} {at}"]
+            if across:
+                forms += [
+                    f"the {noun} on the far {word}",
+                    f"the {noun} furthest to the {word}",
+                    f"the {noun} to the {word}",
+                ]
+            elif pair:
                 forms.append(f"the {'upper' if word == 'top' else 'lower'} {noun}")
         return draws.choice(forms), "place"
 
@@ -336,8 +322,6 @@ def absent_sentence(draws: Draws, name: str, others: Sequence[str]) -> str:
     """A sentence about a class that the picture does not show, worded as those about one that it shows.
 
     Args:
-        draws: decides.
-        name: the class.
         others: classes that the picture shows, for relations to them.
     """
     noun = noun_for(draws, name)
@@ -377,6 +361,3 @@ _RELATIONS: list[tuple[tuple[str, ...], Callable[[Facts, Facts], bool]]] = [
     (("above", "over"), lambda a, m: a.y < m.y - 0.02 and a.bottom <= m.y and m.left - 0.05 <= a.x <= m.right + 0.05),
     (("below", "under"), lambda a, m: a.y > m.y + 0.02 and a.top >= m.y and m.left - 0.05 <= a.x <= m.right + 0.05),
 ]
-
-
-__all__ = ["Describer", "Reference", "Thing", "absent_sentence", "noun_for", "words_of"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,13 +74,12 @@ class Photographs:
         size: int = 256,
         seed: int = 0,
         shares: Sequence[float] = (),
-        opened: Sequence[PhotographFolder] = (),
     ) -> None:
         if split not in SPLITS:
             raise ValueError(f"split must be one of {SPLITS}, got {split!r}")
-        if not folders and not opened:
+        if not folders:
             raise ValueError("folders must name at least one folder, got none")
-        self.folders = list(opened) or [open_folder(folder, split) for folder in folders]
+        self.folders = [open_folder(folder, split) for folder in folders]
         self.split, self.size, self.seed = split, size, seed
         self.shares = list(shares) or [len(folder) ** 0.5 for folder in self.folders]
         if len(self.shares) != len(self.folders):
@@ -87,7 +87,9 @@ class Photographs:
 
     def resized(self, size: int) -> Photographs:
         """The same photographs at another size; they share what is decoded."""
-        return Photographs((), self.split, size, self.seed, self.shares, self.folders)
+        other = copy.copy(self)
+        other.size = size
+        return other
 
     def vocabulary(self) -> list[str]:
         """The words of the sentences, sorted."""

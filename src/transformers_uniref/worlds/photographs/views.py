@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
@@ -52,8 +52,6 @@ def draw_view(draws: Draws, shot: DecodedPhotograph, size: int, tint: float = 0.
     """A window of the photograph.
 
     Args:
-        draws: decides.
-        shot: the photograph.
         size: side of the view in pixels.
         tint: largest change of brightness, contrast and saturation.
         whole: how often the window is the whole photograph.
@@ -69,9 +67,7 @@ def draw_view(draws: Draws, shot: DecodedPhotograph, size: int, tint: float = 0.
     view = _cut(shot, window, size, mirrored=draws.chance(0.5))
     if not tint:
         return view
-    return View(
-        _tinted(draws, view.image, tint), *[getattr(view, name) for name in list(View.__dataclass_fields__)[1:]]
-    )
+    return replace(view, image=_tinted(draws, view.image, tint))
 
 
 def _cut(shot: DecodedPhotograph, window: tuple[int, int, int, int], size: int, mirrored: bool) -> View:
