@@ -31,7 +31,10 @@ LOOKS = {
     "checkered": ("texture", "checkered"), "checked": ("texture", "checkered"),
     "small": ("size", "small"), "little": ("size", "small"), "tiny": ("size", "small"),
     "big": ("size", "big"), "large": ("size", "big"),
-} | {c: ("colour", c) for c in ["red", "orange", "yellow", "green", "cyan", "blue", "purple", "white", "black"]}  # fmt: skip
+    "red": ("colour", "red"), "orange": ("colour", "orange"), "yellow": ("colour", "yellow"),
+    "green": ("colour", "green"), "cyan": ("colour", "cyan"), "blue": ("colour", "blue"),
+    "purple": ("colour", "purple"), "white": ("colour", "white"), "black": ("colour", "black"),
+}  # fmt: skip
 ENDS = {
     "leftmost": ("x", 1), "on the far left": ("x", 1), "furthest to the left": ("x", 1),
     "rightmost": ("x", -1), "on the far right": ("x", -1), "furthest to the right": ("x", -1),
