@@ -7,6 +7,8 @@ from typing import Any
 
 MOST_SEQUENCES = 200
 """Clips that are listed one by one."""
+IN_OBJECTS = ("count_error",)
+"""Measures that are no fractions."""
 
 
 def result_table(summary: Mapping[str, Any]) -> str:
@@ -18,7 +20,7 @@ def result_table(summary: Mapping[str, Any]) -> str:
     counts = ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in summary["counts"].items())
     lines = [f"{summary['title']} {summary['split']}, {_asked(summary)}: {counts}"]
     width = max([len(name) for name in summary["measures"]] or [0])
-    lines += [f"{name:<{width}} {_percent(value):>6}" for name, value in summary["measures"].items()]
+    lines += [f"{name:<{width}} {_value(name, value):>6}" for name, value in summary["measures"].items()]
     for protocol, measures in summary["further"].items():
         lines += [f"{protocol}: " + ", ".join(f"{name} {_percent(value)}" for name, value in measures.items())]
     if "submission" in summary:
@@ -39,7 +41,7 @@ def markdown_report(summary: Mapping[str, Any]) -> str:
         f"Model: {settings['model'] or 'not named'}, weights `{settings['weights'][:16]}`, transformers_uniref "
         f"{settings['version']}. Settings: {_asked(summary)}.",
         "",
-        *_table(("measure", "value in percent"), [(n, _percent(v)) for n, v in summary["measures"].items()]),
+        *_table(("measure", "value in percent"), [(n, _value(n, v)) for n, v in summary["measures"].items()]),
     ]
     for protocol, measures in summary["further"].items():
         lines += ["", f"By the protocol `{protocol}`:", ""]
@@ -77,6 +79,8 @@ def _asked(summary: Mapping[str, Any]) -> str:
     if summary["task"] == "fss":
         parts.append(f"{settings['shots']} shot{'s' * (settings['shots'] > 1)}, seed {settings['seed']}")
     parts.append("no score gate" if settings["gate"] is None else f"score gate {settings['gate']:g}")
+    if settings["targets"] == "all":
+        parts.append("all objects of a sentence")
     if summary["task"] in ("vos", "rvos"):
         parts.append(f"references {settings['references']}")
     if summary["task"] == "rvos":
@@ -94,6 +98,10 @@ def _table(heading: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
     cells = [tuple(cell.replace("|", r"\|") for cell in row) for row in (heading, *rows)]
     lines = ["| " + " | ".join(row) + " |" for row in cells]
     return [lines[0], "|" + "---|" * len(heading), *lines[1:]]
+
+
+def _value(name: str, value: float | None) -> str:
+    return f"{value:.2f} objects" if name in IN_OBJECTS and value is not None else _percent(value)
 
 
 def _percent(value: float | None) -> str:

@@ -120,7 +120,7 @@ def _split_measures(found: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str,
 def _merge_pictures(
     of: Results, blocks: Sequence[Mapping[str, Any]], unseen: Any
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    scores = image_scores(of.benchmark)
+    scores = image_scores(of.benchmark, of.settings.targets)
     samples: list[dict[str, Any]] = []
     for block in blocks:
         scores.load_state_dict(block["state"])
