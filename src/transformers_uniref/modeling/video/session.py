@@ -61,7 +61,8 @@ class UniRefVideoSession:
 
     Without a video it is a stream: `model(inference_session=session, frame=frame)` for one frame after the other.
 
-    An object is given by a mask, by a sentence, or by both (then both references act together). A mask that is given
+    An object is given by a mask, by a sentence, or by both (then both references act together); a sentence may also
+    mean all objects of a kind, see `add_text_for_all`. A mask that is given
     again, in any frame, replaces all that was remembered of the object; a new sentence replaces the old one and what
     was found by it. Neither frames nor results are kept: what is kept for an object is two annotated frames, its
     sentence and its last mask.
