@@ -59,7 +59,7 @@ ALL_TARGETS: dict[str, str] = {
     "count_error": "mean absolute difference of both numbers, in objects",
     "one_as_one": "of the sentences that mean one object, the share answered by exactly one",
 }
-"""What answers with all objects are measured by, `metrics.AllTargetsScores`; `evaluate --targets all` prints it."""
+"""What answers with all objects are measured by, `metrics.AllTargetsScores`."""
 
 CONVENTIONS = (
     "IoU and J compare masks with the visible part of the object, at the picture's size. J&F is the mean over objects "
@@ -93,7 +93,7 @@ def describe_measures(width: int = 100) -> str:
         "",
         *textwrap.wrap(CONVENTIONS, width),
         "",
-        f"measures of --dataset {WORLD_GENERALISED}, and of others with --targets all:",
+        f"measures of answers with all objects ({WORLD_GENERALISED}, and others that are asked for all targets):",
     ]
     for name, text in ALL_TARGETS.items():
         lines += textwrap.wrap(f"{name}: {text}", width, initial_indent="  ", subsequent_indent="      ")
