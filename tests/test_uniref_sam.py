@@ -462,6 +462,18 @@ def test_objects_are_followed_and_a_frame_is_encoded_once(model: UniRefSamModel,
     assert any(0 < output.pred_masks[0].mean() < 1 for output in outputs[1:])
 
 
+def test_a_sentence_for_all_objects_finds_the_one_that_this_model_answers_with(
+    model: UniRefSamModel, processor: UniRefProcessor
+) -> None:
+    made = processor.init_video_session(clip()[0], threshold=0)
+    processor.add_text_prompt(made, None, [SENTENCE], targets="all")
+    one = processor.init_video_session(clip()[0], threshold=0)
+    processor.add_text_prompt(one, [1], [SENTENCE])
+    first, wanted = (next(model.propagate_in_video_iterator(asked)) for asked in (made, one))
+    assert first.object_ids == ([1] if wanted.object_masks.any() else [])
+    assert torch.equal(first.pred_masks, wanted.pred_masks[: len(first.object_ids)])
+
+
 def test_streaming_gives_what_the_clip_gives(model: UniRefSamModel, processor: UniRefProcessor) -> None:
     stream = session(processor, streaming=True)
     outputs = [model(inference_session=stream, frame=frame) for frame in clip()[0]]

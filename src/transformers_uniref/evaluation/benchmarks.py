@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from ..metrics.video_protocols import VideoProtocol
 
 Family = Literal["ris", "gris", "photos", "fss", "vos", "rvos"]
+MANY_OR_NONE = ("gris", "photos")
+"""Families whose sentences may mean several objects or none."""
+
+WORLD_GENERALISED = "world-generalised"
 
 RELEASED_SIZES = {
     "size": {"shortest_edge": 800, "longest_edge": 1333},
@@ -58,6 +62,7 @@ class Benchmark:
         protocols: rules for clips, names of `PROTOCOLS` or `EXPRESSIONS`; the first gives the measures.
         by_sentence: each sentence has masks of its own; else the objects of a clip share out its pixels.
         released: None where the paper does not measure it.
+        targets: how many objects an answer has unless something else is asked for: the best, or all.
     """
 
     name: str
@@ -69,16 +74,17 @@ class Benchmark:
     protocols: tuple[str, ...] = ()
     by_sentence: bool = False
     released: Released | None = None
+    targets: Literal["one", "all"] = "one"
 
     @property
     def task(self) -> str:
         """The task of `data.schema.TASK_COLUMNS` whose columns are needed."""
-        return "ris" if self.family in ("gris", "photos") else self.family
+        return "ris" if self.family in MANY_OR_NONE else self.family
 
     @property
     def asks_with_sentences(self) -> bool:
         """Whether the model has to read sentences; otherwise it has to read masks."""
-        return self.family in ("ris", "gris", "photos", "rvos")
+        return self.family in ("ris", *MANY_OR_NONE, "rvos")
 
     @property
     def is_video(self) -> bool:
@@ -131,6 +137,13 @@ _ALL = (
     _refer("refcoco-google", "RefCOCO (Google)", ("val", "test")),
     _refer("refcocog-google", "RefCOCOg (Google)", ("val",)),
     Benchmark("grefcoco", "gRefCOCO", "gris", ("val", "testA", "testB")),
+    Benchmark(
+        WORLD_GENERALISED,
+        "Drawn scenes, sentences about none, one and many objects",
+        "gris",
+        ("test", "validation"),
+        targets="all",
+    ),
     Benchmark("photos", "Photographs of yours, with sentences", "photos", ("all",)),
     Benchmark("photo-pairs", "Photographs of yours, by an example of the class", "fss", ("all",)),
     Benchmark("fss-1000", "FSS-1000", "fss", ("test", "val"), released=Released()),

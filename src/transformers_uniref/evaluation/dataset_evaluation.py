@@ -15,6 +15,7 @@ from typing import Any
 from ..core.atomic import alone
 from ..core.processes import Processes, launched_processes
 from ..core.version import __version__
+from ..processors.all_targets import Targets
 from .benchmarks import Benchmark, find_benchmark
 from .clips.answers import ClipAnswers
 from .clips.blocks import ClipQuestions
@@ -57,6 +58,7 @@ def evaluate_dataset(
     shots: int | None = None,
     seed: int = 0,
     limit: int | None = None,
+    targets: Targets | None = None,
     unseen: Collection[str] | None = None,
     meta: str | os.PathLike[str] | None = None,
     model_name: str | None = None,
@@ -77,7 +79,8 @@ def evaluate_dataset(
         model: `UniRefModel` or `UniRefSamModel`.
         processor: its `UniRefProcessor`.
         dataset: folder of `uniref data build`, `datasets.Dataset` of one split, or list of rows (`data.schema`); for
-            `davis-like` a folder with `<sequence>/frames/*.jpg` and `<sequence>/masks/*.png`.
+            `davis-like` a folder with `<sequence>/frames/*.jpg` and `<sequence>/masks/*.png`; for `world-generalised`
+            `evaluation.world_rows.DrawnRows`.
         benchmark: a name of `BENCHMARKS`: whose rules hold.
         split: default: the benchmark's first.
         preset: "paper" asks as the released code did (sizes, score gates, references); default: as the model and its
@@ -87,6 +90,9 @@ def evaluate_dataset(
         shots: examples of a few-shot question; default: 1.
         seed: draws the examples.
         limit: the first samples alone.
+        targets: for sentences that may mean several objects or none: "one" measures the best object of each, "all"
+            every object behind the gate, by other measures (`metrics.AllTargetsScores`). Default: "one", and "all" for
+            `world-generalised`.
         unseen: for YouTube-VOS and LVOS, "CLIP", "CLIP/OBJECT" or (with `meta`) categories that were not trained on.
         meta: `meta.json` of the data set, for LVOS: in which frames an object is judged.
         model_name: of the model, for the results.
@@ -106,7 +112,7 @@ def evaluate_dataset(
         raise ValueError(f"`limit` must be at least 1, got {limit}")
     if output is None and named_split in chosen.server_splits:
         raise ValueError(f"`output` is needed for {chosen.name} {named_split}, whose answers only a server knows")
-    settings = settings_for(chosen, model, processor, preset, threshold, shots, seed)
+    settings = settings_for(chosen, model, processor, preset, threshold, shots, seed, targets)
     metadata = None if meta is None else ClipMetadata(meta)
     unseen = _unseen(chosen, unseen, metadata)
     rows = open_rows(chosen, dataset, named_split)

@@ -9,6 +9,8 @@ from .wording import markdown_table, percent
 
 MOST_SEQUENCES = 200
 """Clips that are listed one by one."""
+IN_OBJECTS = ("count_error",)
+"""Measures that are no fractions."""
 
 
 def result_table(summary: Mapping[str, Any]) -> str:
@@ -16,7 +18,7 @@ def result_table(summary: Mapping[str, Any]) -> str:
     counts = ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in summary["counts"].items())
     lines = [f"{summary['title']} {summary['split']}, {_asked(summary)}: {counts}"]
     width = max([len(name) for name in summary["measures"]] or [0])
-    lines += [f"{name:<{width}} {percent(value, 2):>6}" for name, value in summary["measures"].items()]
+    lines += [f"{name:<{width}} {_value(name, value):>6}" for name, value in summary["measures"].items()]
     for protocol, measures in summary["further"].items():
         lines += [f"{protocol}: " + ", ".join(f"{name} {percent(value, 2)}" for name, value in measures.items())]
     if "submission" in summary:
@@ -37,7 +39,7 @@ def markdown_report(summary: Mapping[str, Any]) -> str:
         f"Model: {settings['model'] or 'not named'}, weights `{settings['weights'][:16]}`, transformers_uniref "
         f"{settings['version']}. Settings: {_asked(summary)}.",
         "",
-        *_in_percent("measure", "value in percent", summary["measures"]),
+        *markdown_table(("measure", "value in percent"), [(n, _value(n, v)) for n, v in summary["measures"].items()]),
     ]
     for protocol, measures in summary["further"].items():
         lines += ["", f"By the protocol `{protocol}`:", "", *_in_percent("measure", "value in percent", measures)]
@@ -81,6 +83,8 @@ def _asked(summary: Mapping[str, Any]) -> str:
     if summary["task"] == "fss":
         parts.append(f"{settings['shots']} shot{'s' * (settings['shots'] > 1)}, seed {settings['seed']}")
     parts.append("no score gate" if settings["gate"] is None else f"score gate {settings['gate']:g}")
+    if settings["targets"] == "all":
+        parts.append("all objects of a sentence")
     if summary["task"] in ("vos", "rvos"):
         parts.append(f"references {settings['references']}")
     if summary["task"] == "rvos":
@@ -90,3 +94,7 @@ def _asked(summary: Mapping[str, Any]) -> str:
     ]
     parts.append("size " + " ".join(f"{key.replace('_', ' ')} {value}" for key, value in size.items()))
     return ", ".join(parts)
+
+
+def _value(name: str, value: float | None) -> str:
+    return f"{value:.2f} objects" if name in IN_OBJECTS and value is not None else percent(value, 2)

@@ -115,7 +115,7 @@ def _split_measures(found: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str,
 
 # ------------------------------------------------------------------------------------------------------------- pictures
 def _merge_pictures(of: Results, blocks: Sequence[Mapping[str, Any]]) -> Merged:
-    scores = image_scores(of.benchmark)
+    scores = image_scores(of.benchmark, of.settings.targets)
     samples: list[dict[str, Any]] = []
     for block in blocks:
         scores.load_state_dict(block["state"])

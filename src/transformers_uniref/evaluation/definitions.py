@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import textwrap
 
+from .benchmarks import WORLD_GENERALISED
+
 TEST_SEED = 1000
 """Seed of the held-out scenes that published numbers are measured on. Training draws from another split altogether."""
 
@@ -45,6 +47,20 @@ DEFINITIONS: dict[str, dict[str, str]] = {
     },
 }
 
+ALL_TARGETS: dict[str, str] = {
+    "gIoU": "mean IoU of the union of an answer's objects with the union of those meant; without any meant, 1 for no "
+    "answer and 0 otherwise (gRefCOCO, Liu et al. 2023)",
+    "cIoU": "the same unions: all intersections over all unions (gRefCOCO)",
+    "N-acc": "of the sentences that mean nothing, the share with no answer (gRefCOCO)",
+    "T-acc": "of the others, the share with an answer (gRefCOCO)",
+    "AP@0.5": "average precision of single objects at IoU .5, in the order of their scores, a sentence as a picture "
+    "of COCO (Lin et al. 2014)",
+    "exact_count": "share of sentences answered by as many objects as they mean",
+    "count_error": "mean absolute difference of both numbers, in objects",
+    "one_as_one": "of the sentences that mean one object, the share answered by exactly one",
+}
+"""What answers with all objects are measured by, `metrics.AllTargetsScores`."""
+
 CONVENTIONS = (
     "IoU and J compare masks with the visible part of the object, at the picture's size. J&F is the mean over objects "
     "of each object's mean J and mean F over its frames; in a frame that does not show the object an empty mask counts "
@@ -73,4 +89,12 @@ def describe_measures(width: int = 100) -> str:
     for section, measures in DEFINITIONS.items():
         for name, text in measures.items():
             lines += textwrap.wrap(f"{section}.{name}: {text}", width, initial_indent="  ", subsequent_indent="      ")
-    return "\n".join([*lines, "", *textwrap.wrap(CONVENTIONS, width)])
+    lines += [
+        "",
+        *textwrap.wrap(CONVENTIONS, width),
+        "",
+        f"measures of answers with all objects ({WORLD_GENERALISED}, and others that are asked for all targets):",
+    ]
+    for name, text in ALL_TARGETS.items():
+        lines += textwrap.wrap(f"{name}: {text}", width, initial_indent="  ", subsequent_indent="      ")
+    return "\n".join(lines)

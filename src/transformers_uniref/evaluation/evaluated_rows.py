@@ -16,6 +16,7 @@ from .benchmarks import BENCHMARKS, Benchmark
 from .photo_rows import PhotoPairRows, PhotoRows
 from .sequence_folders import SequenceRows
 from .wording import some
+from .world_rows import DrawnRows
 
 PHOTOS = "photos"
 """The source of rows that folders of photographs become, for whichever of both benchmarks."""
@@ -42,14 +43,17 @@ def open_rows(benchmark: Benchmark, dataset: Any, split: str) -> Rows:
     Args:
         benchmark, split: what is measured.
         dataset: folder that `uniref data build` wrote, `datasets.Dataset` of one split, or list of rows; for
-            `davis-like` a folder of sequences, for `photos` and `photo-pairs` one of photographs.
+            `davis-like` a folder of sequences, for `photos` and `photo-pairs` one of photographs, for
+            `world-generalised` `DrawnRows`.
 
     Raises:
         FileNotFoundError: no such folder.
         ValueError: no such split there, a column is missing, an id comes twice, or it is another data set.
     """
     rows: Rows
-    if not isinstance(dataset, (str, os.PathLike)):
+    if isinstance(dataset, DrawnRows):
+        rows = dataset
+    elif not isinstance(dataset, (str, os.PathLike)):
         rows = GivenRows(dataset, benchmark)
     elif benchmark.name == "davis-like":
         rows = SequenceRows(Path(dataset))

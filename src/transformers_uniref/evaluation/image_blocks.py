@@ -12,8 +12,9 @@ from ..core.mask_codes import encode_rle
 from ..core.score_gate import passes
 from ..datasets.schema import Record, Sentence
 from ..inference.results import SegmentedObject
-from ..metrics import FewShotScores, GeneralizedReferringScores, PhotographScores, ReferringScores
+from ..metrics import AllTargetsScores, FewShotScores, GeneralizedReferringScores, PhotographScores, ReferringScores
 from ..metrics.accumulator import Accumulator
+from ..processors.all_targets import Targets
 from .benchmarks import Benchmark
 from .evaluated_rows import Rows, check_asked
 from .model_answers import ModelAnswers
@@ -26,8 +27,10 @@ SENTENCES_AT_ONCE = 16
 """Fewer than `inference.pictures` takes: another number would round published scores differently."""
 
 
-def image_scores(benchmark: Benchmark) -> Accumulator:
-    """An empty accumulator of the benchmark's measures."""
+def image_scores(benchmark: Benchmark, targets: Targets = "one") -> Accumulator:
+    """An empty accumulator of the benchmark's measures, or of those of answers with all objects."""
+    if targets == "all":
+        return AllTargetsScores()
     kinds: dict[str, type[Accumulator]] = {
         "ris": ReferringScores,
         "gris": GeneralizedReferringScores,
@@ -54,7 +57,7 @@ class PictureQuestions:
         Raises:
             ValueError: a row that cannot be asked about; it is named.
         """
-        scores = image_scores(self.benchmark)
+        scores = image_scores(self.benchmark, self.settings.targets)
         samples: list[dict[str, Any]] = []
         ask = self._ask_example if self.benchmark.family == "fss" else self._ask_sentences
         for index in indices:
@@ -73,6 +76,9 @@ class PictureQuestions:
         samples = []
         for start in range(0, len(sentences), SENTENCES_AT_ONCE):
             asked = sentences[start : start + SENTENCES_AT_ONCE]
+            if self.settings.targets == "all":
+                samples += self._ask_for_all(record, index, image, asked, scores)
+                continue
             (found,) = self.answers.to_sentences([image], [[sentence.text for _, sentence in asked]])
             for (place, sentence), answer in zip(asked, found, strict=True):
                 target = self._target(record, sentence, image.shape[:2])
@@ -87,6 +93,28 @@ class PictureQuestions:
                     _sample(name, index, predicted, target, answer.score)
                     | {"sentence": sentence.text, "sentence_id": sentence.source_id}
                 )
+        return samples
+
+    def _ask_for_all(
+        self, record: Record, index: int, image: np.ndarray, asked: Sequence[tuple[int, Sentence]], scores: Any
+    ) -> list[dict[str, Any]]:
+        texts = [sentence.text for _, sentence in asked]
+        (found,) = self.answers.to_all_targets([image], [texts], self.settings.gate)
+        size = image.shape[:2]
+        samples = []
+        for (place, sentence), objects in zip(asked, found, strict=True):
+            predicted = _stacked([one.mask for one in objects], size)
+            # An object without a pixel of its own in the picture cannot be found.
+            meant = [record.union([number], 0, size) for number in sentence.object_ids]
+            truth = _stacked([mask for mask in meant if mask.any()], size)
+            name = f"{record.sample_id}#{place}"
+            scores.update(predicted, [one.score for one in objects], truth, sample_id=name)
+            best = max((one.score for one in objects), default=0.0)
+            samples.append(
+                _sample(name, index, np.logical_or.reduce(predicted), np.logical_or.reduce(truth), best)
+                | {"sentence": sentence.text, "sentence_id": sentence.source_id}
+                | {"objects": len(truth), "objects_found": len(predicted)}
+            )
         return samples
 
     def _target(self, record: Record, sentence: Sentence, size: tuple[int, int]) -> np.ndarray:
@@ -130,6 +158,10 @@ class PictureQuestions:
         examples = [self.rows.sample_ids[other] for other in chosen]
         sample = _sample(query.sample_id, index, predicted, target, answer.score)
         return [sample | {"category": category, "examples": examples}]
+
+
+def _stacked(masks: Sequence[np.ndarray], size: tuple[int, ...]) -> np.ndarray:
+    return np.stack(masks) if masks else np.zeros((0, *size), dtype=bool)
 
 
 def _of_category(record: Record, category: str, size: tuple[int, int]) -> np.ndarray:

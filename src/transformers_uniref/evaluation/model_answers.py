@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 
 from ..inference.clips import follow
-from ..inference.pictures import Question, answer, prepare
+from ..inference.pictures import Question, answer, compute, prepare
 from ..inference.results import SegmentedObject
+from ..modeling.outputs import UniRefModelOutput
 
 
 class ModelAnswers:
@@ -26,6 +28,38 @@ class ModelAnswers:
     ) -> list[list[SegmentedObject]]:
         """See `Answers`. The visual encoder runs once for each picture."""
         return self._ungated([self._about(*asked) for asked in zip(images, sentences, strict=True)])
+
+    def to_all_targets(
+        self, images: Sequence[np.ndarray], sentences: Sequence[Sequence[str]], threshold: float | None
+    ) -> list[list[list[SegmentedObject]]]:
+        """For each picture and each of its sentences all objects behind the gate, best first; none where none passes.
+
+        Args:
+            images: uint8 (H, W, 3).
+            sentences: of each picture.
+            threshold: the gate, 0..1; None for none.
+        """
+        questions = [self._about(*asked) for asked in zip(images, sentences, strict=True)]
+        inputs = [{name: value.to(self.model.device) for name, value in one.inputs.items()} for one in questions]
+        with torch.inference_mode():
+            outputs: Sequence[Mapping[str, Any]] = compute(self.model, inputs, "all")
+        # As for one target, the benchmarks' gates count scores alone, whatever of a sentence was understood.
+        results = [
+            self.processor.post_process_referring_segmentation(
+                UniRefModelOutput(**output), target_sizes=one.sizes, threshold=threshold, targets="all"
+            )
+            for one, output in zip(questions, outputs, strict=True)
+        ]
+        return [
+            [
+                [
+                    SegmentedObject(found["segmentation"].cpu().numpy(), label, score=float(found["score"]))
+                    for found in result["objects"]
+                ]
+                for label, result in zip(one.labels, of_picture, strict=True)
+            ]
+            for one, of_picture in zip(questions, results, strict=True)
+        ]
 
     def to_examples(
         self, images: Sequence[np.ndarray], examples: Sequence[np.ndarray], masks: Sequence[np.ndarray]

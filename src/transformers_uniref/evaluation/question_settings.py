@@ -9,7 +9,8 @@ from typing import Any
 
 from ..core.near_names import did_you_mean
 from ..core.score_gate import check_threshold, gate_of
-from .benchmarks import BENCHMARKS, PRESETS, RELEASED_SIZES, Benchmark
+from ..processors.all_targets import Targets, check_targets
+from .benchmarks import BENCHMARKS, MANY_OR_NONE, PRESETS, RELEASED_SIZES, Benchmark
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class QuestionSettings:
         shots: examples of a few-shot question.
         seed: draws the examples.
         sizes: size rules of the image processor.
+        targets: "one", the best object of a sentence, or "all": none, one or many.
     """
 
     preset: str | None
@@ -33,6 +35,7 @@ class QuestionSettings:
     shots: int
     seed: int
     sizes: Mapping[str, Any]
+    targets: Targets = "one"
 
     def to_dict(self) -> dict[str, Any]:
         """For files."""
@@ -47,6 +50,7 @@ def settings_for(
     threshold: float | None = None,
     shots: int | None = None,
     seed: int = 0,
+    targets: Targets | None = None,
 ) -> QuestionSettings:
     """The settings of a run.
 
@@ -55,6 +59,7 @@ def settings_for(
         preset: "paper" asks as the released code does (sizes, score gate, references); None as the model itself does.
         threshold: replaces the score gate; 0 for none.
         shots, seed: the number of examples, and what draws them.
+        targets: "one" or "all"; default: the benchmark's.
 
     Raises:
         ValueError: an unknown preset, one that the benchmark does not have, a number out of its range, or a model that
@@ -68,6 +73,11 @@ def settings_for(
     if shots is not None and (shots < 1 or benchmark.family != "fss"):
         wanted = "at least 1" if benchmark.family == "fss" else f"left out for {benchmark.name}, which has no examples"
         raise ValueError(f"`shots` must be {wanted}, got {shots}")
+    if targets is not None:
+        check_targets(targets)
+        if benchmark.family not in MANY_OR_NONE:
+            known = ", ".join(name for name, other in BENCHMARKS.items() if other.family in MANY_OR_NONE)
+            raise ValueError(f"`targets` must be left out for {benchmark.name}; {known} have it, got {targets!r}")
     sizes = {name: dict_of(getattr(processor.image_processor, name)) for name in RELEASED_SIZES}
     gate: float | None = {
         "gris": processor.score_threshold,
@@ -94,6 +104,7 @@ def settings_for(
         shots or (1 if released is None else released.shots),
         seed,
         sizes,
+        targets or benchmark.targets,
     )
 
 

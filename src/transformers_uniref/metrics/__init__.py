@@ -4,10 +4,12 @@
 """
 
 from .accumulator import Accumulator
+from .all_targets_scores import AllTargetsScores
 from .boundary import adaptive_radius, boundary_measure, diagonal_radius
 from .few_shot import class_mean_iou, foreground_background_iou, image_mean_iou
 from .generalized import generalized_measures
 from .image_scores import FewShotScores, GeneralizedReferringScores, PhotographScores, ReferringScores
+from .instances import average_precision, match_objects
 from .outlines import boundary_map
 from .region import intersection_and_union, iou, mean_iou, most_overlapping, overall_iou, precision_at
 from .video import (
@@ -26,6 +28,7 @@ __all__ = [
     "FRAME_RULES",
     "PROTOCOLS",
     "Accumulator",
+    "AllTargetsScores",
     "FewShotScores",
     "GeneralizedReferringScores",
     "PhotographScores",
@@ -35,6 +38,7 @@ __all__ = [
     "VideoProtocol",
     "VideoScores",
     "adaptive_radius",
+    "average_precision",
     "boundary_map",
     "boundary_measure",
     "class_mean_iou",
@@ -47,6 +51,7 @@ __all__ = [
     "intersection_and_union",
     "iou",
     "judged_frames",
+    "match_objects",
     "mean_iou",
     "most_overlapping",
     "overall_iou",

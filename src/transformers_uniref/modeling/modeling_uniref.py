@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -229,18 +229,41 @@ class UniRefModel(ReferenceSegmentationMixin, UniRefPreTrainedModel):
         Masks of objects without a sentence, and all with `config.full_resolution_masks`, are upsampled by the "aligned
         bilinear" rule, others by the plain one.
         """
+        logits, decoded = self._segment(features, references, 1)
+        scores = logits.float().sigmoid().flatten(1).amax(1)
+        return scores, self._grown(decoded.logits, references)[:, 0]
+
+    def segment_all_objects(
+        self,
+        features: VisualFeatures,
+        references: Sequence[ProjectedReferences | SharedFrames],
+        choose: Callable[[Tensor, Tensor], list[int]],
+    ) -> tuple[Tensor, Tensor]:
+        """Find all objects in one frame that one reference means; see `VideoPropagationMixin`."""
+        logits, decoded = self._segment(features, references, "all")
+        scores = logits.float().sigmoid().amax(-1)[0]
+        chosen = choose(decoded.logits[0], scores)
+        masks = decoded.logits[0, chosen, None]
+        # Nothing cannot be resized.
+        return scores[chosen], self._grown(masks, references)[:, 0] if chosen else masks[:, 0]
+
+    def _segment(
+        self, features: VisualFeatures, references: Sequence[ProjectedReferences | SharedFrames], num_masks: int | str
+    ) -> tuple[Tensor, DecodedMasks]:
+        """Class logits (N, Q, classes) of all queries, and masks of the best or of all of them."""
         fused = self.fuse(features, references)
         transformed = self.run_transformer(features, fused)
         mask_features = self.mask_features(features, transformed)
         query_logits = self.class_heads[-2](transformed.queries[-1])
         logits, _ = self.score_queries(query_logits, transformed, mask_features, features, fused, references)
         image_sizes = features.image_sizes.expand(logits.shape[0], -1)
-        decoded = self.decode_best_masks(transformed, mask_features, logits, image_sizes)
-        scores = logits.float().sigmoid().flatten(1).amax(1)
+        return logits, self.decode_best_masks(transformed, mask_features, logits, image_sizes, num_masks)
+
+    def _grown(self, logits: Tensor, references: Sequence[ProjectedReferences | SharedFrames]) -> Tensor:
+        """Mask logits (N, n, H/4, W/4) at the padded input size."""
         if self.config.full_resolution_masks or not any(reference.kind == "language" for reference in references):
-            return scores, aligned_upsample(decoded.logits)[:, 0]
-        grown = F.interpolate(decoded.logits, scale_factor=MASK_STRIDE, mode="bilinear", align_corners=False)
-        return scores, grown[:, 0]
+            return aligned_upsample(logits)
+        return F.interpolate(logits, scale_factor=MASK_STRIDE, mode="bilinear", align_corners=False)
 
     def score_queries(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -176,6 +176,17 @@ class UniRefSamModel(ReferenceSegmentationMixin, UniRefSamPreTrainedModel):
         """Find N objects in one frame; see `VideoPropagationMixin`."""
         logits, scores = self.decode_masks(features, self.fuse(features, references), references)
         return scores.float().clamp(0, 1), _grow(logits, features)
+
+    def segment_all_objects(
+        self,
+        features: VisualFeatures,
+        references: Sequence[ProjectedReferences | SharedFrames],
+        choose: Callable[[Tensor, Tensor], list[int]],
+    ) -> tuple[Tensor, Tensor]:
+        """The object that one reference means, or none: this model has one answer. See `VideoPropagationMixin`."""
+        scores, masks = self.segment_objects(features, references)
+        chosen = choose(masks, scores)
+        return scores[chosen], masks[chosen]
 
     def soft_masks(self, logits: Tensor) -> Tensor:
         """What is resized, gated and merged: probabilities, or as released the logits themselves."""

@@ -7,17 +7,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from ..core.score_gate import passes
+from ..modeling.object_choice import choose_objects
 
 Targets = Literal["one", "all"]
 TARGETS = ("one", "all")
-
-LEAST_SHARE = 0.4
-"""An object counts beside the best one when its score is at least this share of the best score."""
-SAME_OVERLAP = 0.5
-"""Masks whose IoU is larger are the same object."""
-COVERED = 0.8
-"""A mask of which better ones cover a larger share is a part of them, or they are."""
 
 
 def check_targets(targets: str) -> None:
@@ -26,49 +19,12 @@ def check_targets(targets: str) -> None:
         raise ValueError(f"`targets` must be 'one' (the best object) or 'all' (none, one or many), got {targets!r}.")
 
 
-def choose_objects(masks: Tensor, scores: Tensor, threshold: float | None = None) -> list[int]:
-    """The objects among queries, best first; each once.
-
-    The queries were trained to leave an object to one of them, and mostly do; where two have the same object, or one
-    has a part of it or several together, the one with the better score stays.
-
-    Args:
-        masks: bool (Q, H, W).
-        scores: (Q,) in 0..1.
-        threshold: the gate of the best score; when it does not pass, nothing is there. The others have to come near
-            the best: `LEAST_SHARE`.
-
-    Returns:
-        Numbers of queries; none with an empty mask.
-    """
-    if not len(scores) or not passes(float(scores.max()), threshold):
-        return []
-    least = LEAST_SHARE * float(scores.max())
-    flat = masks.flatten(1)
-    sizes = flat.sum(1)
-    chosen: list[int] = []
-    taken = torch.zeros_like(flat[0])
-    for query in scores.argsort(descending=True, stable=True).tolist():
-        if float(scores[query]) < least:
-            break
-        size = int(sizes[query])
-        if not size or int((flat[query] & taken).sum()) > COVERED * size:
-            continue
-        overlaps = [int((flat[query] & flat[other]).sum()) for other in chosen]
-        # Mostly the same, or around one that is there already.
-        if any(
-            both > SAME_OVERLAP * (size + int(sizes[other]) - both) or both > COVERED * int(sizes[other])
-            for both, other in zip(overlaps, chosen, strict=True)
-        ):
-            continue
-        chosen.append(query)
-        taken |= flat[query]
-    return chosen
-
-
 def united(objects: list[dict[str, Any]], like: Tensor) -> Tensor:
     """The union (H, W) of the masks of objects; empty without any, of the shape and device of `like`."""
     union = torch.zeros_like(like, dtype=torch.bool)
     for one in objects:
         union |= one["segmentation"]
     return union
+
+
+__all__ = ["TARGETS", "Targets", "check_targets", "choose_objects", "united"]

@@ -11,6 +11,7 @@ import torch
 from ..core import masks as given_masks
 from ..core.score_gate import gate_of
 from ..media.video.frames import VideoFrames
+from .all_targets import Targets, check_targets
 from .drawn_references import PAINTERS
 from .vocabulary import Reading
 
@@ -193,15 +194,26 @@ class VideoPrompting:
         session.add_masks(frame_idx, dict(zip(ids, masks, strict=True)))
 
     def add_text_prompt(
-        self, session: UniRefVideoSession, obj_ids: int | Sequence[int], text: str | Sequence[str], frame_idx: int = 0
+        self,
+        session: UniRefVideoSession,
+        obj_ids: int | Sequence[int] | None,
+        text: str | Sequence[str],
+        frame_idx: int = 0,
+        targets: Targets = "one",
+        max_objects: int = 8,
+        patience: int = 4,
     ) -> None:
         """Gives objects by sentences, to be looked for from one frame on.
 
         Args:
             session: from `init_video_session`.
-            obj_ids: distinct integers from 1.
-            text: one sentence for each.
+            obj_ids: distinct integers from 1; None with `targets="all"`, where objects get ids as they appear.
+            text: one sentence for each; with `targets="all"` one or more.
             frame_idx: from 0; the frame from which the object is looked for.
+            targets: "one", the best object of each sentence, or "all": none, one or many, as
+                `UniRefVideoSession.add_text_for_all` says.
+            max_objects: with "all", most objects of a sentence at a time.
+            patience: with "all", for how many frames an object may be out of sight before it has ended.
 
         Raises:
             TypeError, ValueError: naming the argument, what came, and what is accepted. Nothing is added then.
@@ -210,17 +222,21 @@ class VideoPrompting:
             NothingUnderstoodWarning: a sentence holds no word that this model knows. Unless the object is given by a
                 mask as well, or the session has no gate, nothing is found for it.
         """
-        ids = given_masks.object_ids(obj_ids)
+        check_targets(targets)
+        if targets == "all":
+            if obj_ids is not None:
+                raise ValueError(f"`obj_ids` must be None with `targets='all'`, which makes ids, got {obj_ids!r}.")
+            ids = None
+        else:
+            ids = given_masks.object_ids(obj_ids)
         sentences, grouped = self._sentences(text, None)
-        if grouped is not None or len(sentences) != len(ids):
-            raise ValueError(f"`text` must hold one sentence for each of the {len(ids)} objects, got {len(sentences)}.")
+        wanted = "one or more sentences" if ids is None else f"one sentence for each of the {len(ids)} objects"
+        if grouped is not None or (ids is not None and len(sentences) != len(ids)):
+            raise ValueError(f"`text` must hold {wanted}, got {len(sentences)}.")
         tokens = {name: torch.from_numpy(values) for name, values in self._tokenise(sentences).items()}
-        readings = self._read(sentences)
-        for index, (obj_id, reading) in enumerate(zip(ids, readings, strict=True)):
-            session.add_text(
-                frame_idx,
-                obj_id,
-                tokens["input_ids"][index : index + 1],
-                tokens["attention_mask"][index : index + 1],
-                understood=reading.is_understood,
-            )
+        for index, reading in enumerate(self._read(sentences)):
+            sentence = (tokens["input_ids"][index : index + 1], tokens["attention_mask"][index : index + 1])
+            if ids is None:
+                session.add_text_for_all(frame_idx, *sentence, reading.is_understood, max_objects, patience)
+            else:
+                session.add_text(frame_idx, ids[index], *sentence, understood=reading.is_understood)

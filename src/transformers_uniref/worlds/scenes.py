@@ -1,9 +1,9 @@
-"""What both procedural worlds give: scenes with the meanings of their sentences, and the plain values made of them."""
+"""What the worlds give: scenes with the meanings of their sentences, and the plain values made of them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -16,6 +16,14 @@ class Sentence(Generic[Meaning]):
 
     text: str
     meaning: Meaning
+    kind: str
+
+
+class Reference(NamedTuple):
+    """A sentence and the numbers of all objects that it means; none: it is true of nothing."""
+
+    text: str
+    numbers: tuple[int, ...]
     kind: str
 
 

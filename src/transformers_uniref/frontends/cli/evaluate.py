@@ -8,7 +8,7 @@ import time
 
 from ...core.families import DEFAULT_CHECKPOINT
 from ...core.json_writing import to_json
-from ...evaluation.benchmarks import BENCHMARKS
+from ...evaluation.benchmarks import BENCHMARKS, WORLD_GENERALISED
 from ...evaluation.definitions import CLIP_FRAMES, TEST_SEED, describe_measures
 from ..loading import add_model_arguments, add_quiet_argument
 from .evaluation.dataset import add_dataset_arguments, run_dataset
@@ -18,6 +18,7 @@ from .option_types import at_least_one
 HELP = "measure a model on drawn scenes or a data set, score masks of any method, or check a submission"
 EXAMPLES = (
     "uniref evaluate --dataset world --images 40 --clips 10 --json",
+    "uniref evaluate --dataset world-generalised --images 100",
     "uniref evaluate --dataset davis-2017 --source data/davis-2017 --preset paper --output runs/davis",
     "uniref evaluate --predictions masks/ --annotations DAVIS/Annotations --protocol davis-semi-supervised",
     "uniref evaluate --check submission.zip --server mose",
@@ -31,7 +32,8 @@ _WORLD_DEFAULTS = {"seed": TEST_SEED, "images": 400, "clips": 100, "size": 128, 
 _SCORING = {"predictions", "annotations", "protocol", "binary", "sequences"}
 _OF_CLIPS = {"unseen", "meta"}
 _CHECKING = {"server", "reference"}
-_OF_DATASETS = {"source", "preset", "output", "shots", "limit"}
+_OF_DATASETS = {"source", "preset", "output", "shots", "limit", "targets"}
+_OF_THE_WORLD = {"clips", "batch_size"}
 _MODEL = {"model", "dtype", *_OF_DATASETS}
 
 
@@ -90,7 +92,9 @@ def run(arguments: argparse.Namespace) -> int:
         _refuse(arguments, "--predictions", _MODEL)
         return run_scoring(arguments)
     if on_dataset:
-        _refuse(arguments, f"--dataset {arguments.dataset}", {"images", "clips", "size", "batch_size"})
+        drawn = arguments.dataset == WORLD_GENERALISED
+        others = {"source", *_OF_THE_WORLD} if drawn else {"images", "size", *_OF_THE_WORLD}
+        _refuse(arguments, f"--dataset {arguments.dataset}", others)
         return run_dataset(arguments)
     _refuse(arguments, f"--dataset {WORLD}", _OF_DATASETS)
     return _run_world(arguments)

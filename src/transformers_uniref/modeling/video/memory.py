@@ -70,24 +70,47 @@ class TrackedObject:
     Attributes:
         text: the sentence in force, or None.
         given: whether the initial frame is a user's mask.
+        group: the number of the sentence for all objects by which it was found, or None.
+        unseen: of such a one, for how many frames it has been out of sight.
+        lost_mask: bool (H, W), where it was when it was last seen; None while it is in sight.
     """
 
     text: TextPrompt | None
     given: bool = False
     memory: ObjectMemory = field(default_factory=ObjectMemory)
+    group: int | None = None
+    unseen: int = 0
+    lost_mask: Tensor | None = None
 
     @property
     def is_understood(self) -> bool:
         """Whether anything but a sentence without a known word says what the object is."""
         return self.given or self.text is None or self.text.understood
 
+    def last_seen(self, nowhere: Tensor) -> Tensor:
+        """Where one of a group was when it was last seen; for any other object `nowhere`."""
+        mask = self.memory.last_mask if self.lost_mask is None else self.lost_mask
+        return nowhere if self.group is None or mask is None else mask
+
+    def note_sight(self, visible: bool) -> None:
+        """Count the frames for which one of a group is out of sight; before its mask of this frame is remembered."""
+        if visible:
+            self.unseen, self.lost_mask = 0, None
+        else:
+            self.lost_mask = self.memory.last_mask if self.unseen == 0 else self.lost_mask
+            self.unseen += 1
+
     def tensors(self) -> Iterator[Tensor]:
         yield from self.memory.tensors()
+        if self.lost_mask is not None:
+            yield self.lost_mask
         if self.text is not None:
             yield from self.text.tensors()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         text, given = state.pop("text"), state.pop("given")
+        for name in ("group", "unseen", "lost_mask"):
+            setattr(self, name, state.pop(name, getattr(type(self), name)))
         # A pickle that is older than `ObjectMemory` has the parts of it.
         self.text, self.given, self.memory = text, given, state.get("memory") or ObjectMemory(**state)
 
@@ -101,12 +124,14 @@ class SessionMemory:
         last_frame: the latest frame; None before the first.
         reverse: whether it was arrived at by going back in time.
         restart_needed: whether something was said since of a frame that has passed.
+        last_id: the highest id that a sentence for all objects has given; none is given twice.
     """
 
     objects: dict[int, TrackedObject] = field(default_factory=dict)
     last_frame: int | None = None
     reverse: bool = False
     restart_needed: bool = True
+    last_id: int = 0
 
     def continues_at(self, frame_idx: int, reverse: bool) -> bool:
         """Whether this is the memory of the frame before `frame_idx`, and nothing said since is of earlier ones."""

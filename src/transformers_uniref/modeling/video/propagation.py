@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
@@ -46,6 +46,24 @@ class VideoPropagationMixin(nn.Module if TYPE_CHECKING else object):  # type: ig
 
             Returns:
                 scores (N,) in 0..1, and mask logits (N, H, W) at the padded input size.
+            """
+
+        def segment_all_objects(
+            self,
+            features: VisualFeatures,
+            references: Sequence[ProjectedReferences | SharedFrames],
+            choose: Callable[[Tensor, Tensor], list[int]],
+        ) -> tuple[Tensor, Tensor]:
+            """Find none, one or many objects that one reference means in one frame.
+
+            Args:
+                features: one frame.
+                references: of one entry.
+                choose: gets mask logits (Q, h, w) of all queries, at a size of which the padded input's is a multiple,
+                    and their scores (Q,); returns the queries that are objects.
+
+            Returns:
+                of the m chosen ones scores (m,) in 0..1, and mask logits (m, H, W) at the padded input size.
             """
 
     def propagate_in_video_iterator(

@@ -16,6 +16,7 @@ from transformers.utils import ModelOutput
 from ...core.masks import binary_mask
 from ..precision import chosen_dtype, warn_if_slow
 from .frames import FrameProcessor, PreparedFrame, prepare_frame
+from .groups import Group
 from .lock import IteratorLock
 from .memory import SessionMemory, TrackedObject
 from .prompts import ObjectPrompts, Prompts, TextPrompt, fitted
@@ -60,7 +61,8 @@ class UniRefVideoSession:
 
     Without a video it is a stream: `model(inference_session=session, frame=frame)` for one frame after the other.
 
-    An object is given by a mask, by a sentence, or by both (then both references act together). A mask that is given
+    An object is given by a mask, by a sentence, or by both (then both references act together); a sentence may also
+    mean all objects of a kind, see `add_text_for_all`. A mask that is given
     again, in any frame, replaces all that was remembered of the object; a new sentence replaces the old one and what
     was found by it. Neither frames nor results are kept: what is kept for an object is two annotated frames, its
     sentence and its last mask.
@@ -142,6 +144,7 @@ class UniRefVideoSession:
         self._output_size = None if output_size is None else (int(output_size[0]), int(output_size[1]))
         self._video_size: tuple[int, int] | None = None if video is None else (int(video.size[0]), int(video.size[1]))
         self.prompts = Prompts()
+        self.groups: list[Group] = []
         self.memory = SessionMemory()
         self.lock = IteratorLock()
 
@@ -152,7 +155,7 @@ class UniRefVideoSession:
             rest = (state.pop(name) for name in ("_last_frame", "_reverse", "_restart_needed"))
             state["prompts"], state["memory"] = Prompts(prompts), SessionMemory(tracked, *rest)
             state["lock"] = IteratorLock()
-        self.__dict__.update(state)
+        self.__dict__.update({"groups": [], **state})
 
     # ---------------------------------------------------------------------------------------------------- what it knows
     @property
@@ -182,7 +185,7 @@ class UniRefVideoSession:
     @property
     def object_ids(self) -> list[int]:
         """All objects, ascending, also those that wait for their frame."""
-        return sorted(self.prompts)
+        return sorted({*self.prompts, *self.memory.objects})
 
     @property
     def next_frame_idx(self) -> int:
@@ -201,7 +204,9 @@ class UniRefVideoSession:
     def num_bytes(self) -> int:
         """Bytes of all tensors that are kept: memory of the objects and prompts, not the user's own frames."""
         storages = {}
-        for tensor in chain(self.prompts.tensors(), *(item.tensors() for item in self.memory.objects.values())):
+        texts, objects = (group.text for group in self.groups), self.memory.objects.values()
+        rest = (item.tensors() for item in chain[TextPrompt | TrackedObject](texts, objects))
+        for tensor in chain(self.prompts.tensors(), *rest):
             storage = tensor.untyped_storage()
             storages[(tensor.device, storage.data_ptr())] = storage.nbytes()
         return sum(storages.values())
@@ -285,21 +290,60 @@ class UniRefVideoSession:
         self.prompts.of(obj_id).texts[frame_idx] = text
         self.memory.note_prompt(frame_idx)
 
+    def add_text_for_all(
+        self,
+        frame_idx: int,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        understood: bool = True,
+        max_objects: int = 8,
+        patience: int = 4,
+    ) -> None:
+        """Look for all objects that a sentence means, none, one or many, from one frame on.
+
+        Objects get ids as they appear, above all that are known and none twice. One is followed by its masks, as one
+        that a user's mask gives, and keeps its id; what the sentence finds in a later frame is the object that it
+        overlaps. An object that has been out of sight for more than `patience` frames has ended. One that is followed
+        already, for whatever reason, gets no second id. With `propagate_text=False` the sentence alone finds objects,
+        and overlap with the frame before says which.
+
+        Args:
+            frame_idx: from 0; see `add_text`.
+            input_ids, attention_mask, understood: see `add_text`.
+            max_objects: most objects at a time, 1 or more; the best of those that appear.
+            patience: 0 or more.
+
+        Raises:
+            TypeError, ValueError: naming the argument, what came, and what is accepted. Nothing is added then.
+        """
+        frame_idx = self.frame_index(frame_idx)
+        for name, value, least in (("max_objects", max_objects, 1), ("patience", patience, 0)):
+            if not is_integer(value) or value < least:
+                raise ValueError(f"`{name}` must be an integer of at least {least}, got {value!r}.")
+        text = TextPrompt.of_tokens(input_ids, attention_mask, understood)
+        if self.is_stream:
+            frame_idx = max(frame_idx, self.next_frame_idx)
+        self.groups.append(Group(text, frame_idx, int(max_objects), int(patience)))
+        self.memory.note_prompt(frame_idx)
+
     def remove_object(self, obj_id: int) -> None:
         """Forget an object and all that was said about it.
+
+        One that a sentence for all objects found comes back under another id if the sentence still means it.
 
         Raises:
             ValueError: there is no such object.
         """
-        if obj_id not in self.prompts:
+        if obj_id not in self.object_ids:
             known = ", ".join(str(known_id) for known_id in self.object_ids) or "none"
             raise ValueError(f"`obj_id` {obj_id!r} is unknown; the session's objects are: {known}.")
-        del self.prompts[obj_id]
+        self.prompts.pop(obj_id, None)
         self.memory.objects.pop(obj_id, None)
 
     def reset(self) -> None:
         """Forget all objects; a stream starts again at frame 0 and may have another size."""
         self.prompts.clear()
+        self.groups.clear()
         self.memory = SessionMemory()
         self.release()
         if self.is_stream:
@@ -345,12 +389,21 @@ class UniRefVideoSession:
         mask = None if mask is None else mask.to(self.inference_device)
         return replace(prepared, pixel_values=values, pixel_mask=mask)
 
+    def groups_at(self, frame_idx: int, reverse: bool) -> dict[int, Group]:
+        """The sentences for all objects that hold in a frame, by their number."""
+        return {number: group for number, group in enumerate(self.groups) if group.holds_at(frame_idx, reverse)}
+
     def commit(
-        self, frame_idx: int, reverse: bool, video_size: tuple[int, int], objects: dict[int, TrackedObject]
+        self,
+        frame_idx: int,
+        reverse: bool,
+        video_size: tuple[int, int],
+        objects: dict[int, TrackedObject],
+        last_id: int,
     ) -> None:
         """Take over the memory after a frame."""
         self._video_size = video_size
-        self.memory = SessionMemory(objects, frame_idx, reverse, self.memory.restart_needed)
+        self.memory = SessionMemory(objects, frame_idx, reverse, self.memory.restart_needed, last_id)
         if self.is_stream:
             for prompts in self.prompts.values():
                 prompts.forget_before(frame_idx + 1)

@@ -37,6 +37,7 @@ def session_state(session: UniRefVideoSession) -> dict[str, Any]:
         "next_frame_idx": session.next_frame_idx,
         "video_size": None if session.video_size is None else list(session.video_size),
         "object_ids": session.object_ids,
+        "last_id": session.memory.last_id,
         "objects": {obj_id: _object_state(item) for obj_id, item in sorted(session.memory.objects.items())},
     }
 
@@ -59,15 +60,18 @@ def restore_session(session: UniRefVideoSession, state: dict[str, Any]) -> None:
         return
     last = state["next_frame_idx"] - 1
     for obj_id in state["object_ids"]:
-        session.prompts.of(obj_id)
+        if state["objects"].get(obj_id, {}).get("group") is None:
+            session.prompts.of(obj_id)
     texts = session.prompts.texts_at(last, reverse=False)
     objects = {}
     for obj_id, values in state["objects"].items():
         if values["by_text"] and obj_id not in texts:
             raise ValueError(f"`session` must have the sentence of object {obj_id}, got none; add it before.")
+        if (values.get("group") or 0) >= len(session.groups) and values.get("group") is not None:
+            raise ValueError("`session` must have the sentences for all objects, got fewer; add them before.")
         objects[obj_id] = _restored_object(session, values, texts.get(obj_id) if values["by_text"] else None)
     session.memory = SessionMemory(restart_needed=False)
-    session.commit(last, False, tuple(state["video_size"]), objects)
+    session.commit(last, False, tuple(state["video_size"]), objects, state.get("last_id", 0))
 
 
 def _object_state(item: TrackedObject) -> dict[str, Any]:
@@ -77,6 +81,9 @@ def _object_state(item: TrackedObject) -> dict[str, Any]:
         "given": item.given,
         "by_text": item.text is not None,
         "last_mask": None if last_mask is None else _on_cpu(last_mask),
+        "group": item.group,
+        "unseen": item.unseen,
+        "lost_mask": None if item.lost_mask is None else _on_cpu(item.lost_mask),
         "slots": {
             name: {"frame_idx": slot.frame_idx, "levels": [_on_cpu(tensor) for tensor in slot.tensors()]}
             for name, slot in slots.items()
@@ -91,7 +98,15 @@ def _restored_object(session: UniRefVideoSession, values: dict[str, Any], text: 
         for name, slot in values["slots"].items()
     }
     last_mask = None if last_mask is None else last_mask.to(device)
-    return TrackedObject(text, values["given"], ObjectMemory(**slots, last_mask=last_mask))
+    lost_mask = values.get("lost_mask")
+    return TrackedObject(
+        text,
+        values["given"],
+        ObjectMemory(**slots, last_mask=last_mask),
+        values.get("group"),
+        values.get("unseen", 0),
+        None if lost_mask is None else lost_mask.to(device),
+    )
 
 
 def _on_cpu(tensor: Tensor) -> Tensor:

@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from ...core.score_gate import passes
 from ..frame_fusion import SharedFrames, share_frames
 from ..references import ProjectedReferences, References, VisualFeatures, pad_to
+from .appearing import Answer, look_for_groups
 from .frames import PreparedFrame
 from .inference_mode import computing, number_type
 from .memory import SessionMemory, TrackedObject
 from .merging import likely_masks, merge_masks
 from .prompts import TextPrompt
 from .references import join_slots, stack_projected, without_padding
+from .resizing import bilinear, nearest
 from .session import UniRefVideoSession, VideoOutput
 
 if TYPE_CHECKING:
@@ -32,8 +33,9 @@ def follow_into_frame(
     with computing(model, session):
         given = session.prompts.masks_at(frame_idx, frame.video_size)
         objects = _objects_at(session, given, session.prompts.texts_at(frame_idx, reverse))
-        if not objects:
-            session.commit(frame_idx, reverse, frame.video_size, {})
+        groups = session.groups_at(frame_idx, reverse)
+        if not objects and not groups:
+            session.commit(frame_idx, reverse, frame.video_size, {}, session.memory.last_id)
             none = torch.zeros(0, device=session.inference_device)
             masks = none.new_zeros(0, *size)
             return VideoOutput(frame_idx, [], masks, none, none.bool(), masks.bool())
@@ -42,9 +44,10 @@ def follow_into_frame(
         for item in objects.values():
             if not item.memory.is_reserved and (item.given or session.propagate_text):
                 item.memory.reserve(session.references, features, number_type(model, session))
-            if item.text is not None and item.text.reference is None:
-                ids, valid = item.text.input_ids.to(model.device), item.text.attention_mask.to(model.device)
-                item.text.reference = model.project_references(model.encode_language(ids, valid))
+        for text in (*(item.text for item in objects.values()), *(group.text for group in groups.values())):
+            if text is not None and text.reference is None:
+                ids, valid = text.input_ids.to(model.device), text.attention_mask.to(model.device)
+                text.reference = model.project_references(model.encode_language(ids, valid))
         if given:
             _remember_given(model, session, features, frame, given, objects, frame_idx)
 
@@ -54,27 +57,38 @@ def follow_into_frame(
         for row, obj_id in enumerate(objects):
             if obj_id in given:
                 passed[row] = True
-                masks[row] = _bilinear(given[obj_id].to(masks)[None], size)[0]
+                masks[row] = bilinear(given[obj_id].to(masks)[None], size)[0]
+        last_id = session.memory.last_id
+        if groups:
+            answer = Answer(scores, passed, masks)
+            network_size = frame.network_size
+            answer, last_id = look_for_groups(model, session, features, network_size, groups, objects, answer)
+            scores, passed, masks = answer
+            items = list(objects.values())
         merged = merge_masks(masks)
         # As released, an object with a sentence is followed by all that is likely its own (p > 0.5), whatever others
         # claim: each sentence was asked alone there, and only the results were merged. Masks compete from the start.
-        by_text = torch.tensor([item.text is not None for item in items], device=merged.device)
+        by_text = torch.tensor([item.text is not None for item in items], dtype=torch.bool, device=merged.device)
         seen = torch.where(by_text[:, None, None], likely_masks(masks), merged)
+        visible = seen.flatten(1).any(1).tolist()
         rows = [
             row
-            for row, (obj_id, visible) in enumerate(zip(objects, seen.flatten(1).any(1).tolist(), strict=True))
-            if visible and obj_id not in given and items[row].memory.wants_frames
+            for row, obj_id in enumerate(objects)
+            if visible[row] and obj_id not in given and items[row].memory.wants_frames
         ]
         entries = []
         if rows:
-            masks_seen = torch.stack([_nearest(seen[row], frame.network_size) for row in rows])
+            masks_seen = torch.stack([nearest(seen[row], frame.network_size) for row in rows])
             entries = list(_encode_masks(model, session, features, masks_seen))
         # All is computed: from here on nothing can fail halfway.
         for row, entry in zip(rows, entries, strict=True):
             items[row].memory.remember(entry, frame_idx)
-        for item, mask in zip(items, seen, strict=True):
+        for item, mask, in_sight in zip(items, seen, visible, strict=True):
+            if item.group is not None:
+                item.note_sight(in_sight)
             item.memory.last_mask = mask.clone()
-        session.commit(frame_idx, reverse, frame.video_size, objects)
+        kept = {obj_id: item for obj_id, item in objects.items() if not _has_ended(session, item)}
+        session.commit(frame_idx, reverse, frame.video_size, kept, last_id)
     return VideoOutput(frame_idx, list(objects), masks, scores, passed, merged)
 
 
@@ -102,7 +116,9 @@ def _objects_at(
     for obj_id in session.object_ids:
         item, text = session.memory.objects.get(obj_id), texts.get(obj_id)
         if obj_id in given:
-            item = TrackedObject(text, given=True)
+            item = TrackedObject(text, given=True, group=None if item is None else item.group)
+        elif item is not None and item.group is not None and text is None:
+            pass
         elif item is not None and item.given:
             item = item if item.text is text else TrackedObject(text, True, item.memory)
         elif text is None:
@@ -111,6 +127,11 @@ def _objects_at(
             item = TrackedObject(text)
         objects[obj_id] = item
     return objects
+
+
+def _has_ended(session: UniRefVideoSession, item: TrackedObject) -> bool:
+    """Whether one of a group was out of sight for too long; what a user's mask gave is waited for."""
+    return item.group is not None and not item.given and item.unseen > session.groups[item.group].patience
 
 
 def _find_objects(
@@ -127,6 +148,10 @@ def _find_objects(
     masks = torch.zeros(len(items), *size, device=session.inference_device)
     groups: dict[tuple[bool, bool], list[int]] = {}
     for row, item in enumerate(items):
+        if item.text is None and not item.memory.slots():
+            # One of a group that is not followed by its masks: its sentence alone finds it.
+            passed[row] = False
+            continue
         groups.setdefault((item.text is not None, bool(item.memory.slots())), []).append(row)
     for (with_text, with_mask), rows in groups.items():
         threshold = session.rvos_score_threshold if with_text else session.vos_score_threshold
@@ -146,7 +171,7 @@ def _find_objects(
                 passed[chunk] = passes(score, threshold) & torch.tensor(heard, device=score.device)
                 found = found * passed[chunk][:, None, None]
             scores[chunk] = score
-            masks[chunk] = _bilinear(found, size)
+            masks[chunk] = bilinear(found, size)
     return scores, passed, masks
 
 
@@ -171,7 +196,7 @@ def _remember_given(
     frame_idx: int,
 ) -> None:
     """Given masks (H, W), by object, become the references of their objects."""
-    masks = torch.stack([_nearest(mask, frame.network_size, exact=True) for mask in given.values()])
+    masks = torch.stack([nearest(mask, frame.network_size, exact=True) for mask in given.values()])
     for obj_id, entry in zip(given, _encode_masks(model, session, features, masks), strict=True):
         objects[obj_id].memory.remember(entry, frame_idx)
 
@@ -179,16 +204,3 @@ def _remember_given(
 def _chunks(rows: list[int], size: int | None) -> list[list[int]]:
     size = size or max(len(rows), 1)
     return [rows[start : start + size] for start in range(0, len(rows), size)]
-
-
-def _nearest(mask: Tensor, size: tuple[int, int], exact: bool = False) -> Tensor:
-    """(H, W) bool resized; `exact` reads the pixel under the centre, as masks of the training data are resized."""
-    mode = "nearest-exact" if exact else "nearest"
-    return F.interpolate(mask[None, None].float(), size=size, mode=mode)[0, 0]
-
-
-def _bilinear(masks: Tensor, size: tuple[int, int]) -> Tensor:
-    """(n, h, w) resized."""
-    if tuple(masks.shape[-2:]) == size:
-        return masks
-    return F.interpolate(masks[None], size=size, mode="bilinear", align_corners=False)[0]

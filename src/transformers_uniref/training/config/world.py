@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 TASKS = ("ris", "fss", "vos", "rvos", "rvos_text")
-SHARES = ("photo_share", "stale_share", "scrap_share", "predicted_share", "photograph_absent", "photograph_many")
+SHARES = (
+    "photo_share", "stale_share", "scrap_share", "predicted_share", "photograph_absent", "photograph_many",
+    "generalised_share",
+)  # fmt: skip
 REFERENCES_OF_TASK = {"ris": "language", "rvos_text": "language", "fss": "mask", "vos": "mask", "rvos": "both"}
 """The references that a task gives to the model; one micro-batch holds tasks of one kind only."""
 
@@ -60,6 +63,8 @@ class SamplingConfig:
             (the first frame and the one before) in all frames but one.
         stale_share: share of clips whose later references are up to three frames older, as they are in a propagation
             through frames that hide the object.
+        generalised_share: share of drawn `ris` scenes for training whose sentences mean none, one or many objects
+            ("two red circles", "all but the largest"); above 0, the vocabulary gains their words.
         random_shape_share: share of few-shot scenes whose category is a randomly drawn shape without a name.
         corrupted_share: share of `vos` references that are shifted, grown, shrunk, or spilt over another object.
         conflict_share: share of `rvos` samples whose mask belongs to another object than the sentence, or is corrupted.
@@ -88,6 +93,7 @@ class SamplingConfig:
     shots: list[float] = field(default_factory=lambda: [0.7, 0.2, 0.1])
     clip_shots: list[float] = field(default_factory=list)
     stale_share: float = 0.0
+    generalised_share: float = 0.0
     random_shape_share: float = 0.4
     corrupted_share: float = 0.3
     conflict_share: float = 0.3

@@ -8,12 +8,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ...processors.targets import relative_boxes
 from .mixture import ScenePlan
 
 
 @dataclass
 class Targets:
-    """Several objects to find in one image (detection).
+    """Several objects to find in one image (detection, and sentences that mean several).
 
     Attributes:
         boxes: (t, 4) float32, cx, cy, width, height as shares of the image's width and height.
@@ -49,6 +50,27 @@ class Entry:
     reference_masks: np.ndarray | list[np.ndarray] | None = None
     targets: Targets | None = None
     sample_id: str = ""
+
+
+def entry_about(task: str, masks: np.ndarray, numbers: Sequence[int], sentence: str) -> Entry:
+    """The question of a sentence that means none, one or many of an image's objects.
+
+    Args:
+        task: its name.
+        masks: bool (n, H, W), every object of the image.
+        numbers: of those that are meant.
+        sentence: which says so.
+    """
+    meant = masks[list(numbers)]
+    target = np.logical_or.reduce(meant, axis=0, initial=False)
+    others = np.delete(masks, list(numbers), axis=0)
+    # What lies inside the target (a part that is also an object, the class's whole region) is no other object.
+    apart = [mask for mask in others if (mask & target).sum() < 0.5 * max(mask.sum(), 1)]
+    stacked = np.stack(apart) if apart else np.zeros((0, *target.shape), bool)
+    entry = Entry(task, target, stacked, sentence)
+    if len(meant) > 1:
+        entry.targets = Targets(relative_boxes(meant), np.zeros(len(meant), np.int64), meant)
+    return entry
 
 
 @dataclass

@@ -12,7 +12,7 @@ from ..config.world import SamplingConfig
 from .corruption import corrupt_mask
 from .mixture import ScenePlan
 from .photograph_samples import draw_photograph
-from .samples import Entry, Sample, few_shot_sample
+from .samples import Entry, Sample, entry_about, few_shot_sample
 
 if TYPE_CHECKING:
     from ...worlds.photographs import Photographs
@@ -65,9 +65,11 @@ class WorldSource:
 
     def vocabulary(self) -> Sequence[str]:
         """The words of the world's sentences, and of those about the photographs."""
-        from ...worlds.drawn.world import vocabulary
+        from ...worlds.drawn.world import generalised_vocabulary, vocabulary
 
         words = set(vocabulary())
+        if self.sampling.generalised_share:
+            words.update(generalised_vocabulary())
         if self.photo_share:
             words.update(self.world(64, photographed=True).vocabulary())
         if self.sampling.photographs:
@@ -129,6 +131,11 @@ class WorldSource:
         raise RuntimeError(f"no usable scene for task {plan.task} after {MAXIMAL_DRAWS} draws from index {plan.index}")
 
     def _image(self, world: Any, plan: ScenePlan, index: int, rng: np.random.Generator) -> Sample:
+        # A share of zero draws nothing, so that it changes no other choice.
+        share = self.sampling.generalised_share
+        drawn = world is self._worlds.get((plan.size, False))
+        if share and drawn and self.split == "train" and rng.random() < share:
+            return self._generalised(world, plan, index, rng)
         scene = world.image(index, easy=plan.easy)
         masks, sentences = scene["masks"], scene["sentences"]
         usable = [number for number, of_object in enumerate(sentences) if of_object]
@@ -143,6 +150,16 @@ class WorldSource:
             sentence = absent[rng.integers(len(absent))]
             entries.append(Entry(plan.task, np.zeros_like(masks[0]), masks, sentence))
         return Sample(scene["image"], entries)
+
+    def _generalised(self, world: Any, plan: ScenePlan, index: int, rng: np.random.Generator) -> Sample:
+        """A drawn scene with sentences about one or many of its objects, and perhaps one about none."""
+        scene = world.image(index, easy=plan.easy, generalised=True)
+        references = [scene["generalised"][number] for number in rng.permutation(len(scene["generalised"]))]
+        asked = [one for one in references if one.numbers][: self.sampling.objects_per_scene]
+        absent = [one for one in references if not one.numbers]
+        if asked and absent and rng.random() < self.sampling.absent_share:
+            asked.append(absent[0])
+        return Sample(scene["image"], [entry_about(plan.task, scene["masks"], one.numbers, one.text) for one in asked])
 
     def _few_shot(self, world: Any, plan: ScenePlan, index: int, rng: np.random.Generator) -> Sample:
         family = "random" if rng.random() < self.sampling.random_shape_share else "named"

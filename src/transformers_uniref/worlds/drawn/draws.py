@@ -10,7 +10,8 @@ import numpy as np
 Item = TypeVar("Item")
 
 SPLITS = ("train", "validation", "test")
-TASKS = ("image", "few_shot", "clip")
+TASKS = ("image", "few_shot", "clip", "generalised")
+"""Streams of random numbers. Their places are part of the addresses: new ones go to the end."""
 
 
 class Draws:

@@ -235,13 +235,14 @@ _SUBSET_WEIGHTS = (1.0, 0.7, 0.4, 1.6, 0.8, 0.5, 0.8)
 _HEADS = (("shape",), ("colour",), (), ("texture",), ("shape", "colour"), ("shape", "texture"))
 
 
-def _part(thing: Thing, aspects: Sequence[str]) -> Description:
+def describe(thing: Thing, aspects: Sequence[str]) -> Description:
+    """The words of a thing for these aspects: "shape", "colour", "texture", "size"."""
     return Description(**{aspect: getattr(thing, aspect) for aspect in aspects})
 
 
 def _attribute_descriptions(facts: Facts, target: int) -> list[tuple[Description, float]]:
     thing = facts.things[target]
-    parts = [(_part(thing, aspects), weight) for aspects, weight in zip(_SUBSETS, _SUBSET_WEIGHTS, strict=True)]
+    parts = [(describe(thing, aspects), weight) for aspects, weight in zip(_SUBSETS, _SUBSET_WEIGHTS, strict=True)]
     return [(part, weight) for part, weight in parts if facts.head(part) == 1 << target]
 
 
@@ -250,7 +251,7 @@ def _ambiguous_heads(facts: Facts, target: int, draws: Draws) -> list[tuple[Desc
     thing = facts.things[target]
     heads = []
     for aspects in draws.shuffled(_HEADS):
-        part = _part(thing, aspects)
+        part = describe(thing, aspects)
         fitting = facts.head(part)
         if fitting != 1 << target:
             heads.append((part, fitting))
@@ -322,7 +323,7 @@ def _anchor_description(anchor: int, facts: Facts, draws: Draws) -> Description 
     found = _attribute_descriptions(facts, anchor)
     if found:
         return draws.weighted([part for part, _ in found], [weight for _, weight in found])
-    sized = replace(_part(facts.things[anchor], ("shape", "colour")), size=facts.things[anchor].size)
+    sized = replace(describe(facts.things[anchor], ("shape", "colour")), size=facts.things[anchor].size)
     return sized if facts.head(sized) == 1 << anchor else None
 
 

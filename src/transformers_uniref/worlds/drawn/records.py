@@ -41,6 +41,17 @@ def still_row(world: World, index: int) -> Row:
     return make_row(name, [scene["image"]], instances, sentences, source="world", split=world.split)
 
 
+def generalised_row(world: World, index: int, sample_id: str) -> Row:
+    """Row of the still scene `index` with its sentences about none, one and many objects."""
+    scene = world.image(index, generalised=True)
+    instances = [
+        make_instance(number, {0: mask}, **_category(item["shape"]))
+        for number, (mask, item) in enumerate(zip(scene["masks"], scene["objects"], strict=True), start=1)
+    ]
+    sentences = [(one.text, [number + 1 for number in one.numbers]) for one in scene["generalised"]]
+    return make_row(sample_id, [scene["image"]], instances, sentences, source="world-generalised", split=world.split)
+
+
 def clip_row(world: World, index: int, frames: int) -> Row:
     """Row of the clip `index`."""
     scene = world.clip(index, frames)

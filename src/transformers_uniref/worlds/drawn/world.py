@@ -20,12 +20,24 @@ from ..scenes import check_integer
 from .clips import draw_clip_scene
 from .draws import SPLITS, TASKS, Draws
 from .few_shot import FAMILIES, draw_few_shot_scene
+from .generalised import GENERALISED_KINDS, generalised_sentences, generalised_vocabulary
 from .grammar import KINDS, vocabulary
 from .images import draw_image_scene
 from .shapes import NAMED_SHAPES, NOVEL_SHAPES
 from .textures import COLOURS
 
-__all__ = ["COLOURS", "FAMILIES", "KINDS", "NAMED_SHAPES", "NOVEL_SHAPES", "SPLITS", "World", "vocabulary"]
+__all__ = [
+    "COLOURS",
+    "FAMILIES",
+    "GENERALISED_KINDS",
+    "KINDS",
+    "NAMED_SHAPES",
+    "NOVEL_SHAPES",
+    "SPLITS",
+    "World",
+    "generalised_vocabulary",
+    "vocabulary",
+]
 
 
 class World:
@@ -56,12 +68,13 @@ class World:
     def _draws(self, task: str, index: int) -> Draws:
         return Draws(self.seed, SPLITS.index(self.split), TASKS.index(task), check_integer("index", index, 0))
 
-    def image(self, index: int, easy: bool = False) -> dict[str, Any]:
+    def image(self, index: int, easy: bool = False, generalised: bool = False) -> dict[str, Any]:
         """A still scene with referring sentences.
 
         Args:
             index: number of the scene, at least 0.
             easy: draw at most 3 objects, no two of the same shape and colour, with sentences about looks alone.
+            generalised: also give sentences about none, one or many objects; all else stays the same.
 
         Returns:
             A dict with n objects in random order:
@@ -75,8 +88,15 @@ class World:
               order; a list is empty when the scene offers no such sentence.
             - `sentence_kinds`: n lists of "attribute", "size", "place" or "relation".
             - `absent_sentences`: up to two sentences that are true of no object.
+            - with `generalised`, `generalised`: up to one sentence of each of `GENERALISED_KINDS` in random order, as
+              tuples of `text`, `numbers` (the indices of all objects that it means, none for "absent" and
+              "near-absent") and `kind`.
         """
-        return draw_image_scene(self._draws("image", index), self.split, self.size, self.objects, easy).values()
+        scene = draw_image_scene(self._draws("image", index), self.split, self.size, self.objects, easy)
+        values = scene.values()
+        if generalised:
+            values["generalised"] = generalised_sentences(scene.facts, self._draws("generalised", index), easy)
+        return values
 
     def few_shot(self, index: int, shots: int = 1, novel: bool = False, family: str = "named") -> dict[str, Any]:
         """A query scene and annotated support scenes of one category.

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..drawn.draws import Draws
+from ..scenes import Reference
 from .facts import COLOURS, Facts
 from .nouns import PAIRED, SYNONYMS, WIDER, plural
 
@@ -28,15 +29,6 @@ class Thing:
     name: str
     facts: Facts
     crowd: bool = False
-
-
-@dataclass(frozen=True)
-class Reference:
-    """A sentence and the numbers of the objects that it means; none: it is true of nothing."""
-
-    text: str
-    numbers: tuple[int, ...]
-    kind: str
 
 
 def noun_for(draws: Draws, name: str) -> str:

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from ..drawn.draws import SPLITS, Draws
-from ..scenes import FewShotScene
+from ..scenes import FewShotScene, Reference
 from .captions import described
 from .facts import measure
 from .folders import AdeFolder, PhotographFolder, Split, open_folder, parts_of
-from .grammar import Describer, Reference, Thing, absent_sentence, noun_for
+from .grammar import Describer, Thing, absent_sentence, noun_for
 from .nouns import confusable, plural
 from .views import View, draw_view, paste
 from .vocabulary import photograph_vocabulary

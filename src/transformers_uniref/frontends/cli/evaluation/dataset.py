@@ -6,9 +6,10 @@ import argparse
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from ....core.json_writing import to_json
-from ....evaluation.benchmarks import BENCHMARKS, PRESETS
+from ....evaluation.benchmarks import BENCHMARKS, PRESETS, WORLD_GENERALISED, Benchmark
 
 
 def add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +34,27 @@ def add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder for masks, per-sample results and reports; the same command goes on where it was stopped",
     )
     group.add_argument("--shots", type=int, metavar="N", help="examples of a few-shot question (default: 1)")
+    group.add_argument(
+        "--targets",
+        choices=("one", "all"),
+        help="of sentences that may mean several objects or none: one measures the best object of each, all every "
+        f"object behind the gate, by other measures (default: one; all for {WORLD_GENERALISED})",
+    )
     group.add_argument("--limit", type=int, metavar="N", help="the first N samples alone")
+
+
+def _dataset(benchmark: Benchmark, arguments: argparse.Namespace) -> Any:
+    """What is measured on: the folder that was given, or the drawn scenes."""
+    from ....evaluation.world_rows import DrawnRows
+    from ...errors import UserError
+
+    if benchmark.name == WORLD_GENERALISED:
+        given = {"seed": arguments.seed, "images": arguments.images, "size": arguments.size}
+        options = {name: value for name, value in given.items() if value is not None}
+        return DrawnRows(benchmark.checked_split(arguments.split), **options)
+    if arguments.source is None:
+        raise UserError(f"--source is needed for {benchmark.name}: the folder that uniref data build wrote")
+    return arguments.source
 
 
 def run_dataset(arguments: argparse.Namespace) -> int:
@@ -47,16 +68,14 @@ def run_dataset(arguments: argparse.Namespace) -> int:
     from ....evaluation.clips.metadata import read_names
     from ....evaluation.dataset_evaluation import evaluate_dataset
     from ....evaluation.dataset_report import result_table
-    from ...errors import UserError, translated
+    from ...errors import translated
     from ...loading import introduce_model, load_model_and_processor, model_folder
     from ..main import FAILED
     from ..option_names import option_names
     from .masks import add_mask_arguments
 
     benchmark = BENCHMARKS[arguments.dataset]
-    if arguments.source is None:
-        raise UserError(f"--source is needed for {benchmark.name}: the folder that uniref data build wrote")
-    benchmark.checked_split(arguments.split)
+    dataset = _dataset(benchmark, arguments)
     unseen = None if arguments.unseen is None else read_names(arguments.unseen, "unseen")
     processes = launched_processes("eval", "evaluating")
     device = arguments.device
@@ -69,7 +88,7 @@ def run_dataset(arguments: argparse.Namespace) -> int:
     summary = evaluate_dataset(
         model,
         processor,
-        arguments.source,
+        dataset,
         benchmark.name,
         split=arguments.split,
         preset=arguments.preset,
@@ -78,6 +97,7 @@ def run_dataset(arguments: argparse.Namespace) -> int:
         shots=arguments.shots,
         seed=0 if arguments.seed is None else arguments.seed,
         limit=arguments.limit,
+        targets=arguments.targets,
         unseen=unseen,
         meta=arguments.meta,
         model_name=arguments.model or DEFAULT_CHECKPOINT.name,
