@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from transformers_uniref import UniRefModel, UniRefProcessor
+from transformers_uniref.core.annotated_object import AnnotatedObject
 from transformers_uniref.core.families import DEFAULT_CHECKPOINT
 from transformers_uniref.core.mask_codes import decode_rle
 from transformers_uniref.core.palette import save_label_map
@@ -25,7 +26,7 @@ from transformers_uniref.frontends.app.clip_files import draw_frame, render_clip
 from transformers_uniref.frontends.app.clip_job import ClipJob
 from transformers_uniref.frontends.app.clips import open_clip
 from transformers_uniref.frontends.app.drawn_masks import drawn_mask
-from transformers_uniref.frontends.app.legend import LegendEntry, draw_results
+from transformers_uniref.frontends.app.legend import draw_results, legend_line
 from transformers_uniref.frontends.app.marking import CLICK, FILE, Marking
 from transformers_uniref.frontends.app.messages import LABELS
 from transformers_uniref.frontends.app.model_cache import BUNDLED, FOLDER, HUB, RELEASED, ModelCache, ModelChoice
@@ -34,7 +35,6 @@ from transformers_uniref.frontends.app.picture_tasks import (
     find_by_example,
     find_by_sentences,
     picture_notes,
-    picture_overlay,
     picture_rows,
     save_picture_results,
 )
@@ -159,7 +159,7 @@ def test_sentences_find_what_they_name_in_a_drawn_scene(loaded: Loaded, tmp_path
     found = find_by_sentences(scene["image"], sentences, 0.0, *loaded)
     overlaps = [iou(item.mask, truth) for item, truth in zip(found, scene["masks"], strict=True)]
     assert np.mean(overlaps) > 0.5, overlaps
-    overlay = picture_overlay(scene["image"], found)
+    overlay = draw_results(scene["image"], found)
     files = [Path(file) for file in save_picture_results(tmp_path, overlay, found)]
     assert [file.name for file in files] == ["overlay.png", "masks.png", "masks.json"]
     told = json.loads(files[2].read_text())
@@ -198,19 +198,20 @@ def test_where_masks_overlap_the_better_score_owns_the_pixel(tmp_path: Path) -> 
     full, half = np.ones((8, 8), dtype=bool), np.zeros((8, 8), dtype=bool)
     half[:, :4] = True
     found = [SegmentedObject(half, "half", score=0.9), SegmentedObject(full, "full", score=0.5)]
-    save_picture_results(tmp_path, picture_overlay(np.zeros((8, 8, 3), np.uint8), found), found)
+    save_picture_results(tmp_path, draw_results(np.zeros((8, 8, 3), np.uint8), found), found)
     labels = np.asarray(Image.open(tmp_path / "masks.png"))
     assert (labels[:, :4] == 1).all() and (labels[:, 4:] == 2).all()
 
 
 def test_the_legend_grows_by_one_line_an_object_and_cuts_long_sentences() -> None:
     picture = np.zeros((60, 90, 3), dtype=np.uint8)
-    entries = [LegendEntry(1, "a " * 200, 0.5), LegendEntry(2, "the ring", None, visible=False)]
-    bare, one, two = (draw_results(picture, {}, entries[:count]) for count in range(3))
+    nothing = np.zeros((60, 90), dtype=bool)
+    objects = [AnnotatedObject(nothing, "a " * 200, 0.5), AnnotatedObject(nothing, "the ring")]
+    bare, one, two = (draw_results(picture, objects[:count]) for count in range(3))
     assert bare.shape == (320, 480, 3)
     assert one.shape[1] == two.shape[1] == 480 and bare.shape[0] < one.shape[0] < two.shape[0]
     assert (one[320:, -4:] == one[-1, -1]).all(), "the text runs over the border"
-    assert entries[1].line() == "2  the ring  (not found)"
+    assert legend_line(2, objects[1], "the ring") == "2  the ring  (not found)"
 
 
 # ---------------------------------------------------------------------------------------------------------------- clips
@@ -273,7 +274,7 @@ def test_a_clip_is_followed_stopped_added_to_and_goes_on(
     first, second = (int(number) for number in np.unique(truth[0])[1:3])
     job.add(0, mask=truth[0] == first)
     for result in job.run(*loaded):
-        assert set(result.masks) == {1}
+        assert set(result.objects) == {1}
         if result.index == 1:
             with pytest.raises(UserError, match="being followed already"):
                 next(job.run(*loaded))
@@ -285,8 +286,8 @@ def test_a_clip_is_followed_stopped_added_to_and_goes_on(
     job.add(0, sentence=sentence)
     assert job.objects[2].frame == 2, "a sentence for a frame that has passed holds from the next one on"
     rest = list(job.run(*loaded))
-    assert [result.index for result in rest] == [2, 3, 4] and set(rest[0].masks) == {1, 2}
-    overlaps = [iou(result.masks[1], truth[result.index] == first) for result in rest]
+    assert [result.index for result in rest] == [2, 3, 4] and set(rest[0].objects) == {1, 2}
+    overlaps = [iou(result.objects[1].mask, truth[result.index] == first) for result in rest]
     assert np.mean(overlaps) > 0.5, overlaps
     with pytest.raises(UserError, match="The clip is done"):
         next(job.run(*loaded))
@@ -305,7 +306,7 @@ def test_a_clip_is_followed_stopped_added_to_and_goes_on(
         (2, sentence, "sentence"),
     ]
     assert told["frames"][0]["objects"][0]["score"] is None and len(told["frames"]) == 5
-    assert np.array_equal(decode_rle(told["frames"][4]["objects"][0]["segmentation"]), rest[2].masks[1])
+    assert np.array_equal(decode_rle(told["frames"][4]["objects"][0]["segmentation"]), rest[2].objects[1].mask)
 
     job.remove(1)
     job.start_over()

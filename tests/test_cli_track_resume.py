@@ -19,10 +19,10 @@ import torch
 from cli_support import content, write_frames
 from processor_support import disc, picture
 from transformers_uniref.core.palette import save_label_map
-from transformers_uniref.frontends.cli import track
 from transformers_uniref.frontends.cli.main import main
-from transformers_uniref.frontends.cli.tracking.outputs import RleFile
 from transformers_uniref.frontends.cli.tracking.progress import STATE, UNFINISHED
+from transformers_uniref.inference import clips
+from transformers_uniref.media.clips.rle import ClipRleWriter
 from transformers_uniref.media.video.io import save_animation
 
 PROMPTS = ["--mask", "mask.png", "--mask-at", "3=late.png", "--text", "5=the dog", "--threshold", "0"]
@@ -74,7 +74,7 @@ def ask(model: str) -> Callable[..., int]:
 def at_frame(monkeypatch: pytest.MonkeyPatch, number: int, act: Callable[[], None]) -> list[int]:
     """Does something when that frame, counted over the runs of a test, is computed; returns those that were."""
     computed: list[int] = []
-    real = track.segment_frame
+    real = clips.next_frame
 
     def segment(*given: object) -> object:
         computed.append(len(computed))
@@ -82,7 +82,7 @@ def at_frame(monkeypatch: pytest.MonkeyPatch, number: int, act: Callable[[], Non
             act()
         return real(*given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(track, "segment_frame", segment)
+    monkeypatch.setattr(clips, "next_frame", segment)
     return computed
 
 
@@ -140,14 +140,14 @@ def test_every_frame_may_be_the_last_one_before_an_interruption(
     ask: Callable[..., int], whole: dict[str, bytes], files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     computed: list[int] = []
-    real = track.segment_frame
+    real = clips.next_frame
 
     def one_frame(*given: object) -> object:
         computed.append(0)
         interrupt()
         return real(*given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(track, "segment_frame", one_frame)
+    monkeypatch.setattr(clips, "next_frame", one_frame)
     codes = [ask("--resume") for _ in range(7)]
     assert codes == [130] * 6 + [0] and len(computed) == 6
     assert content("here") == whole
@@ -170,16 +170,16 @@ def test_what_a_full_disk_ends_is_kept_up_to_the_last_frame(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     written: list[int] = []
-    real = RleFile.write
+    real = ClipRleWriter.write
 
-    def fill_up(self: RleFile, frame: object) -> None:
+    def fill_up(self: ClipRleWriter, *frame: object) -> None:
         written.append(0)
         if len(written) == 3:
             raise OSError(errno.ENOSPC, "No space left on device", "rle.json")
-        real(self, frame)  # type: ignore[arg-type]
+        real(self, *frame)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(RleFile, "write", fill_up)
+        patch.setattr(ClipRleWriter, "write", fill_up)
         assert ask() == 1
     shown = capsys.readouterr().err
     assert "clip: 3 of 6 frames are kept" in shown
@@ -298,7 +298,7 @@ def test_an_interruption_before_the_first_frame_leaves_nothing(
     def stop(*given: object) -> object:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(track, "segment_frame", stop)
+    monkeypatch.setattr(clips, "next_frame", stop)
     assert main(["track", "clip", "--text", "a dog", "--model", model, "--output", "new/here"]) == 130
     assert sorted(files.rglob("*")) == before
 

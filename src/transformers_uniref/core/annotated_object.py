@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -70,6 +70,14 @@ class AnnotatedObject:
     def run_length_code(self) -> dict[str, Any]:
         """The mask as `pycocotools.mask.decode` reads it."""
         return encode_rle(self.mask)
+
+
+Object = TypeVar("Object", bound=AnnotatedObject)
+
+
+def numbered(objects: Iterable[Object]) -> list[tuple[int, Object]]:
+    """(number, object): object ids where there are any, else places from 1."""
+    return [(entry.object_id or place, entry) for place, entry in enumerate(objects, start=1)]
 
 
 def number(value: Any, name: str) -> float | None:

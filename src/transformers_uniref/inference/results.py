@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from ..core.annotated_object import AnnotatedObject
+from ..core.mask_boxes import coco_box
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +25,7 @@ class SegmentedObject(AnnotatedObject):
         passed: whether the score is above the gate, and the sentence was understood.
         threshold: the gate; None for none.
         unknown_words: words of the sentence that mean nothing to the model.
+        given: whether the mask is the user's, given for this very frame; the score then says nothing.
     """
 
     label: str | None = None  # type: ignore[assignment]  # an `AnnotatedImage` names those that have none
@@ -31,6 +33,7 @@ class SegmentedObject(AnnotatedObject):
     passed: bool = True
     threshold: float | None = None
     unknown_words: tuple[str, ...] = ()
+    given: bool = False
 
     def __post_init__(self) -> None:
         """What a model answers needs no check, and a score that is no number shall show."""
@@ -49,6 +52,29 @@ class SegmentedObject(AnnotatedObject):
             "threshold": self.threshold,
             "unknown_words": list(self.unknown_words),
         }
+
+    def summary(self, *keys: str, number: int | None = None) -> dict[str, Any]:
+        """What JSON says of it, under some keys, in their order.
+
+        Args:
+            *keys: some of `id`, `text`, `score` (null where the mask was given), `box` (x0, y0, x1, y1, the model's
+                where it predicts one), `bbox` (around the mask: x, y, width, height), `area` and `pixels` (both the
+                mask's pixels), `segmentation` (see `run_length_code`), `passed`, `unknown_words`.
+            number: stands for the `object_id`, for instance in a picture.
+        """
+        told: dict[str, Callable[[], Any]] = {
+            "id": lambda: self.object_id if number is None else number,
+            "text": lambda: self.label,
+            "score": lambda: None if self.given else round(self.score, 6),
+            "box": lambda: [round(side, 2) for side in self.corners],
+            "bbox": lambda: coco_box(self.mask),
+            "area": lambda: self.area,
+            "pixels": lambda: self.area,
+            "segmentation": self.run_length_code,
+            "passed": lambda: self.passed,
+            "unknown_words": lambda: list(self.unknown_words),
+        }
+        return {key: told[key]() for key in keys}
 
 
 def label_map(found: Sequence[SegmentedObject]) -> np.ndarray:

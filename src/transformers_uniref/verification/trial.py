@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
+
+from ..core.optional import MissingExtraError
+from ..core.picture_input import rgb_array
+from ..inference.clips import next_frame
+from ..inference.pictures import segment_pictures
+from ..inference.results import SegmentedObject
+from ..media.video.io import read_frames
 
 if TYPE_CHECKING:
     from ..modeling.shared_model import AnyUniRefModel
@@ -29,24 +36,26 @@ class Trial:
     """One question.
 
     Attributes:
-        question: for people.
-        score: of the answer, None in a clip.
-        share: of the picture (the last frame) that is in the mask.
+        found: the answer, called by its question; `given` in a clip, where a mask asked.
+        picture: that was searched, or the last frame of the clip; uint8 (H, W, 3).
         seconds: for the picture, or for each frame after the first; the first question warms up before it is timed.
         exact_iou: IoU of the mask with that of the same weights in float32; None where they are in float32.
     """
 
-    question: str
-    score: float | None
-    share: float
+    found: SegmentedObject
+    picture: np.ndarray = field(repr=False, compare=False)
     seconds: float
     exact_iou: float | None = None
-    picture: Any = field(default=None, repr=False, compare=False)
-    mask: Any = field(default=None, repr=False, compare=False)
+
+    def summary(self) -> dict[str, Any]:
+        """As it is printed with `--json`; `share` is that of the picture that is in the mask."""
+        score = None if self.found.given else self.found.score
+        about = {"question": self.found.label, "score": score, "share": float(self.found.mask.mean())}
+        return {**about, "seconds": self.seconds, "exact_iou": self.exact_iou}
 
 
 def try_model(
-    model: AnyUniRefModel, processor: UniRefProcessor, tell: Callable[[str], None] | None = None
+    model: AnyUniRefModel, processor: UniRefProcessor, tell: Callable[[str], None] = lambda line: None
 ) -> list[Trial]:
     """Asks everything that the model can answer.
 
@@ -55,73 +64,47 @@ def try_model(
         processor: its processor.
         tell: called with each question before it is asked.
     """
-    say = tell or (lambda line: None)
     config, trials = model.config, []
+
+    def ask(name: str, question: str, sentences: Sequence[str] = (), **examples: Any) -> Trial:
+        picture = rgb_array(PICTURES / name, "image")
+        started = time.perf_counter()
+        [[found]] = segment_pictures(model, processor, [(picture, sentences)], **examples, threshold=0)
+        return Trial(replace(found, label=f"{name}, by {question}"), picture, time.perf_counter() - started)
+
     if config.use_language_references and processor.tokenizer is not None:
         for index, (name, text) in enumerate(SENTENCES):
-            say(f"{name}: {text}")
-            picture = Image.open(PICTURES / name).convert("RGB")
-            asked = {"images": picture, "text": text}
+            tell(f"{name}: {text}")
             if index == 0:
-                _ask(model, processor, asked)
-            trials.append(_picture_trial(model, processor, f"{name}, by “{text}”", picture, asked))
+                ask(name, text, [text])
+            trials.append(ask(name, f"“{text}”", [text]))
     if config.use_mask_references:
-        example, query = (Image.open(PICTURES / f"cat_0{number}.jpg").convert("RGB") for number in (0, 1))
-        mask = np.asarray(Image.open(PICTURES / "cat_00_mask.png").convert("L")) > 127
-        asked = {"images": query, "reference_images": [example], "reference_masks": [mask]}
-        say("cat_01.jpg: like the cat of cat_00.jpg")
-        trials.append(_picture_trial(model, processor, "cat_01.jpg, by an example", query, asked))
-        trials += _clip_trial(model, processor, say)
+        tell("cat_01.jpg: like the cat of cat_00.jpg")
+        example: dict[str, Any] = {"reference_images": [rgb_array(PICTURES / "cat_00.jpg", "image")]}
+        trials.append(ask("cat_01.jpg", "an example", **example, reference_masks=[PICTURES / "cat_00_mask.png"]))
+        trials += _clip_trial(model, processor, tell)
     return trials
 
 
-def _ask(model: AnyUniRefModel, processor: UniRefProcessor, asked: dict[str, Any]) -> dict[str, Any]:
-    import torch
-
-    picture = asked["images"]
-    inputs = processor(**asked, return_tensors="pt").to(model.device)
-    half = model.dtype != torch.float32
-    with torch.inference_mode(), torch.autocast(model.device.type, dtype=model.dtype if half else None, enabled=half):
-        outputs = model(**inputs)
-    [found] = processor.post_process_referring_segmentation(outputs, target_sizes=[picture.size[::-1]])
-    return dict(found)
-
-
-def _picture_trial(
-    model: AnyUniRefModel, processor: UniRefProcessor, question: str, picture: Image.Image, asked: dict[str, Any]
-) -> Trial:
-    started = time.perf_counter()
-    found = _ask(model, processor, asked)
-    seconds = time.perf_counter() - started
-    mask = np.asarray(found["segmentation"].cpu())
-    return Trial(question, float(found["score"]), float(mask.mean()), seconds, picture=picture, mask=mask)
-
-
-def _clip_trial(model: AnyUniRefModel, processor: UniRefProcessor, say: Callable[[str], None]) -> list[Trial]:
+def _clip_trial(model: AnyUniRefModel, processor: UniRefProcessor, tell: Callable[[str], None]) -> list[Trial]:
     """The swan, given roughly in the first frame; nothing where video files cannot be read."""
-    from itertools import islice
-
-    from ..core.optional import MissingExtraError
-    from ..media.video.io import read_frames
-
     try:
         frames = list(islice(read_frames(PICTURES / "blackswan.mp4"), FRAMES))
     except MissingExtraError:
         return []
-    say("blackswan.mp4: the swan of the first frame")
+    tell("blackswan.mp4: the swan of the first frame")
     given = np.zeros(frames[0].shape[:2], dtype=bool)
     given[90:145, 58:190] = True
-    session = processor.init_video_session(dtype=model.dtype)
+    session = processor.init_video_session(inference_device=model.device, dtype=model.dtype)
     processor.add_mask_prompt(session, frame_idx=0, obj_ids=[1], masks=[given])
-    times, mask = [], given
+    times, found = [], None
     for frame in frames:
         started = time.perf_counter()
-        output = model(inference_session=session, frame=frame)
-        mask = np.asarray(processor.post_process_video_masks(output, session)[1])
+        found = next_frame(model, processor, session, frame)[1]
         times.append(time.perf_counter() - started)
-    question = f"blackswan.mp4, {FRAMES} frames by the mask of the first"
-    picture = Image.fromarray(frames[-1])
-    return [Trial(question, None, float(mask.mean()), float(np.mean(times[1:])), picture=picture, mask=mask)]
+    assert found is not None
+    named = replace(found, label=f"blackswan.mp4, {FRAMES} frames by the mask of the first", given=True)
+    return [Trial(named, frames[-1], float(np.mean(times[1:])))]
 
 
 def peak_memory() -> int:

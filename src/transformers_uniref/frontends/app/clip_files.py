@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ...core.annotated_object import AnnotatedObject
 from ...core.json_writing import to_json
 from ...core.mask_reading import load_label_map
+from ...inference.results import SegmentedObject
 from ...media.pixel_aspect import square_pixels
 from ...media.video.io import VideoWriter
 from .clip_job import ClipJob, FrameResult
@@ -19,11 +21,19 @@ RENDERED, MASKS, CODES = "overlay.mp4", "masks.zip", "masks.json"
 
 
 def draw_frame(job: ClipJob, result: FrameResult) -> np.ndarray:
-    """A frame with its masks and the legend, in the proportions with which it is shown; uint8 (H', W', 3)."""
-    aspect = job.clip.frames.pixel_aspect
-    masks = {number: square_pixels(mask, aspect) for number, mask in result.masks.items()}
-    visible = {number for number, mask in result.masks.items() if mask.any()}
-    return draw_results(square_pixels(result.frame, aspect), masks, job.entries(result.scores, visible))
+    """A frame with its masks and a legend of all known objects, in the proportions with which it is shown.
+
+    Returns:
+        uint8 (H', W', 3).
+    """
+    aspect, nothing = job.clip.frames.pixel_aspect, np.zeros(job.clip.size, dtype=bool)
+    shown = []
+    for number, known in list(job.known.items()):
+        found = result.objects.get(number)
+        mask = square_pixels(nothing if found is None else found.mask, aspect)
+        score = None if found is None or found.given else found.score
+        shown.append(AnnotatedObject(mask, known.text, score, object_id=number))
+    return draw_results(square_pixels(result.frame, aspect), shown)
 
 
 def render_clip(job: ClipJob, path: Path) -> Iterator[int]:
@@ -39,8 +49,12 @@ def render_clip(job: ClipJob, path: Path) -> Iterator[int]:
     with VideoWriter(path, job.clip.frames_per_second) as writer:
         for index in range(job.position):
             labels = load_label_map(job.mask_file(index))
-            masks = {number: labels == number for number in job.scores[index]}
-            writer.write(draw_frame(job, FrameResult(index, job.clip.frames[index], masks, job.scores[index])))
+            objects = {}
+            for told in job.found[index]:
+                number, score = told["id"], told["score"]
+                item = SegmentedObject(labels == number, score=score or 0, object_id=number, given=score is None)
+                objects[number] = item
+            writer.write(draw_frame(job, FrameResult(index, job.clip.frames[index], objects)))
             yield index + 1
 
 
@@ -63,20 +77,7 @@ def save_masks(job: ClipJob, folder: Path) -> list[str]:
         {"id": item.number, "text": item.sentence, "given_by": item.given_by, "from_frame": item.frame}
         for item in job.known.values()
     ]
-    frames = [
-        {
-            "frame": index,
-            "objects": [
-                {
-                    "id": number,
-                    "score": None if (score := job.scores[index][number]) is None else round(score, 6),
-                    "segmentation": code,
-                }
-                for number, code in codes.items()
-            ],
-        }
-        for index, codes in enumerate(job.codes)
-    ]
+    frames = [{"frame": index, "objects": objects} for index, objects in enumerate(job.found)]
     about = {"height": height, "width": width, "frames_per_second": job.clip.frames_per_second}
     (folder / CODES).write_text(to_json({**about, "objects": objects, "frames": frames}))
     return [str(folder / MASKS), str(folder / CODES)]

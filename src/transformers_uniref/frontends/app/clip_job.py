@@ -6,7 +6,7 @@ import itertools
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +14,9 @@ import numpy as np
 
 from ...core.palette import save_label_map
 from ...core.score_gate import none_passed
-from ...inference.clips import frame_label_map, next_frame
+from ...inference.clips import Objects, frame_label_map, next_frame
 from ..errors import UserError
 from .clips import Clip
-from .legend import LegendEntry
 from .limits import MAX_OBJECTS
 from .marking import ORIGINS, PAINT
 
@@ -64,14 +63,12 @@ class FrameResult:
     Attributes:
         index: of the frame.
         frame: uint8 (H, W, 3).
-        masks: bool (H, W) by object id.
-        scores: 0..1 by object id; None where the mask was given.
+        objects: those that were looked for.
     """
 
     index: int
     frame: np.ndarray
-    masks: dict[int, np.ndarray]
-    scores: dict[int, float | None]
+    objects: Objects
 
 
 class ClipJob:
@@ -88,8 +85,7 @@ class ClipJob:
         objects: that are followed, by id.
         known: the same, and those that were removed after a run.
         position: the next frame that will be computed.
-        scores: of each computed frame, by object id.
-        codes: of each computed frame, COCO's run-length code by object id.
+        found: of each computed frame what is told of its objects: `id`, `score`, `segmentation`.
         is_abandoned: nobody waits for it any more.
     """
 
@@ -99,8 +95,7 @@ class ClipJob:
         self.objects: dict[int, ClipObject] = {}
         self.known: dict[int, ClipObject] = {}
         self.position = 0
-        self.scores: list[dict[int, float | None]] = []
-        self.codes: list[dict[int, dict[str, Any]]] = []
+        self.found: list[list[dict[str, Any]]] = []
         self._passed: set[int] = set()
         self._session: Any = None
         self._model: AnyUniRefModel | None = None
@@ -183,8 +178,7 @@ class ClipJob:
         """
         with self._exclusive():
             self.position = 0
-            self.scores.clear()
-            self.codes.clear()
+            self.found.clear()
             self._passed.clear()
             self.known = dict(self.objects)
             self._session = self._model = self._processor = None
@@ -258,34 +252,20 @@ class ClipJob:
         assert self._model is not None and self._processor is not None
         with self._step:
             found = next_frame(self._model, self._processor, self._session, frame)
-            masks = {number: answer.mask for number, answer in found.items()}
-            scores: dict[int, float | None] = {}
             for number, answer in found.items():
                 item = self.known[number]
-                scores[number] = None if item.mask is not None and item.frame == index else answer.score
-                if scores[number] is not None and answer.passed:
+                if item.mask is not None and item.frame == index:
+                    found[number] = replace(answer, given=True)
+                elif answer.passed:
                     self._passed.add(number)
             save_label_map(self.mask_file(index), frame_label_map(found, self.clip.size))
-            self.scores.append(scores)
-            self.codes.append({number: answer.run_length_code() for number, answer in found.items()})
+            self.found.append([answer.summary("id", "score", "segmentation") for answer in found.values()])
             self.position = index + 1
-        return FrameResult(index, frame, masks, scores)
+        return FrameResult(index, frame, found)
 
     def mask_file(self, index: int) -> Path:
         """The label map of a computed frame."""
         return self.folder / f"{index:05d}.png"
-
-    def entries(self, scores: dict[int, float | None], visible: set[int]) -> list[LegendEntry]:
-        """Lines of a frame's legend, one for each known object.
-
-        Args:
-            scores: of that frame.
-            visible: ids of the objects that show in it.
-        """
-        return [
-            LegendEntry(item.number, item.text, scores.get(item.number), item.number in visible)
-            for item in list(self.known.values())
-        ]
 
     def doubts(self) -> list[str]:
         """Lines: words that mean nothing to the model, and objects that passed their gate in no frame so far."""
@@ -296,14 +276,15 @@ class ClipJob:
         lines = [f"unknown to this model: {', '.join(unknown)}"] if unknown else []
         for number, item in self.known.items():
             seen = [
-                (score, index)
-                for index, of_frame in enumerate(self.scores)
-                if (score := of_frame.get(number)) is not None
+                (told["score"], index)
+                for index, frame in enumerate(self.found)
+                for told in frame
+                if told["id"] == number and told["score"] is not None
             ]
             gate = self._session.gate_of(number)
             if seen and gate is not None and number not in self._passed:
-                best, frame = max(seen)
-                lines.append(f"object {number} ({item.text}): {none_passed(gate, best)} in frame {frame}")
+                best, when = max(seen)
+                lines.append(f"object {number} ({item.text}): {none_passed(gate, best)} in frame {when}")
         return lines
 
     @contextmanager

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from ...core.annotated_object import AnnotatedObject, numbered
 from ...media.overlays import object_colour, overlay_masks
 from .limits import SHOWN_SIDES
 from .uploads import fitted
@@ -16,66 +16,39 @@ LINE, MARGIN = 22, 6
 BACKGROUND, INK = (32, 32, 32), (235, 235, 235)
 
 
-@dataclass(frozen=True)
-class LegendEntry:
-    """One line of a legend.
-
-    Attributes:
-        number: the object's id, which gives its colour.
-        text: its sentence, or how it was given.
-        score: 0..1; None where the model was not asked (a mask was given).
-        visible: whether it has any pixel in this picture.
-    """
-
-    number: int
-    text: str
-    score: float | None = None
-    visible: bool = True
-
-    def line(self) -> str:
-        """As it is printed."""
-        score = "" if self.score is None else f"  {self.score:.2f}"
-        return f"{self.number}  {self.text}{score}{'' if self.visible else '  (not found)'}"
-
-
-def draw_results(
-    image: np.ndarray,
-    masks: Mapping[int, np.ndarray],
-    entries: Sequence[LegendEntry],
-    sides: tuple[int, int] = SHOWN_SIDES,
-) -> np.ndarray:
-    """The masks over their picture, and the legend below it.
+def draw_results(image: np.ndarray, objects: Sequence[AnnotatedObject]) -> np.ndarray:
+    """The objects' masks over their picture, and the legend below it.
 
     Args:
         image: uint8 (H, W, 3).
-        masks: bool (H, W) by object id.
-        entries: lines of the legend, in this order.
-        sides: least and largest longer side of the drawn picture, without the legend.
+        objects: in the order of the legend, whose lines are made of number, label and score, and say which of them have
+            no pixel in the picture.
 
     Returns:
-        uint8 (H', W', 3): H' grows by one line an entry, so that clips whose entries are as many keep one size.
+        uint8 (H', W', 3): H' grows by one line an object, so that clips whose objects are as many keep one size.
     """
-    shown = fitted(image, *sides)
-    resized = {number: fitted(np.asarray(mask, dtype=bool), *sides, smooth=False) for number, mask in masks.items()}
-    drawn = overlay_masks(shown, resized)
-    return np.concatenate([drawn, _legend(entries, drawn.shape[1])]) if entries else drawn
+    masks = {number: fitted(item.mask, *SHOWN_SIDES, smooth=False) for number, item in numbered(objects)}
+    drawn = overlay_masks(fitted(image, *SHOWN_SIDES), masks)
+    return np.concatenate([drawn, _legend(objects, drawn.shape[1])]) if objects else drawn
 
 
-def _legend(entries: Sequence[LegendEntry], width: int) -> np.ndarray:
-    sheet = Image.new("RGB", (width, LINE * len(entries) + 2 * MARGIN), BACKGROUND)
+def _legend(objects: Sequence[AnnotatedObject], width: int) -> np.ndarray:
+    sheet = Image.new("RGB", (width, LINE * len(objects) + 2 * MARGIN), BACKGROUND)
     pen = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(15)
-    for row, entry in enumerate(entries):
+    for row, (number, item) in enumerate(numbered(objects)):
         top = MARGIN + row * LINE
-        pen.rectangle((MARGIN, top + 3, MARGIN + 15, top + LINE - 4), fill=object_colour(entry.number))
-        pen.text((MARGIN + 24, top + 1), _cut(entry, font, width - MARGIN - 30), fill=INK, font=font)
+        pen.rectangle((MARGIN, top + 3, MARGIN + 15, top + LINE - 4), fill=object_colour(number))
+        text = shown = item.label
+        # As much of the text as fits; number and score always stay.
+        while font.getlength(legend_line(number, item, shown)) > width - MARGIN - 30 and text:
+            text = text[:-1]
+            shown = f"{text.rstrip()}..."
+        pen.text((MARGIN + 24, top + 1), legend_line(number, item, shown), fill=INK, font=font)
     return np.asarray(sheet)
 
 
-def _cut(entry: LegendEntry, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
-    """The line with as much of its text as fits; number and score always stay."""
-    line, text = entry.line(), entry.text
-    while font.getlength(line) > width and text:
-        text = text[:-1]
-        line = LegendEntry(entry.number, f"{text.rstrip()}...", entry.score, entry.visible).line()
-    return line
+def legend_line(number: int, item: AnnotatedObject, text: str) -> str:
+    """A line of the legend, with the object's label or what is left of it."""
+    score = "" if item.score is None else f"  {item.score:.2f}"
+    return f"{number}  {text}{score}{'' if item.is_found else '  (not found)'}"

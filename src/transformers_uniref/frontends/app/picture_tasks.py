@@ -14,7 +14,6 @@ from ...core.json_writing import to_json
 from ...core.palette import save_label_map
 from ...core.score_gate import none_passed
 from ...inference.results import SegmentedObject, label_map, unknown_words
-from .legend import LegendEntry, draw_results
 
 if TYPE_CHECKING:
     from ...modeling.shared_model import AnyUniRefModel
@@ -80,15 +79,6 @@ def picture_doubts(found: Sequence[SegmentedObject]) -> list[str]:
     return lines
 
 
-def picture_overlay(image: np.ndarray, found: Sequence[SegmentedObject]) -> np.ndarray:
-    """The results over their picture, with the legend; uint8 (H', W', 3)."""
-    entries = [
-        LegendEntry(number, item.label or BY_EXAMPLE, item.score, item.is_found)
-        for number, item in enumerate(found, start=1)
-    ]
-    return draw_results(image, {number: item.mask for number, item in enumerate(found, start=1)}, entries)
-
-
 def picture_rows(found: Sequence[SegmentedObject]) -> list[list[Any]]:
     """Rows of the table: object, sentence, score, share of the picture in percent."""
     return [
@@ -114,7 +104,7 @@ def save_picture_results(folder: Path, overlay: np.ndarray, found: Sequence[Segm
 
     Args:
         folder: exists.
-        overlay: see `picture_overlay`.
+        overlay: see `draw_results`.
         found: the results.
 
     Returns:
@@ -123,16 +113,8 @@ def save_picture_results(folder: Path, overlay: np.ndarray, found: Sequence[Segm
     """
     Image.fromarray(overlay).save(folder / "overlay.png")
     save_label_map(folder / "masks.png", label_map(found))
-    objects = [
-        {
-            "id": number,
-            "text": item.label,
-            "score": round(item.score, 6),
-            "box": [round(side, 2) for side in item.corners],
-            "segmentation": item.run_length_code(),
-        }
-        for number, item in enumerate(found, start=1)
-    ]
+    keys = ("id", "text", "score", "box", "segmentation")
+    objects = [item.summary(*keys, number=number) for number, item in enumerate(found, start=1)]
     height, width = found[0].mask.shape
     (folder / "masks.json").write_text(to_json({"height": height, "width": width, "objects": objects}))
     return [str(folder / name) for name in ("overlay.png", "masks.png", "masks.json")]

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from ...inference.results import SegmentedObject
+from .legend import draw_results
 from .messages import as_text
 from .page import Page
-from .picture_tasks import picture_notes, picture_overlay, picture_rows, save_picture_results
+from .picture_tasks import picture_notes, picture_rows, save_picture_results
 
 TABLE_HEADERS = ["no.", "looked for", "score", "area %"]
 
@@ -83,7 +84,7 @@ def shown_results(page: Page, image: np.ndarray, found: Sequence[SegmentedObject
     """
     import gradio as gr
 
-    files = save_picture_results(page.workspace.new_folder(), picture_overlay(image, found), found)
+    files = save_picture_results(page.workspace.new_folder(), draw_results(image, found), found)
     return (
         "  \n".join(as_text(note) for note in picture_notes(found)),
         gr.update(value=files[0], visible=True),

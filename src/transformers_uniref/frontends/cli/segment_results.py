@@ -42,7 +42,7 @@ def write_results(
         folder: where to.
         formats: keys of `FILES`: the picture with the masks over it and a legend below; a label map with the DAVIS
             palette, object 1, 2, ... in the order of `found`; for each object a grey PNG of 0 and 255; each object that
-            was found alone, on a transparent ground; one JSON file with COCO's run lengths.
+            was found alone, on a transparent ground; one JSON file with COCO's run lengths, as its results have them.
         label: what the picture is called in the JSON file.
         image: uint8 (H, W, 3).
         found: the objects.
@@ -58,8 +58,7 @@ def write_results(
     from ...media.overlays import overlay_masks
 
     if "overlay" in formats:
-        masks = {number: item.mask for number, item in enumerate(found, start=1)}
-        drawn = overlay_masks(image, masks)
+        drawn = overlay_masks(image, [item.mask for item in found])
         shown = with_legend(drawn, legend_of(found)) if legend else drawn
         Image.fromarray(shown).save(folder / FILES["overlay"])
     if "palette" in formats:
@@ -67,25 +66,18 @@ def write_results(
     if "binary" in formats:
         (folder / FILES["binary"]).mkdir()
         for number, item in enumerate(found, start=1):
-            Image.fromarray(item.mask.astype("uint8") * 255).save(folder / binary_name(number))
+            Image.fromarray(item.mask.astype("uint8") * 255).save(folder / FILES["binary"] / f"{number}.png")
     if "cutout" in formats:
         (folder / FILES["cutout"]).mkdir()
         for number, item in enumerate(found, start=1):
             if item.is_found:
                 alone = cut_out(image, item.mask, whole=whole_cutouts)
-                Image.fromarray(alone).save(folder / cutout_name(number))
+                Image.fromarray(alone).save(folder / FILES["cutout"] / f"{number}.png")
     if "rle" in formats:
-        (folder / FILES["rle"]).write_text(to_json(coco_masks(label, image, found)) + "\n", encoding="utf-8")
-
-
-def binary_name(number: int) -> str:
-    """The file of an object's binary mask."""
-    return f"{FILES['binary']}/{number}.png"
-
-
-def cutout_name(number: int) -> str:
-    """The file of an object that is cut out."""
-    return f"{FILES['cutout']}/{number}.png"
+        keys = ("id", "text", "score", "bbox", "area", "segmentation", "passed")
+        objects = [item.summary(*keys, number=number) for number, item in enumerate(found, start=1)]
+        about = {"image": label, "height": image.shape[0], "width": image.shape[1], "objects": objects}
+        (folder / FILES["rle"]).write_text(to_json(about) + "\n", encoding="utf-8")
 
 
 def legend_of(found: Sequence[SegmentedObject]) -> dict[int, str]:
@@ -97,61 +89,20 @@ def legend_of(found: Sequence[SegmentedObject]) -> dict[int, str]:
     return entries
 
 
-def coco_masks(label: str, image: np.ndarray, found: Sequence[SegmentedObject]) -> dict[str, Any]:
-    """The masks as COCO's results have them: `segmentation` is what `pycocotools.mask.decode` reads.
-
-    `bbox` is x, y, width, height around the mask in pixels, zeros where it is empty; `area` its pixels.
-    """
-    from ...core.mask_boxes import coco_box
-
-    return {
-        "image": label,
-        "height": image.shape[0],
-        "width": image.shape[1],
-        "objects": [
-            {
-                "id": number,
-                "text": item.label,
-                "score": round(item.score, 6),
-                "bbox": coco_box(item.mask),
-                "area": item.area,
-                "segmentation": item.run_length_code(),
-                "passed": item.passed,
-            }
-            for number, item in enumerate(found, start=1)
-        ],
-    }
-
-
 def summary(
     label: str, image: np.ndarray, found: Sequence[SegmentedObject], folder: Path, formats: Sequence[str]
 ) -> dict[str, Any]:
     """What `--json` prints about a picture."""
-    objects = [
-        {
-            "id": number,
-            "text": item.label,
-            "score": round(item.score, 6),
-            "box": [round(side, 2) for side in item.corners],
-            "pixels": item.area,
-            "passed": item.passed,
-            "unknown_words": list(item.unknown_words),
-        }
-        for number, item in enumerate(found, start=1)
-    ]
+    keys = ("id", "text", "score", "box", "pixels", "passed", "unknown_words")
+    objects = [item.summary(*keys, number=number) for number, item in enumerate(found, start=1)]
     files: dict[str, Any] = {}
-    if "overlay" in formats:
-        files["overlay"] = str(folder / FILES["overlay"])
-    if "palette" in formats:
-        files["mask"] = str(folder / FILES["palette"])
-    if "binary" in formats:
-        files["binary"] = [str(folder / binary_name(number)) for number in range(1, len(found) + 1)]
-    if "cutout" in formats:
-        files["cutout"] = [
-            str(folder / cutout_name(number)) if item.is_found else None for number, item in enumerate(found, start=1)
-        ]
-    if "rle" in formats:
-        files["rle"] = str(folder / FILES["rle"])
+    for name in formats:
+        place = folder / FILES[name]
+        numbered = [str(place / f"{number}.png") for number in range(1, len(found) + 1)]
+        if name == "cutout":
+            files[name] = [file if item.is_found else None for file, item in zip(numbered, found, strict=True)]
+        else:
+            files["mask" if name == "palette" else name] = numbered if name == "binary" else str(place)
     about = {"image": label, "height": image.shape[0], "width": image.shape[1], "threshold": found[0].threshold}
     return {**about, "objects": objects, **files}
 

@@ -25,17 +25,15 @@ from .tracking.outputs import (
     MOST_COLOURS,
     WITH_PYAV,
     Drawing,
-    FrameResult,
     Outputs,
+    TrackedFrame,
 )
 from .tracking.progress import Progress, has_unfinished, newest_unfinished
 from .tracking.prompts import Prompts, Span, add_masks, described, masks_for, read_prompts
 from .tracking.summary import Tally
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from ...media.video.io import ClipFrame, ClipInfo
+    from ...media.video.io import ClipInfo
     from ...modeling.shared_model import AnyUniRefModel
     from ...processors.processing_uniref import UniRefProcessor
 
@@ -351,6 +349,7 @@ def follow(
     """
     from tqdm import tqdm
 
+    from ...inference.clips import frame_label_map, next_frame
     from ...media.video.io import read_clip
 
     frames = read_clip(info, start=span.start, end=span.end, stride=span.stride)
@@ -368,20 +367,21 @@ def follow(
             name = info.name(frame.index)
             stored = progress.stored(count, name)
             if stored is not None:
-                masks, scores = stored.masks(), stored.scores
+                found = stored
             else:
                 with progress.step():
                     if frame.index in waiting:
                         add_masks(session, processor, prompts.masks[frame.index], count)
-                    masks, scores = segment_frame(frame.image, session, model, processor)
+                    found = next_frame(model, processor, session, frame.image)
             waiting.discard(frame.index)
-            result = _result(name, frame, begin, masks, scores, outputs)
+            labels = frame_label_map(found, (frame.image.shape[0], frame.image.shape[1]))
+            result = TrackedFrame(name, frame, frame.time - begin, found, labels, outputs.overlay(frame, labels))
             if stored is None:
                 progress.add(result)
             outputs.write(result)
-            for number, mask in masks.items():
+            for number, item in found.items():
                 given = number in prompts.masked(frame.index)
-                tallies[number].add(frame.index, bool(mask.any()), scores[number], given)
+                tallies[number].add(frame.index, item.is_found, item.score, given)
             count += 1
             if stored is None:
                 progress.save_now_and_then()
@@ -391,43 +391,6 @@ def follow(
         raise UserError(f"--mask-at names frame {min(waiting)}, but the clip ended before it: {info.path}")
     if count < progress.count:
         raise UserError(f"--resume needs the same clip, which had {progress.count} frames and has {count}: {info.path}")
-
-
-def segment_frame(
-    image: np.ndarray, session: Any, model: AnyUniRefModel, processor: UniRefProcessor
-) -> tuple[dict[int, np.ndarray], dict[int, float]]:
-    """Disjoint masks, bool (H, W), and scores of the objects in the next frame, by their numbers."""
-    from ...inference.clips import next_frame
-
-    found = next_frame(model, processor, session, image)
-    return {number: item.mask for number, item in found.items()}, {n: item.score for n, item in found.items()}
-
-
-def _result(
-    name: str,
-    frame: ClipFrame,
-    begin: float,
-    masks: dict[int, np.ndarray],
-    scores: dict[int, float],
-    outputs: Outputs,
-) -> FrameResult:
-    import numpy as np
-
-    labels = np.zeros(frame.image.shape[:2], dtype=np.uint8)
-    for number, mask in masks.items():
-        labels[mask] = number
-    overlay = outputs.overlay(frame.image, labels, frame.pixel_aspect)
-    return FrameResult(
-        name,
-        frame.index,
-        frame.time,
-        frame.time - begin,
-        frame.image,
-        overlay,
-        labels,
-        masks,
-        scores,
-    )
 
 
 def report(

@@ -7,11 +7,14 @@ import sys
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...core.json_writing import to_json
 from ..loading import DTYPES, add_quiet_argument
 from .option_names import option_names
+
+if TYPE_CHECKING:
+    from ...verification.trial import Trial
 
 HELP = "load a model, answer pictures and a clip, compare with the released code; speed and memory"
 EXAMPLES = (
@@ -72,9 +75,9 @@ def run(arguments: argparse.Namespace) -> int:
     if model.dtype != torch.float32:
         say("the same in float32")
         exact, _ = load_model_and_processor(arguments.model, arguments.device, "float32")
-        masks = [trial.mask for trial in try_model(exact, processor)]
+        masks = [trial.found.mask for trial in try_model(exact, processor)]
         trials = [
-            replace(trial, exact_iou=overlap(trial.mask, mask)) for trial, mask in zip(trials, masks, strict=True)
+            replace(trial, exact_iou=overlap(trial.found.mask, mask)) for trial, mask in zip(trials, masks, strict=True)
         ]
         del exact
     say("the released code's numbers")
@@ -101,10 +104,7 @@ def run(arguments: argparse.Namespace) -> int:
         "threads": torch.get_num_threads(),
         "load_seconds": loaded,
         "peak_bytes": memory,
-        "answers": [
-            {name: getattr(trial, name) for name in ("question", "score", "share", "seconds", "exact_iou")}
-            for trial in trials
-        ],
+        "answers": [trial.summary() for trial in trials],
         "released_code": [asdict(comparison) | {"equal": comparison.is_equal} for comparison in comparisons],
         "equal_to_released_code": equal,
         "published": [asdict(row) for row in rows],
@@ -147,13 +147,11 @@ def _print(result: dict[str, Any]) -> None:
             )
 
 
-def _draw(trials: list[Any], folder: Path) -> None:
-    import numpy as np
+def _draw(trials: list[Trial], folder: Path) -> None:
     from PIL import Image
 
     from ...media.overlays import overlay_masks
 
     folder.mkdir(parents=True, exist_ok=True)
     for number, trial in enumerate(trials, start=1):
-        drawn = overlay_masks(np.asarray(trial.picture), {1: trial.mask})
-        Image.fromarray(drawn).save(folder / f"answer-{number}.png")
+        Image.fromarray(overlay_masks(trial.picture, [trial.found.mask])).save(folder / f"answer-{number}.png")

@@ -13,7 +13,6 @@ import shutil
 import sys
 import time
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -22,24 +21,14 @@ from ...errors import UserError, is_users_mistake
 if TYPE_CHECKING:
     import numpy as np
 
-    from .outputs import FrameResult
+    from ....inference.clips import Objects
+    from .outputs import TrackedFrame
 
 UNFINISHED = "unfinished"
 MASKS, FRAMES, STATE, RUN, LOCK = "masks", "frames.jsonl", "state.pt", "run.json", ".lock"
 _SECONDS_BETWEEN = 30.0
 _LEAST_WORK_PER_SAVING = 20
 """State is saved no more often than every 30 seconds, and takes a twentieth of the time at most."""
-
-
-@dataclass(frozen=True)
-class StoredFrame:
-    """What was found in a frame by an earlier run: uint8 (H, W) labels, and scores by the number of the object."""
-
-    labels: np.ndarray
-    scores: dict[int, float]
-
-    def masks(self) -> dict[int, np.ndarray]:
-        return {number: self.labels == number for number in self.scores}
 
 
 class Progress:
@@ -73,7 +62,7 @@ class Progress:
         self._rows: list[dict[str, Any]] = []
         self._frames: IO[str] | None = None
         self._session: Any = None
-        self._latest: tuple[FrameResult, dict[str, Any]] | None = None
+        self._latest: tuple[TrackedFrame, dict[str, Any]] | None = None
         self._consistent = True
         self._saved_count = 0
         self._next_saving = 0.0
@@ -120,19 +109,22 @@ class Progress:
             partial.write_text("".join(json.dumps(row) + "\n" for row in self._rows), encoding="utf-8")
         self._frames = self._stack.enter_context((self.folder / FRAMES).open("a", encoding="utf-8"))
 
-    def stored(self, position: int, name: str) -> StoredFrame | None:
+    def stored(self, position: int, name: str) -> Objects | None:
         """What an earlier run found in the frame that is followed at this place; None where that is still to be done.
 
         Raises:
             UserError: it is damaged, or the frame has another name now.
         """
+        from ....inference.results import SegmentedObject
+
         if position >= len(self._rows):
             return None
         row = self._rows[position]
         if row["name"] != name:
             raise UserError(f"--resume needs the same clip, frame {row['name']} is now called {name}: {self.folder}")
+        labels = _labels(self.folder / MASKS / f"{name}.png")
         scores = {int(number): score for number, score in row["scores"].items()}
-        return StoredFrame(_labels(self.folder / MASKS / f"{name}.png"), scores)
+        return {n: SegmentedObject(labels == n, score=score, object_id=n) for n, score in scores.items()}
 
     def step(self) -> ExitStack:
         """A context for the computation of a frame: what breaks it off leaves no session that could be saved."""
@@ -144,11 +136,11 @@ class Progress:
     def _after_step(self, kind: Any, error: Any, traceback: Any) -> None:
         self._consistent = kind is None
 
-    def add(self, result: FrameResult) -> None:
+    def add(self, result: TrackedFrame) -> None:
         """Keeps what was found in the next frame."""
         from ....core.palette import save_label_map
 
-        row = {"name": result.name, "scores": result.scores}
+        row = {"name": result.name, "scores": {number: item.score for number, item in result.objects.items()}}
         self._latest = (result, row)
         self.count += 1
         save_label_map(self.folder / MASKS / f"{result.name}.png", result.labels)
