@@ -1,11 +1,32 @@
-"""What a bad argument raises: an error that knows the argument's name, so that a front end can say its own."""
+"""What this package raises on purpose, so that front ends can tell it from a defect by its type.
+
+What a user can put right is a `MistakeError`; `UsageError` and `KindError` are the ValueError and the TypeError among
+them. What was asked for rightly and could not be done is a `FailureError`. A plain ValueError, TypeError or
+RuntimeError comes out of a library, or out of an expression that went wrong, and is a defect.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 
-class InvalidInputError(ValueError):
+class MistakeError(Exception):
+    """Something that the user can put right; the message says how."""
+
+
+class UsageError(MistakeError, ValueError):
+    """An argument, a file or a call that cannot be used."""
+
+
+class KindError(MistakeError, TypeError):
+    """Another kind of thing than is accepted."""
+
+
+class FailureError(RuntimeError):
+    """What was asked for is right and could not be done, as with a training run that diverges."""
+
+
+class InvalidInputError(UsageError):
     """An argument that cannot be used: "`threshold`: got 2; accepted: 0 to 1".
 
     Messages name arguments as the library calls them, between backticks, further ones in the hint too: a command line

@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
+from .errors import MistakeError
 
-class MissingExtraError(ImportError):
+
+class MissingExtraError(MistakeError, ImportError):
     """An optional package is needed and not installed; the message names the extra that brings it."""
 
 
