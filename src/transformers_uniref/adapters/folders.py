@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import nn
 
+from ..core.errors import UsageError
 from ..core.hub_reach import reach_options, why_not_here
 from ..core.model_names import NotDownloadedError
 
@@ -23,7 +24,7 @@ _LOW_RANK = {".lora_A": (1, 1), ".lora_B": (0, 0), ".lora_magnitude_vector": (0,
 _PREFIX = "base_model.model."
 
 
-class AdapterError(ValueError):
+class AdapterError(UsageError):
     """An adapter that cannot be used, with one sentence that says why and what would be accepted."""
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from ..core.errors import InvalidInputError
+from ..core.errors import InvalidInputError, UsageError
 from ..core.model_names import name_of
 from ..core.near_names import did_you_mean
 from ..core.optional import require
@@ -106,10 +106,10 @@ def adapter_config(name: str, model: nn.Module, **changes: Any) -> Any:
     peft = require("peft", "train", "adapter_config")
     if name not in _PRESETS:
         hint = did_you_mean(name, _PRESETS)
-        raise ValueError(f"name: there is no adapter preset {name!r}; there are {', '.join(_PRESETS)}{hint}")
+        raise UsageError(f"name: there is no adapter preset {name!r}; there are {', '.join(_PRESETS)}{hint}")
     kind = getattr(getattr(model, "config", None), "model_type", None)
     if kind not in TARGETS:
-        raise ValueError(f"model: must be a UniRefModel or UniRefSamModel, got {type(model).__name__} ({kind!r})")
+        raise UsageError(f"model: must be a UniRefModel or UniRefSamModel, got {type(model).__name__} ({kind!r})")
     preset = _PRESETS[name]
     patterns = [p for p in (*TARGETS[kind], *preset.targets) if _fitting(model, p, linear=True)]
     copied = [module for pattern in preset.copied for module in _fitting(model, pattern)]
@@ -122,7 +122,7 @@ def adapter_config(name: str, model: nn.Module, **changes: Any) -> Any:
     try:
         return peft.LoraConfig(**values)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{name}: refused by LoraConfig ({error})") from error
+        raise UsageError(f"{name}: refused by LoraConfig ({error})") from error
 
 
 def _fitting(model: nn.Module, pattern: str, linear: bool = False) -> list[str]:
@@ -149,17 +149,17 @@ def config_for(model: nn.Module, preset: str = "", values: Mapping[str, Any] | N
     if preset:
         kind = given.pop("peft_type", "LORA")
         if kind != "LORA":
-            raise ValueError(f"peft_type: got {kind!r} beside the preset {preset!r}, which is LORA; name no preset")
+            raise UsageError(f"peft_type: got {kind!r} beside the preset {preset!r}, which is LORA; name no preset")
         return adapter_config(preset, model, **given)
     peft = require("peft", "train", "a PEFT configuration")
     kind = given.pop("peft_type", None)
     known = {str(item.value): item for item in peft.PeftType}
     if kind not in known:
-        raise ValueError(f"peft_type: got {kind!r}; accepted: {', '.join(sorted(known))}")
+        raise UsageError(f"peft_type: got {kind!r}; accepted: {', '.join(sorted(known))}")
     try:
         return peft.PEFT_TYPE_TO_CONFIG_MAPPING[known[kind]](**given)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"the PEFT configuration of type {kind} is refused ({error})") from error
+        raise UsageError(f"the PEFT configuration of type {kind} is refused ({error})") from error
 
 
 # What a saved adapter_config.json says about the run that it is from.
@@ -188,7 +188,7 @@ def read_config_values(peft_config: Path) -> dict[str, Any]:
         values = yaml.safe_load(peft_config.read_text(encoding="utf-8"))  # JSON is YAML
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0]
-        raise ValueError(f"`peft_config`: {peft_config} is neither JSON nor YAML ({reason})") from error
+        raise UsageError(f"`peft_config`: {peft_config} is neither JSON nor YAML ({reason})") from error
     if not isinstance(values, dict):
         what = type(values).__name__
         raise InvalidInputError("peft_config", f"a {what} in {peft_config}", "a mapping of options")

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
 
+from ..core.errors import UsageError
+
 if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedModel, ProcessorMixin
@@ -86,7 +88,7 @@ def save_adapter(
         OSError: the system refused, such as on a full disk; what was in `folder` before is whole then.
     """
     if not getattr(model, "peft_config", None):
-        raise ValueError(f"model: this {type(model).__name__} has no adapter; see model.add_adapter")
+        raise UsageError(f"model: this {type(model).__name__} has no adapter; see model.add_adapter")
     with replacing_folder(folder) as partial:
         model.save_pretrained(str(partial), state_dict=state_dict)
         if processor is not None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from ..core.errors import UsageError
 from ..core.model_digest import model_digest
 from ..inference.results import SegmentedObject
 from .settings import AnnotationSettings
@@ -51,9 +52,9 @@ class ModelAnswering:
         self.processor = processor
         self.settings = settings
         if settings.text_column is not None and processor.tokenizer is None:
-            raise ValueError("`model` reads no sentences (it has no tokenizer), but `text_column` is given")
+            raise UsageError("`model` reads no sentences (it has no tokenizer), but `text_column` is given")
         if settings.reference_images and not model.config.use_mask_references:
-            raise ValueError("`model` reads no examples (it has no encoder for them), but `reference_images` are given")
+            raise UsageError("`model` reads no examples (it has no encoder for them), but `reference_images` are given")
         self._references: dict[str, Any] = {}
         if settings.reference_images:
             images = [rgb_array(image, "reference_images") for image in settings.reference_images]

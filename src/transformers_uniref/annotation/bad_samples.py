@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..core.errors import UsageError
+
 
 class BadSamples:
     """The rows that were found bad so far.
@@ -37,7 +39,7 @@ class BadSamples:
         self.found.update(found)
         if len(self.found) > self.budget:
             sample_id, reason = list(self.found.items())[-1]
-            raise ValueError(
+            raise UsageError(
                 f"sample {sample_id} cannot be annotated: {reason}; {len(self.found)} bad sample(s) so far "
                 f"({', '.join(list(self.found)[-8:])}), `max_bad_samples` allows {self.budget}"
             )

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..core.errors import InvalidInputError
+from ..core.errors import InvalidInputError, UsageError
 from ..processors.text import says_nothing
 from .settings import AnnotationSettings
 
@@ -18,7 +18,7 @@ PREDICTIONS = "predictions"
 """The column that `datasets/schema.py` does not have: one entry for each sentence, or one for the examples."""
 
 
-class BadSampleError(ValueError):
+class BadSampleError(UsageError):
     """A row that cannot be annotated.
 
     Attributes:
@@ -91,7 +91,7 @@ class Columns:
             return f"{number:09d}"
         value = row[self.sample_id]
         if value is None or value == "":
-            raise ValueError(f"`id_column`: {self.sample_id} is empty in row {number}")
+            raise UsageError(f"`id_column`: {self.sample_id} is empty in row {number}")
         return str(value)
 
     def sentences(self, row: Mapping[str, Any]) -> Any:
@@ -187,7 +187,7 @@ def _check_free(names: Sequence[str]) -> None:
     taken = (*COLUMNS, PREDICTIONS)
     for name in names:
         if name in taken:
-            raise ValueError(f"`keep_columns`: {name} is a column of the output ({', '.join(taken)}); rename it first")
+            raise UsageError(f"`keep_columns`: {name} is a column of the output ({', '.join(taken)}); rename it first")
 
 
 def _holds_pictures(kind: Any) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.atomic import replacing
+from ..core.errors import UsageError
 from ..core.json_writing import to_json
 from ..core.version import __version__
 from .columns import Columns
@@ -95,7 +96,7 @@ def make_plan(
             sizes.append(size)
         ids.close()
     if not number:
-        raise ValueError(f"`dataset`: {source.name!r} has no rows in the split {source.split}")
+        raise UsageError(f"`dataset`: {source.name!r} has no rows in the split {source.split}")
     return Plan(
         {
             "dataset": source.name,
@@ -132,7 +133,7 @@ class _Ids:
         except sqlite3.IntegrityError as error:
             (before,) = self._table.execute("SELECT number FROM ids WHERE id = ?", (sample_id,)).fetchone()
             self.close()
-            raise ValueError(
+            raise UsageError(
                 f"`id_column`: the id {sample_id!r} in {self._column} comes twice, in the rows {before} and {number} "
                 "(counted from 0); name a column whose values are unique"
             ) from error
@@ -171,7 +172,7 @@ def read_manifest(folder: Path) -> tuple[Plan, str] | None:
         plan = Plan(dict(values["settings"]), tuple(int(size) for size in values["parts"]), int(values["shard_size"]))
         return plan, str(values["fingerprint"])
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(
+        raise UsageError(
             f"`output`: {path} is not what `uniref annotate` writes ({error}); name another folder or give `overwrite`"
         ) from error
 

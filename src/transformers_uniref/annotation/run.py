@@ -13,6 +13,7 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from ..core.atomic import alone
+from ..core.errors import UsageError
 from ..core.processes import Processes
 from ..datasets.parquet_shards import read_summary, shard_name, write_rows
 from ..datasets.schema import Row
@@ -124,7 +125,7 @@ def _prepared(folder: Path, processes: Processes) -> Iterator[bool]:
         yield False
         return
     if folder.exists() and not folder.is_dir():
-        raise ValueError(f"`output` must be a folder, got a file: {folder}")
+        raise UsageError(f"`output` must be a folder, got a file: {folder}")
     fresh = not folder.exists()
     work = folder / _WORK
     with alone(work / "lock", f"`output`: another annotation is writing to {folder}"):
@@ -142,7 +143,7 @@ def _claim(folder: Path, plan: Plan, overwrite: bool) -> None:
     before = read_manifest(folder) if not overwrite else None
     if before is not None and before[1] != plan.fingerprint:
         named = differences(before[0].settings, plan.settings) or ["the version of the format"]
-        raise ValueError(
+        raise UsageError(
             f"`output`: {folder} holds an annotation with other settings: {', '.join(named)}; name another folder or "
             "give `overwrite`"
         )
@@ -151,7 +152,7 @@ def _claim(folder: Path, plan: Plan, overwrite: bool) -> None:
         if path.name.startswith("."):  # left behind by a process that was killed
             path.unlink(missing_ok=True)
         elif summary is None or summary.get("fingerprint") != plan.fingerprint:
-            raise ValueError(f"`output`: {path} is not of this annotation; name another folder or give `overwrite`")
+            raise UsageError(f"`output`: {path} is not of this annotation; name another folder or give `overwrite`")
     write_manifest(folder, plan)
 
 
@@ -167,7 +168,7 @@ def _planned(folder: Path) -> Plan:
     """The plan that the main process made."""
     found = read_manifest(folder)
     if found is None:
-        raise ValueError(f"`output`: {folder} must be a folder that all processes share")
+        raise UsageError(f"`output`: {folder} must be a folder that all processes share")
     return found[0]
 
 
@@ -240,7 +241,7 @@ def _sum_up(result: AnnotationResult, paths: list[Path], settings: AnnotationSet
     for path in paths:
         summary = read_summary(path)
         if summary is None:
-            raise ValueError(f"`output`: {path} is missing, although its process ended; run the same command again")
+            raise UsageError(f"`output`: {path} is missing, although its process ended; run the same command again")
         result.bad.update(summary["bad"])
         for name, value in summary["counts"].items():
             result.counts[name] = result.counts.get(name, 0) + value

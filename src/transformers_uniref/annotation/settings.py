@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..core.errors import InvalidInputError
+from ..core.errors import InvalidInputError, UsageError
 from ..core.score_gate import check_threshold
 from ..processors.all_targets import Targets, check_targets
 
@@ -54,11 +54,11 @@ class AnnotationSettings:
 
     def __post_init__(self) -> None:
         if self.text_column is None and not self.reference_images:
-            raise ValueError(
+            raise UsageError(
                 "say what to look for: `text_column`, or `reference_images` with `reference_masks`, or all of them"
             )
         if len(self.reference_images) != len(self.reference_masks):
-            raise ValueError(
+            raise UsageError(
                 f"`reference_images` and `reference_masks` must come in pairs, got {len(self.reference_images)} and "
                 f"{len(self.reference_masks)}"
             )

@@ -14,7 +14,7 @@ from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import InvalidInputError
+from ..core.errors import InvalidInputError, UsageError
 from ..core.optional import require
 from ..datasets.push import is_hub_id
 from ..datasets.schema import Row
@@ -122,7 +122,7 @@ def open_source(dataset: str, split: str | None = None, subset: str | None = Non
     except Exception as error:
         # For damaged files the builders of `datasets` raise whatever the libraries of the formats do, and IndexError.
         reason = " ".join(str(error.__cause__ or error).split())
-        raise ValueError(f"`dataset`: {dataset!r} cannot be opened ({type(error).__name__}: {reason})") from error
+        raise UsageError(f"`dataset`: {dataset!r} cannot be opened ({type(error).__name__}: {reason})") from error
 
 
 def from_rows(rows: Any, name: str, split: str | None = None, folder: Path | None = None) -> Source:
@@ -138,7 +138,7 @@ def from_rows(rows: Any, name: str, split: str | None = None, folder: Path | Non
         ValueError: the columns of a stream are unknown.
     """
     if rows.features is None:
-        raise ValueError(f"`dataset`: the columns of the stream {name!r} are unknown; give its features, or no stream")
+        raise UsageError(f"`dataset`: the columns of the stream {name!r} are unknown; give its features, or no stream")
     return Source(name, split or str(rows.split or "train"), _undecoded(rows), folder)
 
 
@@ -159,7 +159,7 @@ def _open(dataset: str, split: str | None, subset: str | None, streaming: bool) 
     if path.is_file() or is_pattern:
         files = sorted(glob.glob(dataset)) if is_pattern else [dataset]
         if not files or not all(file.lower().endswith(".parquet") for file in files):
-            raise ValueError("a file, or a pattern of files, must be Parquet (*.parquet)")
+            raise UsageError("a file, or a pattern of files, must be Parquet (*.parquet)")
         arguments = {"path": "parquet", "data_files": {split or "train": files}}
     builder = load_dataset_builder(**arguments)
     if isinstance(builder, Parquet):

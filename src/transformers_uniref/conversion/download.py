@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ..core.errors import UsageError
 from ..core.model_home import (
     Checksum,
     home,
@@ -75,7 +76,7 @@ def released_weights(name: str) -> ReleasedWeights:
         ValueError: there are none; the message lists the names.
     """
     if name not in RELEASED_BY_NAME:
-        raise ValueError(
+        raise UsageError(
             f"`name` must be one of {', '.join(RELEASED_BY_NAME)}, got {name!r}{did_you_mean(name, RELEASED_BY_NAME)}"
         )
     return RELEASED_BY_NAME[name]
@@ -124,7 +125,7 @@ def download(
         given = weights.page if source is None else os.fspath(source)
         if not is_url(given) and not Path(given).expanduser().exists():
             if not hub_id(given):
-                raise ValueError(f"`source` must be a URL, an existing file or a Hub id, OWNER/NAME, got {given!r}")
+                raise UsageError(f"`source` must be a URL, an existing file or a Hub id, OWNER/NAME, got {given!r}")
             return steps.from_hub(given)
         return steps.from_original(given)
 

@@ -7,6 +7,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..core.errors import UsageError
+
 Shapes = Mapping[str, tuple[int, ...]]
 
 _BACKBONE = "detr.detr.backbone.0.backbone."
@@ -26,7 +28,7 @@ RELEASED_ATTENTION_HEADS = 8  # of the transformer and of the fusion; no tensor 
 TEXT_HEAD_WIDTH = 64  # of every published BERT and RoBERTa
 
 
-class CheckpointError(ValueError):
+class CheckpointError(UsageError):
     """The file, or what was asked of it, cannot become a UniRef model; the message says why in one line."""
 
 

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from .errors import KindError, UsageError
 from .mask_boxes import box_of
 from .mask_codes import encode_rle
 
@@ -36,15 +37,15 @@ class AnnotatedObject:
     def __post_init__(self) -> None:
         if not isinstance(self.mask, np.ndarray) or self.mask.ndim != 2 or self.mask.dtype != np.bool_:
             kind = f"{getattr(self.mask, 'dtype', type(self.mask).__name__)} {getattr(self.mask, 'shape', '')}".strip()
-            raise ValueError(f"`mask` must be a bool array (height, width), got {kind}.")
+            raise UsageError(f"`mask` must be a bool array (height, width), got {kind}.")
         make_plain(self, score=number, object_id=whole_number)
         if self.box is not None:
             x0, y0, x1, y1 = (float(value) for value in self.box)
             object.__setattr__(self, "box", (x0, y0, x1, y1))
         if self.score is not None and not 0 <= self.score <= 1:
-            raise ValueError(f"`score` must be between 0 and 1, got {self.score}.")
+            raise UsageError(f"`score` must be between 0 and 1, got {self.score}.")
         if self.object_id is not None and self.object_id < 1:
-            raise ValueError(f"`object_id` must be 1 or more, got {self.object_id}.")
+            raise UsageError(f"`object_id` must be 1 or more, got {self.object_id}.")
 
     @property
     def is_found(self) -> bool:
@@ -89,7 +90,7 @@ def number(value: Any, name: str) -> float | None:
     try:
         return None if value is None else float(value.item() if hasattr(value, "item") else value)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise TypeError(f"`{name}` must be a number, got {value!r}.") from error
+        raise KindError(f"`{name}` must be a number, got {value!r}.") from error
 
 
 def whole_number(value: Any, name: str) -> int | None:
@@ -102,7 +103,7 @@ def whole_number(value: Any, name: str) -> int | None:
     if not isinstance(found, float):
         return found  # type: ignore[return-value]
     if not found.is_integer():
-        raise TypeError(f"`{name}` must be a whole number, got {value!r}.")
+        raise KindError(f"`{name}` must be a whole number, got {value!r}.")
     return int(found)
 
 

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from .errors import UsageError
+
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
@@ -49,7 +51,7 @@ def alone(lock: Path, taken: str) -> Iterator[None]:
     try:
         held.acquire(timeout=0)
     except Timeout as error:
-        raise ValueError(taken) from error
+        raise UsageError(taken) from error
     try:
         yield
     finally:

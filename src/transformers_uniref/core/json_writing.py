@@ -9,6 +9,8 @@ import json
 import os
 from typing import Any
 
+from .errors import KindError
+
 
 def to_json(value: Any, **options: Any) -> str:
     """`json.dumps` that writes scalars and rows of NumPy and PyTorch as numbers and lists, and paths as texts.
@@ -36,7 +38,7 @@ def plain(value: Any) -> Any:
         return os.fspath(value)
     if isinstance(value, (set, frozenset)):
         return sorted(value)
-    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+    raise KindError(f"Object of type {type(value).__name__} is not JSON serializable")
 
 
 def _with_plain_keys(value: Any) -> Any:

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from .errors import KindError, UsageError
+
 # A letter of COCO's compressed run lengths: five bits of a number, the lowest first, and whether more follow.
 _ASCII_OFFSET = 48
 _LETTER_BITS = 5
@@ -25,7 +27,7 @@ _MOST_LETTERS = 12  # 60 bits
 def encode_png(mask: np.ndarray) -> bytes:
     """A bool (H, W) mask as a PNG of one bit a pixel."""
     if mask.dtype != np.bool_ or mask.ndim != 2:
-        raise TypeError(f"mask: expected bool (H, W), got {mask.dtype} {mask.shape}")
+        raise KindError(f"mask: expected bool (H, W), got {mask.dtype} {mask.shape}")
     buffer = io.BytesIO()
     Image.fromarray(mask).save(buffer, format="PNG")
     return buffer.getvalue()
@@ -41,7 +43,7 @@ def decode_png(data: bytes) -> np.ndarray:
     with Image.open(io.BytesIO(data)) as picture:
         values = np.asarray(picture)
     if values.ndim != 2:
-        raise ValueError(f"mask: expected a PNG of one channel, got mode {picture.mode}")
+        raise UsageError(f"mask: expected a PNG of one channel, got mode {picture.mode}")
     return values != 0
 
 
@@ -61,7 +63,7 @@ def runs_to_flat(runs: Sequence[int] | np.ndarray, size: int) -> np.ndarray:
     """
     lengths = np.asarray(runs)
     if ((lengths < 0) | (lengths > size)).any() or lengths.sum() != size:
-        raise ValueError(f"rle: the runs cover {lengths.sum():.0f} pixels of {size}")
+        raise UsageError(f"rle: the runs cover {lengths.sum():.0f} pixels of {size}")
     return np.repeat(np.arange(len(lengths)) % 2 == 1, lengths.astype(np.int64))
 
 
@@ -82,9 +84,9 @@ def _decompress(text: str) -> np.ndarray:
     ends = np.flatnonzero(letters & _CONTINUES == 0)
     counts = np.diff(ends, prepend=-1)
     if counts.sum() != len(letters):
-        raise ValueError("rle: the compressed counts end in the middle of a number")
+        raise UsageError("rle: the compressed counts end in the middle of a number")
     if (counts > _MOST_LETTERS).any():
-        raise ValueError(f"rle: the compressed counts have a number of more than {_MOST_LETTERS} letters")
+        raise UsageError(f"rle: the compressed counts have a number of more than {_MOST_LETTERS} letters")
     starts = ends - counts + 1
     shifts = _LETTER_BITS * (np.arange(len(letters)) - np.repeat(starts, counts))
     runs = np.add.reduceat((letters & _VALUE) << shifts, starts) if len(ends) else ends

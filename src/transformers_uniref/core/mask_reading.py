@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
+from .errors import KindError, UsageError
 from .palette import davis_palette
 from .picture_input import load_image
 
@@ -61,7 +62,7 @@ class GivenMask:
             return ids
         others = ", ".join(str(value) for value in ids[:-1][:6]) + (", ..." if len(ids) > 7 else "")
         if ids[-2] > _HIGHEST_ID_BESIDE_VOID:
-            raise ValueError(
+            raise UsageError(
                 f"{self.name} holds 255 beside {others}: write 0 where 255 means void, or another number where it is "
                 "an object."
             )
@@ -103,7 +104,7 @@ def read_mask(mask: Any, name: str) -> GivenMask:
     try:
         given = _interpreted(mask, name)
     except ValueError as error:
-        raise ValueError(f"{str(error).removesuffix('.')}{file or '.'}") from error
+        raise UsageError(f"{str(error).removesuffix('.')}{file or '.'}") from error
     if given.soft:
         warnings.warn(
             f"`{name}` is black and white with soft edges ({given.soft}): it is read as one object, grey cut at one "
@@ -136,7 +137,7 @@ def _interpreted(mask: Any, name: str) -> GivenMask:
         try:
             return _from_picture(ImageOps.exif_transpose(mask), name, lossy)
         except (OSError, SyntaxError) as error:
-            raise ValueError(f"`{name}` has a mask that cannot be decoded ({error}).") from error
+            raise UsageError(f"`{name}` has a mask that cannot be decoded ({error}).") from error
     array = _flat_array(mask, name)
     if array.ndim == 3:
         return _from_channels(array, name)
@@ -148,7 +149,7 @@ def _interpreted(mask: Any, name: str) -> GivenMask:
 # ------------------------------------------------------------------------------------------------------------- pictures
 def _from_picture(image: Image.Image, name: str, lossy: bool) -> GivenMask:
     if 0 in image.size:
-        raise ValueError(f"`{name}` has a mask without pixels: width x height = {image.size[0]} x {image.size[1]}.")
+        raise UsageError(f"`{name}` has a mask without pixels: width x height = {image.size[0]} x {image.size[1]}.")
     if image.mode == "P":
         return _from_palette(image, name)
     if image.mode == "F":
@@ -192,7 +193,7 @@ def _from_palette(image: Image.Image, name: str) -> GivenMask:
 def _from_rgba(shown: np.ndarray, name: str) -> GivenMask:
     alpha = shown[..., 3].astype(np.int64)
     if not alpha.any():
-        raise ValueError(f"`{name}` has a mask that is wholly transparent.")
+        raise UsageError(f"`{name}` has a mask that is wholly transparent.")
     if alpha.min() == alpha.max():
         return _from_rgb(shown[..., :3], name)
     # An overlay may be translucent throughout.
@@ -229,7 +230,7 @@ def _places_in_palette(rgb: np.ndarray, name: str) -> np.ndarray:
     foreign = known[places] != codes
     if foreign.any():
         row, column = np.argwhere(foreign)[0]
-        raise ValueError(
+        raise UsageError(
             f"`{name}` must be a label map, or coloured with the DAVIS palette, got the colour "
             f"{tuple(rgb[row, column].tolist())} at row {row}, column {column}."
         )
@@ -242,7 +243,7 @@ def _flat_array(mask: Any, name: str) -> np.ndarray:
     if isinstance(mask, torch.Tensor):
         mask = (mask.float() if mask.is_floating_point() else mask).detach().cpu().numpy()
     if not isinstance(mask, np.ndarray):
-        raise TypeError(
+        raise KindError(
             f"`{name}` must be PIL images, paths, NumPy arrays or torch tensors, got {type(mask).__name__}."
         )
     given = mask.shape
@@ -251,9 +252,9 @@ def _flat_array(mask: Any, name: str) -> np.ndarray:
     if mask.ndim == 3 and mask.shape[-1] == 1:
         mask = mask[..., 0]
     if not is_mask(mask) or 0 in mask.shape:
-        raise ValueError(f"`{name}` must be two-dimensional, (height, width), got shape {given}.")
+        raise UsageError(f"`{name}` must be two-dimensional, (height, width), got shape {given}.")
     if not any(np.issubdtype(mask.dtype, kind) for kind in (np.bool_, np.integer, np.floating)):
-        raise TypeError(f"`{name}` must be of type bool, an integer or a floating type, got {mask.dtype}.")
+        raise KindError(f"`{name}` must be of type bool, an integer or a floating type, got {mask.dtype}.")
     return mask
 
 
@@ -261,25 +262,25 @@ def _from_channels(array: np.ndarray, name: str) -> GivenMask:
     """(H, W, 3) or (H, W, 4): grey that was repeated, or with a channel of transparency."""
     colours = array[..., :3]
     if not (colours == colours[..., :1]).all():
-        raise ValueError(
+        raise UsageError(
             f"`{name}` must be two-dimensional, (height, width), got colours of shape {array.shape}: an array does not "
             "say in which order they are; give the file or a PIL image."
         )
     if array.shape[-1] == 3:
         return _interpreted(colours[..., 0], name)
     if array.dtype != np.uint8:
-        raise ValueError(f"`{name}` with four channels must be of type uint8, got {array.dtype}.")
+        raise UsageError(f"`{name}` with four channels must be of type uint8, got {array.dtype}.")
     return _from_rgba(array, name)
 
 
 def _from_floats(values: np.ndarray, name: str) -> GivenMask:
     if not np.isfinite(values).all():
-        raise ValueError(f"`{name}` has pixels that are NaN or infinite; every pixel must be a finite number.")
+        raise UsageError(f"`{name}` has pixels that are NaN or infinite; every pixel must be a finite number.")
     if (values == np.rint(values)).all():
         return _from_numbers(values.astype(np.int64), name)
     low, high = float(values.min()), float(values.max())
     if low < 0:
-        raise ValueError(
+        raise UsageError(
             f"`{name}` of type {values.dtype} must hold 0..1 or object ids, got {low:g}..{high:g}; {_ADVICE}."
         )
     if high > 1:
@@ -287,7 +288,7 @@ def _from_floats(values: np.ndarray, name: str) -> GivenMask:
     between = (values > 0.125) & (values < 0.875)
     # Probabilities differ from pixel to pixel; a level between 0 and 1 that fills areas is a number of something.
     if high < 0.875 or between.mean() > 0.5 or _even_share(values, between) >= 0.5:
-        raise ValueError(
+        raise UsageError(
             f"`{name}` of type {values.dtype} holds fractions, {low:g} to {high:g}, that are neither near 0 nor near "
             f"1; {_ADVICE}."
         )
@@ -298,7 +299,7 @@ def _from_numbers(values: np.ndarray, name: str, lossy: bool = False) -> GivenMa
     if values.dtype == np.bool_:
         return _one_object(values)
     if values.min() < 0:
-        raise ValueError(f"`{name}` must hold 0 and object ids from 1, got {values.min()}; write 0 where nothing is.")
+        raise UsageError(f"`{name}` must hold 0 and object ids from 1, got {values.min()}; write 0 where nothing is.")
     highest = int(values.max())
     white = _WHITE[8] if highest <= _WHITE[8] else _WHITE[16]
     if highest == white and ((values == 0) | (values == white)).all():
@@ -308,7 +309,7 @@ def _from_numbers(values: np.ndarray, name: str, lossy: bool = False) -> GivenMa
     if lossy and values.any():
         _refuse_lossy(name)
     if _is_photograph(values):
-        raise ValueError(
+        raise UsageError(
             f"`{name}` is neither black and white nor a label map: it holds {len(np.unique(values))} values, which "
             f"differ from pixel to pixel as in a photograph; {_ADVICE}."
         )
@@ -348,7 +349,7 @@ def _even_share(values: np.ndarray, among: np.ndarray) -> float:
 
 
 def _refuse_lossy(name: str) -> None:
-    raise ValueError(f"`{name}` must be of a lossless format such as PNG, got a JPEG, whose labels blur.")
+    raise UsageError(f"`{name}` must be of a lossless format such as PNG, got a JPEG, whose labels blur.")
 
 
 def load_label_map(path: str | os.PathLike[str], name: str = "mask") -> np.ndarray:

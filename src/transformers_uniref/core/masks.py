@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from .errors import KindError, UsageError
 from .mask_reading import alone, is_mask, read_mask
 
 
@@ -27,19 +28,19 @@ def binary_mask(mask: Any, size: tuple[int, int] | None, name: str, *, allow_emp
     """
     given = read_mask(mask, name)
     if size is not None and given.values.shape != tuple(size):
-        raise ValueError(
+        raise UsageError(
             f"`{name}` must have its picture's size, (height, width) = {tuple(size)}, got {given.values.shape}."
         )
     ids = given.ids()
     if len(ids) > 1:
         present = np.unique(given.values)
         shown = ", ".join(str(value) for value in present[:6]) + (", ..." if len(present) > 6 else "")
-        raise ValueError(
+        raise UsageError(
             f"`{name}` must hold 0 and one other value, got {shown}. "
             "Choose one object of a label map with `mask == id`."
         )
     if not ids and not allow_empty:
-        raise ValueError(f"`{name}` has a mask without a single pixel of the object.")
+        raise UsageError(f"`{name}` has a mask without a single pixel of the object.")
     return np.asarray(given.values == ids[0]) if ids else np.zeros(given.values.shape, dtype=bool)
 
 
@@ -62,7 +63,7 @@ def fit_mask(mask: np.ndarray, size: tuple[int, int], name: str) -> np.ndarray:
     if mask.shape == size:
         return mask
     if any(abs(have - want) > max(2, want // 100) for have, want in zip(mask.shape, size, strict=True)):
-        raise ValueError(f"`{name}` must have the frame's size, (height, width) = {size}, got {mask.shape}.")
+        raise UsageError(f"`{name}` must have the frame's size, (height, width) = {size}, got {mask.shape}.")
     warnings.warn(f"`{name}` of size {mask.shape} was resized to the frame's size {size}.", stacklevel=3)
     return nearest_resize(mask, size)
 
@@ -97,17 +98,17 @@ def object_ids(obj_ids: Any) -> list[int]:
     if isinstance(given, (np.ndarray, torch.Tensor)):
         given = given.tolist()
     if not isinstance(given, Sequence) or isinstance(given, str):
-        raise TypeError(f"`obj_ids` must be an integer or a list of integers, got {type(obj_ids).__name__}.")
+        raise KindError(f"`obj_ids` must be an integer or a list of integers, got {type(obj_ids).__name__}.")
     for obj_id in given:
         if not isinstance(obj_id, (int, np.integer)) or isinstance(obj_id, bool):
-            raise TypeError(f"`obj_ids` must be integers, got {obj_id!r}.")
+            raise KindError(f"`obj_ids` must be integers, got {obj_id!r}.")
         if obj_id < 1:
-            raise ValueError(f"`obj_ids` must be 1 or more (0 is the background), got {obj_id}.")
+            raise UsageError(f"`obj_ids` must be 1 or more (0 is the background), got {obj_id}.")
     ids = [int(obj_id) for obj_id in given]
     if not ids:
-        raise ValueError("`obj_ids` must name at least one object, got none.")
+        raise UsageError("`obj_ids` must name at least one object, got none.")
     if len(set(ids)) != len(ids):
-        raise ValueError(f"`obj_ids` must be distinct, got {ids}.")
+        raise UsageError(f"`obj_ids` must be distinct, got {ids}.")
     return ids
 
 
@@ -125,7 +126,7 @@ def object_masks(masks: Any, ids: list[int], name: str = "masks") -> list[np.nda
     masks = alone(masks)
     if isinstance(masks, (list, tuple)) or not is_mask(masks) and getattr(masks, "ndim", 2) > 2:
         if len(masks) != len(ids):
-            raise ValueError(f"`{name}` must hold one mask for each of the {len(ids)} objects, got {len(masks)}.")
+            raise UsageError(f"`{name}` must hold one mask for each of the {len(ids)} objects, got {len(masks)}.")
         return [binary_mask(mask, None, name) for mask in masks]
     given = read_mask(masks, name)
     present = np.unique(given.values).tolist()
@@ -133,5 +134,5 @@ def object_masks(masks: Any, ids: list[int], name: str = "masks") -> list[np.nda
         return [binary_mask(given.values, None, name)]
     if missing := [obj_id for obj_id in ids if obj_id not in present or given.plain and obj_id != 1]:
         kind = "black and white, one object" if given.plain else f"a label map without a pixel of object {missing[0]}"
-        raise ValueError(f"`{name}` is {kind}; it holds {present[:20]}, the objects are {', '.join(map(str, ids))}.")
+        raise UsageError(f"`{name}` is {kind}; it holds {present[:20]}, the objects are {', '.join(map(str, ids))}.")
     return [given.values == obj_id for obj_id in ids]

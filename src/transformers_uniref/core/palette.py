@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from .atomic import replacing
+from .errors import UsageError
 
 
 def davis_palette() -> np.ndarray:
@@ -61,11 +62,11 @@ def label_image(labels: np.ndarray) -> Image.Image:
     """
     labels = np.asarray(labels)
     if labels.ndim != 2 or 0 in labels.shape:
-        raise ValueError(f"`labels` must be two-dimensional, (height, width), got shape {labels.shape}.")
+        raise UsageError(f"`labels` must be two-dimensional, (height, width), got shape {labels.shape}.")
     if labels.dtype != np.bool_ and not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(f"`labels` must be of type bool or an integer type, got {labels.dtype}.")
+        raise UsageError(f"`labels` must be of type bool or an integer type, got {labels.dtype}.")
     if labels.min() < 0 or labels.max() > 255:
-        raise ValueError(f"`labels` must hold 0..255, got {labels.min()}..{labels.max()}.")
+        raise UsageError(f"`labels` must hold 0..255, got {labels.min()}..{labels.max()}.")
     image = Image.fromarray(np.ascontiguousarray(labels, dtype=np.uint8))
     image.putpalette(davis_palette().tobytes())
     return image
@@ -82,7 +83,7 @@ def save_label_map(path: str | os.PathLike[str], labels: np.ndarray) -> None:
         ValueError: see `label_image`; another suffix (other formats lose labels).
     """
     if Path(path).suffix.lower() != ".png":
-        raise ValueError(f"`path` must end in .png, got {os.fspath(path)}; label maps need a lossless palette format.")
+        raise UsageError(f"`path` must end in .png, got {os.fspath(path)}; label maps need a lossless palette format.")
     image = label_image(labels)
     with replacing(path) as partial:
         image.save(partial, format="PNG")

@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
+from .errors import KindError, UsageError
+
 ImageLike: TypeAlias = "Image.Image | np.ndarray | torch.Tensor | str | os.PathLike[str]"
 Tree: TypeAlias = "Any | list[Tree]"
 
@@ -46,7 +48,7 @@ def load_image(image: ImageLike, name: str = "images") -> Image.Image | np.ndarr
             opened.load()
             return opened
     except UNREADABLE as error:
-        raise ValueError(f"`{name}` names a file that is no readable image: {path} ({error})") from error
+        raise UsageError(f"`{name}` names a file that is no readable image: {path} ({error})") from error
 
 
 def rgb_array(image: ImageLike, name: str = "images", input_data_format: str | None = None) -> np.ndarray:
@@ -77,7 +79,7 @@ def rgb_array(image: ImageLike, name: str = "images", input_data_format: str | N
         channels_first = False
         array = image
     else:
-        raise TypeError(
+        raise KindError(
             f"`{name}` must be PIL images, paths, NumPy arrays or torch tensors, got {type(image).__name__}."
         )
     array = _channels_last(array, name, channels_first, input_data_format)
@@ -86,7 +88,7 @@ def rgb_array(image: ImageLike, name: str = "images", input_data_format: str | N
 
 def _rgb_from_pil(image: Image.Image, name: str) -> np.ndarray:
     if 0 in image.size:
-        raise ValueError(f"`{name}` has an image without pixels: width x height = {image.size[0]} x {image.size[1]}.")
+        raise UsageError(f"`{name}` has an image without pixels: width x height = {image.size[0]} x {image.size[1]}.")
     try:
         image = ImageOps.exif_transpose(image)
         if image.mode in _DEEP_MODES or image.mode == "F":
@@ -95,7 +97,7 @@ def _rgb_from_pil(image: Image.Image, name: str) -> np.ndarray:
             return _over_white(np.asarray(image.convert("RGBA")))
         return np.asarray(image.convert("RGB"))
     except (OSError, SyntaxError) as error:
-        raise ValueError(f"`{name}` has an image that cannot be decoded ({error}).") from error
+        raise UsageError(f"`{name}` has an image that cannot be decoded ({error}).") from error
 
 
 def _deep_array(image: Image.Image) -> np.ndarray:
@@ -119,11 +121,11 @@ def _channels_last(array: np.ndarray, name: str, channels_first: bool, input_dat
         if channels_first:
             array = np.moveaxis(array, 0, -1)
     if array.ndim != 3 or array.shape[-1] not in (1, 3, 4):
-        raise ValueError(
+        raise UsageError(
             f"`{name}` must be (H, W), (H, W, C) or (C, H, W) with C = 1, 3 or 4, got an array of shape {array.shape}."
         )
     if 0 in array.shape:
-        raise ValueError(f"`{name}` has an image without pixels: shape {array.shape}.")
+        raise UsageError(f"`{name}` has an image without pixels: shape {array.shape}.")
     return array
 
 
@@ -135,18 +137,18 @@ def _eight_bits(array: np.ndarray, name: str) -> np.ndarray:
         return ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)
     if np.issubdtype(array.dtype, np.integer):
         if array.min() < 0 or array.max() > 255:
-            raise ValueError(
+            raise UsageError(
                 f"`{name}` of type {array.dtype} must hold 0..255 (16-bit pictures: uint16), got values "
                 f"{array.min()}..{array.max()}."
             )
         return array.astype(np.uint8)
     if not np.issubdtype(array.dtype, np.floating):
-        raise TypeError(f"`{name}` must be of an integer or floating type, got {array.dtype}.")
+        raise KindError(f"`{name}` must be of an integer or floating type, got {array.dtype}.")
     if not np.isfinite(array).all():
-        raise ValueError(f"`{name}` has pixels that are NaN or infinite; every pixel must be a finite number.")
+        raise UsageError(f"`{name}` has pixels that are NaN or infinite; every pixel must be a finite number.")
     low, high = float(array.min()), float(array.max())
     if low < 0 or high > 255:
-        raise ValueError(
+        raise UsageError(
             f"`{name}` of type {array.dtype} must hold 0..1 or 0..255, got values {low:g}..{high:g}. "
             "Pictures that are normalised already go to the model directly, as `pixel_values`."
         )
@@ -184,12 +186,12 @@ def as_tree(value: Any, is_leaf: Callable[[Any], bool], name: str) -> Tree:
     if not isinstance(value, (list, tuple, np.ndarray, torch.Tensor)) or (
         isinstance(value, (np.ndarray, torch.Tensor)) and value.ndim < 2
     ):
-        raise TypeError(
+        raise KindError(
             f"`{name}` must be PIL images, paths, NumPy arrays, torch tensors or lists of them, "
             f"got {type(value).__name__}."
         )
     if len(value) == 0:
-        raise ValueError(f"`{name}` is empty.")
+        raise UsageError(f"`{name}` is empty.")
     return [as_tree(item, is_leaf, name) for item in value]
 
 
@@ -208,5 +210,5 @@ def image_list(images: Any, name: str = "images") -> list[Any]:
     if depth(tree) == 0:
         return [tree]
     if any(isinstance(item, list) for item in tree):
-        raise ValueError(f"`{name}` must be one image or a flat list of images, got a list of lists.")
+        raise UsageError(f"`{name}` must be one image or a flat list of images, got a list of lists.")
     return tree

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
+from .errors import UsageError
 from .optional import require
 
 PATIENCE = timedelta(days=30)
@@ -81,5 +82,5 @@ def launched_processes(extra: str, purpose: str) -> Processes:
     only_cpu = accelerate.utils.parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
     state = accelerate.PartialState(cpu=only_cpu, timeout=PATIENCE)
     if state.num_processes != launched:
-        raise ValueError(f"the launcher started {launched} processes, but Accelerate finds {state.num_processes}")
+        raise UsageError(f"the launcher started {launched} processes, but Accelerate finds {state.num_processes}")
     return Processes(state.process_index, state.num_processes, state.device, state)

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Literal
 
+from .errors import UsageError
 from .json_writing import to_json
 from .version import __version__
 
@@ -88,7 +89,7 @@ def read_provenance(folder: Path) -> Provenance | None:
         known = {part.name for part in fields(Provenance)}
         return Provenance(**{name: value for name, value in values.items() if name in known})
     except (ValueError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path}: not what this package writes there ({error}); remove it to go on") from error
+        raise UsageError(f"{path}: not what this package writes there ({error}); remove it to go on") from error
 
 
 def hub_id(name: str) -> str:

@@ -1,7 +1,9 @@
 """What goes wrong when a model is pushed."""
 
+from .errors import UsageError
 
-class PushError(ValueError):
+
+class PushError(UsageError):
     """The folder, or what was asked for it, cannot be pushed; the message says why in one line, without any token."""
 
 

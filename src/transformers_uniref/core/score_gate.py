@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .errors import UsageError
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 def check_threshold(value: float | None, name: str = "threshold") -> None:
     """Raises ValueError for a gate outside 0..1; None is always accepted."""
     if value is not None and not 0 <= value <= 1:
-        raise ValueError(f"`{name}` must be between 0 and 1, got {value}.")
+        raise UsageError(f"`{name}` must be between 0 and 1, got {value}.")
 
 
 def gate_of(threshold: float | None, own: float | None) -> float | None:

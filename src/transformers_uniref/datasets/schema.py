@@ -45,6 +45,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ..core.errors import UsageError
 from ..core.mask_boxes import box_of
 from ..core.mask_codes import decode_png, decode_rle, encode_png, encode_rle
 from ..core.optional import require
@@ -128,7 +129,7 @@ def check_columns(columns: Iterable[str] | None, task: str, name: str) -> None:
     found = list(columns)
     missing = [column for column in TASK_COLUMNS[task] if column not in found]
     if missing:
-        raise ValueError(
+        raise UsageError(
             f"dataset {name!r} lacks the column{'s' if len(missing) > 1 else ''} {', '.join(missing)} that the task "
             f"{task} needs; it has {', '.join(found) or 'none'} (see transformers_uniref.datasets.schema)"
         )
@@ -143,36 +144,36 @@ def check_row(row: Mapping[str, Any]) -> None:
     where = f"sample {row.get('sample_id', '?')!r}"
     missing = [column for column in ("frames", "instances") if row.get(column) is None]
     if missing:
-        raise ValueError(f"{where}: the column {missing[0]} is missing or empty")
+        raise UsageError(f"{where}: the column {missing[0]} is missing or empty")
     count = len(row["frames"])
     if not count:
-        raise ValueError(f"{where}: there is no frame")
+        raise UsageError(f"{where}: there is no frame")
     for column in ("frame_names", "annotated"):
         if row.get(column) and len(row[column]) != count:
-            raise ValueError(f"{where}: {len(row[column])} {column} for {count} frames")
+            raise UsageError(f"{where}: {len(row[column])} {column} for {count} frames")
     ids = [instance["object_id"] for instance in row["instances"]]
     if len(set(ids)) < len(ids) or any(number < 1 for number in ids):
-        raise ValueError(f"{where}: object ids must be at least 1 and unique, got {ids}")
+        raise UsageError(f"{where}: object ids must be at least 1 and unique, got {ids}")
     for instance in row["instances"]:
         _check_instance(instance, count, f"{where}, object {instance['object_id']}")
     for sentence in row.get("sentences") or ():
         unknown = set(sentence["object_ids"]) - set(ids)
         if unknown:
-            raise ValueError(f"{where}: the sentence {sentence['text']!r} means unknown objects {sorted(unknown)}")
+            raise UsageError(f"{where}: the sentence {sentence['text']!r} means unknown objects {sorted(unknown)}")
 
 
 def _check_instance(instance: Mapping[str, Any], frames: int, where: str) -> None:
     missing = [field for field in _INSTANCE_FIELDS if instance.get(field) is None]
     if missing:
-        raise ValueError(f"{where}: the field {missing[0]} is missing")
+        raise UsageError(f"{where}: the field {missing[0]} is missing")
     shown = list(instance["frame_indices"])
     if shown != sorted(set(shown)) or (shown and not 0 <= shown[0] <= shown[-1] < frames):
-        raise ValueError(f"{where}: frame_indices must rise from 0 to {frames - 1}, got {shown}")
+        raise UsageError(f"{where}: frame_indices must rise from 0 to {frames - 1}, got {shown}")
     if len(instance["boxes"]) != len(shown):
-        raise ValueError(f"{where}: {len(instance['boxes'])} boxes for {len(shown)} frames")
+        raise UsageError(f"{where}: {len(instance['boxes'])} boxes for {len(shown)} frames")
     masks = instance.get("masks") or ()
     if masks and len(masks) != len(shown):
-        raise ValueError(f"{where}: {len(masks)} masks for {len(shown)} frames; accepted are as many, or none")
+        raise UsageError(f"{where}: {len(masks)} masks for {len(shown)} frames; accepted are as many, or none")
 
 
 @dataclass(frozen=True)
@@ -209,7 +210,7 @@ class Instance:
             ValueError: its masks are unknown, unreadable, or of another size than the picture.
         """
         if not self.masks:
-            raise ValueError(f"object {self.object_id} has boxes only, no masks")
+            raise UsageError(f"object {self.object_id} has boxes only, no masks")
         if frame not in self.frame_indices:
             return np.zeros(size, dtype=bool)
         code = self.masks[self.frame_indices.index(frame)]
@@ -218,9 +219,9 @@ class Instance:
         elif code.get("rle") is not None and code["rle"].get("counts") is not None:
             mask = decode_rle(code["rle"])
         else:
-            raise ValueError(f"object {self.object_id} has neither png nor rle in frame {frame}")
+            raise UsageError(f"object {self.object_id} has neither png nor rle in frame {frame}")
         if mask.shape != tuple(size):
-            raise ValueError(f"object {self.object_id}: mask of {mask.shape} on a picture of {tuple(size)}")
+            raise UsageError(f"object {self.object_id}: mask of {mask.shape} on a picture of {tuple(size)}")
         return mask
 
 
@@ -342,9 +343,9 @@ def make_instance(
         ValueError: neither or both of masks and boxes, or an unknown code.
     """
     if (masks is None) == (boxes is None):
-        raise ValueError(f"object {object_id}: give either masks or boxes")
+        raise UsageError(f"object {object_id}: give either masks or boxes")
     if code not in ("png", "rle"):
-        raise ValueError(f"code: got {code!r}; accepted: 'png', 'rle'")
+        raise UsageError(f"code: got {code!r}; accepted: 'png', 'rle'")
     if masks is not None:
         shown = {frame: masks[frame] for frame in sorted(masks) if masks[frame].any()}
         boxes = {frame: tight_box(mask) for frame, mask in shown.items()}
@@ -429,7 +430,7 @@ def make_row(
     if size is None:
         first = frames[0]
         if isinstance(first, Mapping):
-            raise ValueError(f"sample {sample_id!r}: size is needed with encoded frames")
+            raise UsageError(f"sample {sample_id!r}: size is needed with encoded frames")
         size = first.shape[:2] if isinstance(first, np.ndarray) else (first.height, first.width)
     row = {
         "sample_id": sample_id,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..core.errors import UsageError
 from ..core.near_names import did_you_mean
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ class Benchmark:
         if split is None:
             return known[0]
         if split not in known:
-            raise ValueError(f"`split` must be one of {', '.join(known)} for {self.name}, got {split!r}")
+            raise UsageError(f"`split` must be one of {', '.join(known)} for {self.name}, got {split!r}")
         return split
 
 
@@ -216,4 +217,4 @@ def find_benchmark(name: str) -> Benchmark:
     if name in BENCHMARKS:
         return BENCHMARKS[name]
     hint = did_you_mean(name, BENCHMARKS)
-    raise ValueError(f"`benchmark` must be one of {', '.join(BENCHMARKS)}, got {name!r}{hint}")
+    raise UsageError(f"`benchmark` must be one of {', '.join(BENCHMARKS)}, got {name!r}{hint}")

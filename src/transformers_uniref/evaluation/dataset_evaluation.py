@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.atomic import alone
+from ..core.errors import UsageError
 from ..core.processes import Processes, launched_processes
 from ..core.version import __version__
 from ..processors.all_targets import Targets
@@ -109,9 +110,9 @@ def evaluate_dataset(
     chosen = find_benchmark(benchmark)
     named_split = chosen.checked_split(split)
     if limit is not None and limit < 1:
-        raise ValueError(f"`limit` must be at least 1, got {limit}")
+        raise UsageError(f"`limit` must be at least 1, got {limit}")
     if output is None and named_split in chosen.server_splits:
-        raise ValueError(f"`output` is needed for {chosen.name} {named_split}, whose answers only a server knows")
+        raise UsageError(f"`output` is needed for {chosen.name} {named_split}, whose answers only a server knows")
     settings = settings_for(chosen, model, processor, preset, threshold, shots, seed, targets)
     metadata = None if meta is None else ClipMetadata(meta)
     unseen = _unseen(chosen, unseen, metadata)
@@ -201,7 +202,7 @@ def _unseen(benchmark: Benchmark, unseen: Collection[str] | None, meta: ClipMeta
     if unseen is None:
         return None
     if not any(benchmark.rules(name).groups for name in benchmark.protocols):
-        raise ValueError(f"`unseen` must not be given for {benchmark.name}, which knows no unseen categories")
+        raise UsageError(f"`unseen` must not be given for {benchmark.name}, which knows no unseen categories")
     return {*unseen, *(meta.named_by(unseen) if meta is not None else ())}
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from ..core.errors import KindError, UsageError
 from ..datasets.parquet_shards import arrow
 from ..datasets.schema import Record, Row, Sentence, check_columns
 from ..processors.text import says_nothing
@@ -64,12 +65,12 @@ def open_rows(benchmark: Benchmark, dataset: Any, split: str) -> Rows:
     else:
         rows = ParquetRows(Path(dataset), split, benchmark)
     if not rows.sample_ids:
-        raise ValueError(f"`dataset` must hold at least one sample of the split {split}, got none")
+        raise UsageError(f"`dataset` must hold at least one sample of the split {split}, got none")
     if doubled := [name for name, times in Counter(rows.sample_ids).items() if times > 1]:
-        raise ValueError(f"`dataset` must have unique sample ids, these come again: {some(doubled)}")
+        raise UsageError(f"`dataset` must have unique sample ids, these come again: {some(doubled)}")
     source = str(rows.row(0).get("source") or "")
     if source not in (benchmark.name, PHOTOS) and source in BENCHMARKS:
-        raise ValueError(f"`dataset` must hold {benchmark.name}, got rows of {source}")
+        raise UsageError(f"`dataset` must hold {benchmark.name}, got rows of {source}")
     return rows
 
 
@@ -82,7 +83,7 @@ def check_asked(record: Record, asked: Iterable[Sentence]) -> None:
     for sentence in asked:
         if says_nothing(sentence.text):
             place = record.sentences.index(sentence)
-            raise ValueError(
+            raise UsageError(
                 f"`dataset` has a sentence without a word, {sentence.text!r}, number {place} of row {record.sample_id}"
             )
 
@@ -130,7 +131,7 @@ class ParquetRows:
 def _check_columns(columns: Sequence[str] | None, benchmark: Benchmark) -> None:
     check_columns(columns, benchmark.task, benchmark.name)
     if columns is not None and "sample_id" not in columns:
-        raise ValueError(f"`dataset` lacks the column sample_id; it has {', '.join(columns)}")
+        raise UsageError(f"`dataset` lacks the column sample_id; it has {', '.join(columns)}")
 
 
 def _category(instances: Sequence[Any]) -> str:
@@ -147,13 +148,13 @@ def _shards(folder: Path, split: str) -> list[Path]:
             by_split.setdefault(match["split"], {})[int(match["number"])] = path
             counts[match["split"]] = int(match["count"])
     if not by_split:
-        raise ValueError(
+        raise UsageError(
             f"`dataset` must hold data/SPLIT-00000-of-00001.parquet, as `uniref data build` writes: {folder}"
         )
     if split not in by_split:
-        raise ValueError(f"`split` {split!r} is not in {folder}, which has {', '.join(by_split)}")
+        raise UsageError(f"`split` {split!r} is not in {folder}, which has {', '.join(by_split)}")
     if missing := sorted(set(range(counts[split])) - set(by_split[split])):
-        raise ValueError(
+        raise UsageError(
             f"`dataset` lacks {len(missing)} of {counts[split]} files of {split}; finish its build: {folder}"
         )
     return [by_split[split][number] for number in sorted(by_split[split])]
@@ -165,7 +166,7 @@ class GivenRows:
     def __init__(self, dataset: Any, benchmark: Benchmark) -> None:
         if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__") or hasattr(dataset, "keys"):
             kind = type(dataset).__name__
-            raise TypeError(
+            raise KindError(
                 f"`dataset` must be a folder, a datasets.Dataset of one split or a list of rows, got {kind}"
             )
         self._rows = dataset

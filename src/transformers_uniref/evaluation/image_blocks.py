@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.errors import UsageError
 from ..core.mask_codes import encode_rle
 from ..core.score_gate import passes
 from ..datasets.schema import Record, Sentence
@@ -119,7 +120,7 @@ class PictureQuestions:
 
     def _target(self, record: Record, sentence: Sentence, size: tuple[int, int]) -> np.ndarray:
         if not sentence.object_ids and self.benchmark.family == "ris":
-            raise ValueError(
+            raise UsageError(
                 f"`dataset` has a sentence that means nothing, {sentence.text!r} of {record.sample_id}, which "
                 f"{self.benchmark.name} has not (grefcoco has)"
             )
@@ -137,7 +138,7 @@ class PictureQuestions:
             return [fixed[index]]
         others = [other for other in self._by_category[category] if other != index]
         if len(others) < self.settings.shots:
-            raise ValueError(
+            raise UsageError(
                 f"`shots` must be at most {len(others)} for {name}, whose class {category!r} has no more pictures, got "
                 f"{self.settings.shots}"
             )

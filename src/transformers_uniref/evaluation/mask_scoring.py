@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.errors import UsageError
 from ..metrics.video_protocols import MAX_PROPOSALS, VOID, VideoProtocol, judged_frames, known_objects, video_protocol
 from ..metrics.video_scores import VideoScores
 from .clips.metadata import ClipMetadata
@@ -66,9 +67,9 @@ def score_masks(
     """
     rules = video_protocol(protocol)
     if workers < 1:
-        raise ValueError(f"`workers` must be at least 1, got {workers}")
+        raise UsageError(f"`workers` must be at least 1, got {workers}")
     if unseen is not None and not rules.groups:
-        raise ValueError(f"`unseen` must not be given for {protocol}, which knows no unseen categories")
+        raise UsageError(f"`unseen` must not be given for {protocol}, which knows no unseen categories")
     if meta is not None:
         unseen = None if unseen is None else {*unseen, *ClipMetadata(meta).named_by(unseen)}
     folders = _annotators(predictions) if rules.annotators > 1 else {"": os.fspath(predictions)}
@@ -122,7 +123,7 @@ def score_sequence_masks(job: ScoringJob, sequence: str, scores: VideoScores) ->
         judged = judged_frames(rules, frames, ids, lives)
     except ValueError as error:
         hint = "" if job.binary else "; masks of 0 and 255 are scored with `binary`"
-        raise ValueError(f"`annotations`: sequence {sequence}: {error}{hint}") from error
+        raise UsageError(f"`annotations`: sequence {sequence}: {error}{hint}") from error
     judged_sets = {number: set(chosen) for number, chosen in judged.items()}
     objects_in = {frame: [number for number, chosen in judged_sets.items() if frame in chosen] for frame in frames}
     needed = [frame for frame in frames if objects_in[frame]]
@@ -134,7 +135,7 @@ def score_sequence_masks(job: ScoringJob, sequence: str, scores: VideoScores) ->
         predicted = (predicted > 0).astype(np.uint8) if job.binary else predicted
         where = f"sequence {sequence}, frame {frame}"
         if predicted.shape != target.shape:
-            raise ValueError(
+            raise UsageError(
                 f"`predictions` must have the size of the annotation, {pixels(target.shape)}, got "
                 f"{pixels(predicted.shape)}: {where}"
             )
@@ -169,10 +170,10 @@ def _check_ids(predicted: np.ndarray, known: Sequence[int] | None, where: str) -
     found = values_of(predicted) - {0}
     if known is None:
         if max(found, default=0) > MAX_PROPOSALS:
-            raise ValueError(f"`predictions` must hold ids of 1..{MAX_PROPOSALS}, got {max(found)}: {where}")
+            raise UsageError(f"`predictions` must hold ids of 1..{MAX_PROPOSALS}, got {max(found)}: {where}")
         return
     if foreign := sorted(found - set(known)):
-        raise ValueError(
+        raise UsageError(
             f"`predictions` must hold the annotation's ids, {', '.join(map(str, known))}, got "
             f"{', '.join(map(str, foreign))}: {where}"
         )
@@ -184,14 +185,14 @@ def _chosen_sequences(job: ScoringJob, wanted: Sequence[str] | None) -> list[str
     predicted = open_masks(job.predictions, "predictions").sequences()
     if wanted is not None:
         if not wanted:
-            raise ValueError("`sequences` must name at least one, got none")
+            raise UsageError("`sequences` must name at least one, got none")
         if unknown := sorted(set(wanted) - set(annotated)):
-            raise ValueError(
+            raise UsageError(
                 f"`sequences` must be in the annotations, which hold {some(annotated)}; got {some(unknown)}"
             )
         annotated = list(dict.fromkeys(wanted))
     elif surplus := sorted(set(predicted) - set(annotated)):
-        raise ValueError(
+        raise UsageError(
             f"`predictions` must hold the annotations' sequences, {some(annotated)}, got others: {some(surplus)}"
         )
     if missing := sorted(set(annotated) - set(predicted)):
@@ -226,7 +227,7 @@ def _annotators(predictions: str | os.PathLike[str]) -> dict[str, str]:
     found = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     if len(found) != 4:
         names = some(entry.name for entry in found) or "none"
-        raise ValueError(f"`predictions` must hold one folder for each of four annotators, got {names}: {folder}")
+        raise UsageError(f"`predictions` must hold one folder for each of four annotators, got {names}: {folder}")
     return {entry.name: str(entry) for entry in found}
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.errors import UsageError
 from ..media.label_files import read_label_png
 from ..media.picture_files import PNG_SUFFIXES, picture_files
 from ..metrics.assignment import frame_order
@@ -58,7 +59,7 @@ class MaskFolder(MaskSource):
             if files:
                 self._files[folder.name] = files
         if not self._files:
-            raise ValueError(f"`{name}` must hold <sequence>/<frame>.png, {self._found_instead(folders)}: {path}")
+            raise UsageError(f"`{name}` must hold <sequence>/<frame>.png, {self._found_instead(folders)}: {path}")
 
     def _found_instead(self, folders: list[Path]) -> str:
         if any(_is_mask(entry.name) for entry in self.path.iterdir()):
@@ -91,7 +92,7 @@ class MaskZip(MaskSource):
             if len(parts) == 2 and _is_mask(parts[1]) and not parts[0].startswith((".", "__MACOSX")):
                 self._files.setdefault(parts[0], {})[PurePosixPath(member).stem] = member
         if not self._files:
-            raise ValueError(f"`{name}` must hold <sequence>/<frame>.png, got no such file: {path}")
+            raise UsageError(f"`{name}` must hold <sequence>/<frame>.png, got no such file: {path}")
 
     def read(self, sequence: str, frame: str) -> np.ndarray:
         """See `MaskSource`."""
@@ -100,7 +101,7 @@ class MaskZip(MaskSource):
             with self._archive.open(member) as file:
                 return read_label_png(file, f"`{self.name}`: {member} in {self.path}")[0]
         except zipfile.BadZipFile as error:
-            raise ValueError(f"`{self.name}`: {member} in {self.path} is damaged ({error})") from error
+            raise UsageError(f"`{self.name}`: {member} in {self.path} is damaged ({error})") from error
 
 
 def open_zip(path: str | os.PathLike[str], name: str) -> zipfile.ZipFile:
@@ -118,7 +119,7 @@ def open_zip(path: str | os.PathLike[str], name: str) -> zipfile.ZipFile:
         with open(path, "rb") as file:
             begins_well = file.read(2) == b"PK"
         kind = "is cut off or damaged: its end is missing" if begins_well else "is no zip file"
-        raise ValueError(f"`{name}` {kind}: {path}") from error
+        raise UsageError(f"`{name}` {kind}: {path}") from error
 
 
 def open_masks(path: str | os.PathLike[str], name: str) -> MaskSource:

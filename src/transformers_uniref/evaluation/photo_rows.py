@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ..core.errors import UsageError
 from ..datasets.schema import Row, make_instance, make_row
 from ..worlds.photographs.folders import AdeFolder, decode_segmentation, open_folder
 
@@ -63,7 +64,7 @@ class PhotoPairRows:
                 found.setdefault(name, []).append((picture, name))
         self._questions = [question for questions in found.values() if len(questions) > 1 for question in questions]
         if not self._questions:
-            raise ValueError(f"`dataset` must show a class in at least two photographs, got none: {folder}")
+            raise UsageError(f"`dataset` must show a class in at least two photographs, got none: {folder}")
         self.sample_ids = [f"{picture.name}:{name}" for picture, name in self._questions]
         given = json.loads(FIXED_PAIRS.read_text(encoding="utf-8"))
         number = {sample: index for index, sample in enumerate(self.sample_ids)}
@@ -171,7 +172,7 @@ def read_pictures(folder: Path, with_sentences: bool = True) -> list[_Picture]:
         by_image.setdefault(annotation["image_id"], []).append(annotation)
     sentences = _read_sentences(folder) if with_sentences else {}
     if with_sentences and not sentences:
-        raise ValueError(f"`dataset` needs {folder / 'sentences.json'}: [{{image_id, text, annotation_ids}}, ...]")
+        raise UsageError(f"`dataset` needs {folder / 'sentences.json'}: [{{image_id, text, annotation_ids}}, ...]")
     pictures: list[_Picture] = []
     for image in sorted(document["images"], key=lambda image: image["file_name"]):
         annotations = by_image.get(image["id"], [])
@@ -181,7 +182,7 @@ def read_pictures(folder: Path, with_sentences: bool = True) -> list[_Picture]:
             continue
         for text, ids in told:
             if strange := [number for number in ids if number not in place]:
-                raise ValueError(f"`dataset` has a sentence about objects that are not there: {text!r}, {strange}")
+                raise UsageError(f"`dataset` has a sentence about objects that are not there: {text!r}, {strange}")
         pictures.append(
             _CocoPicture(
                 folder / "images" / image["file_name"],
@@ -202,5 +203,5 @@ def _read_sentences(folder: Path) -> dict[int, list[tuple[str, list[int]]]]:
             told = (str(entry["text"]), list(entry["annotation_ids"]))
             found.setdefault(entry["image_id"], []).append(told)
         except (TypeError, KeyError) as error:
-            raise ValueError(f"{path}: entry {number} must have image_id, text and annotation_ids ({error})") from None
+            raise UsageError(f"{path}: entry {number} must have image_id, text and annotation_ids ({error})") from None
     return found

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ..core.errors import UsageError
 from ..core.near_names import did_you_mean
 from ..core.score_gate import check_threshold, gate_of
 from ..processors.all_targets import Targets, check_targets
@@ -68,16 +69,16 @@ def settings_for(
     _check_model(benchmark, model, processor)
     if preset not in (None, *PRESETS):
         hint = did_you_mean(preset, PRESETS)
-        raise ValueError(f"`preset` must be one of {', '.join(PRESETS)}, or left out, got {preset!r}{hint}")
+        raise UsageError(f"`preset` must be one of {', '.join(PRESETS)}, or left out, got {preset!r}{hint}")
     check_threshold(threshold)
     if shots is not None and (shots < 1 or benchmark.family != "fss"):
         wanted = "at least 1" if benchmark.family == "fss" else f"left out for {benchmark.name}, which has no examples"
-        raise ValueError(f"`shots` must be {wanted}, got {shots}")
+        raise UsageError(f"`shots` must be {wanted}, got {shots}")
     if targets is not None:
         check_targets(targets)
         if benchmark.family not in MANY_OR_NONE:
             known = ", ".join(name for name, other in BENCHMARKS.items() if other.family in MANY_OR_NONE)
-            raise ValueError(f"`targets` must be left out for {benchmark.name}; {known} have it, got {targets!r}")
+            raise UsageError(f"`targets` must be left out for {benchmark.name}; {known} have it, got {targets!r}")
     sizes = {name: dict_of(getattr(processor.image_processor, name)) for name in RELEASED_SIZES}
     gate: float | None = {
         "gris": processor.score_threshold,
@@ -90,7 +91,7 @@ def settings_for(
     if preset == "paper":
         if released is None:
             known = ", ".join(name for name, other in BENCHMARKS.items() if other.released is not None)
-            raise ValueError(f"`preset` paper knows {known}; not {benchmark.name}, which was not measured there")
+            raise UsageError(f"`preset` paper knows {known}; not {benchmark.name}, which was not measured there")
         gate = released.gate
         # The SAM variant keeps its square of 1024 pixels.
         sizes = sizes if is_sam else {name: dict(rule) for name, rule in RELEASED_SIZES.items()}
@@ -128,8 +129,8 @@ def dict_of(rule: Any) -> dict[str, int]:
 def _check_model(benchmark: Benchmark, model: Any, processor: Any) -> None:
     kind = getattr(getattr(model, "config", None), "model_type", type(model).__name__)
     if kind not in ("uniref", "uniref_sam"):
-        raise ValueError(f"`model` must be a UniRef model, got one of type {kind!r}")
+        raise UsageError(f"`model` must be a UniRef model, got one of type {kind!r}")
     if benchmark.asks_with_sentences and (processor.tokenizer is None or not model.config.use_language_references):
-        raise ValueError(f"`model` must read sentences for {benchmark.name}, this one does not")
+        raise UsageError(f"`model` must read sentences for {benchmark.name}, this one does not")
     if not benchmark.asks_with_sentences and not model.config.use_mask_references:
-        raise ValueError(f"`model` must read annotated examples for {benchmark.name}, this one does not")
+        raise UsageError(f"`model` must read annotated examples for {benchmark.name}, this one does not")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.atomic import replacing
+from ..core.errors import UsageError
 from ..core.json_writing import to_json
 
 RUN_FILE = "run.json"
@@ -35,12 +36,12 @@ class ResultBlocks:
     def open(self) -> None:
         """Check the folder, and say in it whose it is. One process calls this before the others read or write."""
         if self.folder.exists() and not self.folder.is_dir():
-            raise ValueError(f"`output` must be a folder, got a file: {self.folder}")
+            raise UsageError(f"`output` must be a folder, got a file: {self.folder}")
         marker = self.folder / RUN_FILE
         if marker.is_file():
             self._compare(marker)
         elif self.folder.is_dir() and any(self.folder.iterdir()):
-            raise ValueError(
+            raise UsageError(
                 f"`output` must be empty, or the folder of this run, got one with other files: {self.folder}"
             )
         (self.folder / BLOCKS).mkdir(parents=True, exist_ok=True)
@@ -50,18 +51,18 @@ class ResultBlocks:
     def check_shared(self) -> None:
         """Raises ValueError where this process does not see what the main one wrote."""
         if not (self.folder / RUN_FILE).is_file():
-            raise ValueError(f"`output` must be a folder that all processes share, this one does not see {self.folder}")
+            raise UsageError(f"`output` must be a folder that all processes share, this one does not see {self.folder}")
 
     def _compare(self, marker: Path) -> None:
         try:
             found = json.loads(marker.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise ValueError(f"`output` has a damaged {RUN_FILE}: {marker}; name another folder") from error
+            raise UsageError(f"`output` has a damaged {RUN_FILE}: {marker}; name another folder") from error
         if found == self.identity:
             return
         keys = sorted({*found, *self.identity}) if isinstance(found, dict) else []
         differing = [key for key in keys if found.get(key) != self.identity.get(key)]
-        raise ValueError(
+        raise UsageError(
             f"`output` is of another run, which differs in {', '.join(differing) or 'everything'}; name another folder "
             f"or remove it: {self.folder}"
         )
@@ -87,7 +88,7 @@ class ResultBlocks:
         try:
             content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise ValueError(f"`output` has a damaged block, remove it to measure it again: {path}") from error
+            raise UsageError(f"`output` has a damaged block, remove it to measure it again: {path}") from error
         return content
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ..core.errors import UsageError
 from ..core.mask_reading import read_mask
 from ..datasets.schema import Row, make_instance, make_row
 from ..media.picture_files import mask_files, picture_files
@@ -31,7 +32,7 @@ class SequenceRows:
             raise FileNotFoundError(f"`dataset` must be a folder of sequences, found none: {folder}")
         found = sorted(path for path in folder.iterdir() if (path / FRAMES).is_dir() and (path / MASKS).is_dir())
         if not found:
-            raise ValueError(f"`dataset` must hold <sequence>/{FRAMES} and <sequence>/{MASKS}, got none: {folder}")
+            raise UsageError(f"`dataset` must hold <sequence>/{FRAMES} and <sequence>/{MASKS}, got none: {folder}")
         self._folders = found
         self.sample_ids = [path.name for path in found]
 
@@ -46,9 +47,9 @@ class SequenceRows:
         files = {path.stem: path for path in mask_files(folder / MASKS)}
         names = sorted(pictures, key=frame_order)
         if not names or not files:
-            raise ValueError(f"`dataset` has a sequence without {FRAMES if not names else MASKS}: {folder}")
+            raise UsageError(f"`dataset` has a sequence without {FRAMES if not names else MASKS}: {folder}")
         if foreign := sorted(set(files) - set(names)):
-            raise ValueError(f"`dataset` has masks without a frame: {some(foreign)} in {folder}")
+            raise UsageError(f"`dataset` has masks without a frame: {some(foreign)} in {folder}")
         with Image.open(pictures[names[0]]) as picture:
             size = (picture.height, picture.width)
         instances = _instances(names, files, size)
@@ -77,7 +78,7 @@ def _instances(names: list[str], files: dict[str, Path], size: tuple[int, int]) 
     labels = {name: np.where(mask.plain and numbered, 0, mask.values) for name, mask in given.items()}
     for name, values in labels.items():
         if values.shape != size:
-            raise ValueError(
+            raise UsageError(
                 f"`dataset` must have masks of the size of their frames, {pixels(size)}, got {pixels(values.shape)}: "
                 f"{files[name]}"
             )

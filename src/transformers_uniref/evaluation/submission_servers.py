@@ -11,6 +11,7 @@ from typing import Any
 
 from PIL import Image
 
+from ..core.errors import UsageError
 from ..core.near_names import did_you_mean
 from ..media.label_files import read_label_png
 from ..media.picture_files import JPEG_SUFFIXES, PNG_SUFFIXES, picture_files
@@ -81,7 +82,7 @@ def server_named(name: str) -> Server:
     """
     if name not in SERVERS:
         hint = did_you_mean(name, SERVERS)
-        raise ValueError(f"`server` must be one of {', '.join(SERVERS)}, got {name!r}{hint}")
+        raise UsageError(f"`server` must be one of {', '.join(SERVERS)}, got {name!r}{hint}")
     return SERVERS[name]
 
 
@@ -100,11 +101,11 @@ def read_requirements(path: str | os.PathLike[str], server: Server) -> Requireme
         return _from_json(root, server)
     expressions = root / "meta_expressions.json"
     if server.by_expression and not expressions.is_file():
-        raise ValueError(f"`reference` must hold meta_expressions.json for {server.name}, or be that file: {path}")
+        raise UsageError(f"`reference` must hold meta_expressions.json for {server.name}, or be that file: {path}")
     requirements = _from_json(expressions, server) if server.by_expression else Requirements()
     images = root / "JPEGImages"
     if not images.is_dir() and not server.by_expression:
-        raise ValueError(f"`reference` must hold the folder JPEGImages: {path}")
+        raise UsageError(f"`reference` must hold the folder JPEGImages: {path}")
     for video in sorted(images.iterdir()) if images.is_dir() else []:
         pictures = sorted(picture_files(video, JPEG_SUFFIXES), key=lambda file: frame_order(file.stem))
         if not pictures or (server.by_expression and video.name not in requirements.frames):
@@ -151,6 +152,6 @@ def _from_json(path: Path, server: Server) -> Requirements:
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         wanted = '"expressions" and "frames"' if server.by_expression else '"objects" with "frames"'
-        raise ValueError(
+        raise UsageError(
             f'`reference` must be JSON with "videos" and their {wanted}, got another file: {path}'
         ) from error

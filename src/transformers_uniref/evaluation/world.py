@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from ..core.errors import UsageError
 from ..core.score_gate import gate_of, passes
 from ..inference.results import SegmentedObject
 from ..metrics import class_mean_iou, frame_scores, intersection_and_union, iou, most_overlapping, precision_at
@@ -59,10 +60,10 @@ def evaluate_world(
         ValueError: an argument out of its range, or the train split, whose scenes would prove nothing.
     """
     if split not in ("test", "validation"):
-        raise ValueError(f"`split` must be test or validation, got {split!r}")
+        raise UsageError(f"`split` must be test or validation, got {split!r}")
     for name, value in (("images", images), ("clips", clips), ("batch_size", batch_size)):
         if value < 1:
-            raise ValueError(f"`{name}` must be at least 1, got {value}")
+            raise UsageError(f"`{name}` must be at least 1, got {value}")
     gate = gate_of(threshold, getattr(answers, "score_threshold", DEFAULT_GATE)) or 0.0
     world = World(split=split, size=size, seed=seed)
     settings = {"dataset": "world", "split": split, "seed": seed, "images": images, "clips": clips}

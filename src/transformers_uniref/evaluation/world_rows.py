@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..core.errors import UsageError
 from ..datasets.schema import Row
 from ..worlds.drawn.records import generalised_row
 from ..worlds.drawn.world import World
@@ -23,9 +24,9 @@ class DrawnRows:
 
     def __init__(self, split: str = "test", seed: int = TEST_SEED, images: int = 400, size: int = 128) -> None:
         if split not in ("test", "validation"):
-            raise ValueError(f"`split` must be test or validation, got {split!r}")
+            raise UsageError(f"`split` must be test or validation, got {split!r}")
         if images < 1:
-            raise ValueError(f"`images` must be at least 1, got {images}")
+            raise UsageError(f"`images` must be at least 1, got {images}")
         self._world = World(split, size, seed)
         self.sample_ids = [f"{split}-{seed}-{size}-{index}" for index in range(images)]
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..core.atomic import filling
+from ..core.errors import KindError, UsageError
 from ..core.json_writing import to_json
 from ..core.optional import require
 from ..core.version import __version__
@@ -199,9 +200,9 @@ def _quiet_exporter() -> Iterator[None]:
 def _checked_model(model: AnyUniRefModel) -> UniRefModel:
     if not isinstance(model, UniRefModel):
         hint = ": UniRef-SAM has no export" if type(model).__name__ == "UniRefSamModel" else ""
-        raise TypeError(f"model must be a UniRefModel, got {type(model).__name__}{hint}.")
+        raise KindError(f"model must be a UniRefModel, got {type(model).__name__}{hint}.")
     if model.device.type != "cpu" or model.dtype != torch.float32:
-        raise ValueError(
+        raise UsageError(
             f"model must be on a CPU in float32 to be exported, got {model.dtype} on {model.device}: load it anew, or "
             "call model.float().cpu()."
         )

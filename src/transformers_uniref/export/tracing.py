@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from ..core.errors import UsageError
 from ..modeling.deformable_attention import MultiScaleDeformableAttention, sample_with_grid_sample
 from ..modeling.modeling_uniref import UniRefModel
 from .paths import PATHS, dynamic_dims, longest_sentence
@@ -93,5 +94,5 @@ def available_paths(model: UniRefModel, wanted: Sequence[str] | None) -> list[st
     missing = [name for name in chosen if name not in there]
     if missing or not chosen:
         got = ", ".join(missing) or "none"
-        raise ValueError(f"paths must be of those that this model has ({', '.join(there) or 'none'}), got {got}.")
+        raise UsageError(f"paths must be of those that this model has ({', '.join(there) or 'none'}), got {got}.")
     return chosen

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from ..core.errors import FailureError
 from ..modeling.modeling_uniref import UniRefModel
 from .paths import OUTPUTS, PATHS
 from .probes import VARIANTS, probe_inputs
@@ -22,7 +23,7 @@ _COMPARED = ("logits", "pred_boxes", "pred_masks")
 _MOST_VARIANTS = 3 * VARIANTS
 
 
-class ExportDiffersError(RuntimeError):
+class ExportDiffersError(FailureError):
     """The graph does not compute what the model computes."""
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.errors import UsageError
 from ..core.mask_codes import decode_rle
 from ..datasets.converters.coco_masks import LEAST_COORDINATES, polygon_lists
 from .objects import DEFAULT_LABEL, AnnotatedImage, AnnotatedObject, category_numbers
@@ -86,7 +87,7 @@ def to_coco_results(
     for image_id, picture in zip(ids, pictures, strict=True):
         for entry in picture.found():
             if entry.score is None:
-                raise ValueError(f"`images` must hold objects with scores, got none for {entry.label!r}.")
+                raise UsageError(f"`images` must hold objects with scores, got none for {entry.label!r}.")
             results.append(
                 {
                     "image_id": image_id,
@@ -120,17 +121,17 @@ def from_coco(document: Mapping[str, Any]) -> list[AnnotatedImage]:
     """
     for part in ("images", "annotations"):
         if not isinstance(document, Mapping) or part not in document:
-            raise ValueError(f"`document` must be a COCO file, it lacks `{part}`.")
+            raise UsageError(f"`document` must be a COCO file, it lacks `{part}`.")
     names = {entry["id"]: entry["name"] for entry in document.get("categories", ())}
     sizes = {entry["id"]: (int(entry["height"]), int(entry["width"])) for entry in document["images"]}
     objects: dict[Any, list[AnnotatedObject]] = {image_id: [] for image_id in sizes}
     for annotation in document["annotations"]:
         image_id = annotation["image_id"]
         if image_id not in sizes:
-            raise ValueError(f"`document` has an annotation {annotation.get('id')} for an unknown image {image_id}.")
+            raise UsageError(f"`document` has an annotation {annotation.get('id')} for an unknown image {image_id}.")
         segmentation = annotation.get("segmentation")
         if segmentation is None or len(segmentation) == 0:
-            raise ValueError(f"`document` has an annotation {annotation.get('id')} without a segmentation.")
+            raise UsageError(f"`document` has an annotation {annotation.get('id')} without a segmentation.")
         objects[image_id].append(
             AnnotatedObject(
                 read_segmentation(segmentation, sizes[image_id], annotation.get("id")),
@@ -166,9 +167,9 @@ def read_segmentation(segmentation: Any, size: tuple[int, int], annotation_id: A
         mask = decode_rle(segmentation) if coded else _filled(segmentation, size, where)
     except (ValueError, TypeError, KeyError) as error:
         reason = f"it lacks {error}" if isinstance(error, KeyError) else error
-        raise ValueError(f"{where} whose segmentation cannot be read: {reason}") from error
+        raise UsageError(f"{where} whose segmentation cannot be read: {reason}") from error
     if mask.shape != tuple(size):
-        raise ValueError(f"{where} with a mask of size {mask.shape} in a picture of size {tuple(size)}.")
+        raise UsageError(f"{where} with a mask of size {mask.shape} in a picture of size {tuple(size)}.")
     if not mask.any():
         warnings.warn(f"{where} whose mask has no pixel", stacklevel=3)
     return mask
@@ -178,7 +179,7 @@ def _filled(segmentation: Any, size: tuple[int, int], where: str) -> np.ndarray:
     polygons = polygon_lists(segmentation)
     whole = [polygon for polygon in polygons if len(polygon) >= LEAST_COORDINATES]
     if not any(_twice_area(polygon) for polygon in whole):
-        raise ValueError("no polygon of it has three corners and an inside")
+        raise UsageError("no polygon of it has three corners and an inside")
     if len(whole) < len(polygons):
         warnings.warn(f"{where} with a polygon of fewer than three corners, which is left out", stacklevel=4)
     return polygons_to_mask(whole, size)
@@ -211,7 +212,7 @@ def numbered(labels: Iterable[str], categories: Mapping[str, int] | None) -> dic
         return category_numbers(wanted)
     missing = [label for label in wanted if label not in categories]
     if missing:
-        raise ValueError(f"`categories` must have every label, it lacks {missing[0]!r}.")
+        raise UsageError(f"`categories` must have every label, it lacks {missing[0]!r}.")
     return dict(categories)
 
 
@@ -225,7 +226,7 @@ def image_ids(given: Sequence[int | None], name: str) -> list[int]:
         return list(range(1, len(given) + 1))
     numbers = [number for number in given if number is not None]
     if len(numbers) != len(given) or len(set(numbers)) != len(numbers):
-        raise ValueError(f"`{name}` must be distinct numbers, or None throughout, got {list(given)[:20]}.")
+        raise UsageError(f"`{name}` must be distinct numbers, or None throughout, got {list(given)[:20]}.")
     return numbers
 
 

@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from ..core.errors import KindError, UsageError
 from ..core.mask_boxes import coco_box, window_of
 from ..core.mask_codes import flat_runs, runs_to_flat
 from .objects import AnnotatedClip, AnnotatedImage, AnnotatedObject
@@ -48,7 +49,7 @@ def to_cvat_images(images: Iterable[AnnotatedImage], *, score_attribute: str | N
     root = _document(pictures, "annotation", len(pictures), None)
     for number, picture in enumerate(pictures):
         if not picture.name:
-            raise ValueError("`images` must have names: CVAT finds the pictures of a task by them.")
+            raise UsageError("`images` must have names: CVAT finds the pictures of a task by them.")
         height, width = picture.size
         element = ElementTree.SubElement(
             root, "image", id=str(number), name=_checked(picture.name, "name"), width=str(width), height=str(height)
@@ -131,7 +132,7 @@ def from_cvat_video(document: str) -> AnnotatedClip:
     described = {name: root.find(f".//{name}") for name in ("size", "original_size/width", "original_size/height")}
     values = {name: None if found is None else found.text for name, found in described.items()}
     if None in values.values():
-        raise ValueError("`document` must be CVAT for video: it lacks the number of frames or their original size.")
+        raise UsageError("`document` must be CVAT for video: it lacks the number of frames or their original size.")
     count = int(values["size"] or 0)
     size = (int(values["original_size/height"] or 0), int(values["original_size/width"] or 0))
     groups = [int(track.attrib.get("group_id", 0)) for track in root.iter("track")]
@@ -146,7 +147,7 @@ def from_cvat_video(document: str) -> AnnotatedClip:
                 continue
             frame = int(shape.attrib["frame"])
             if not 0 <= frame < count:
-                raise ValueError(f"`document` has a shape in frame {frame} of {count} frames.")
+                raise UsageError(f"`document` has a shape in frame {frame} of {count} frames.")
             known = merged[frame].get(number)
             merged[frame][number] = AnnotatedObject(
                 mask if known is None else mask | known.mask, track.attrib["label"], object_id=number
@@ -201,7 +202,7 @@ def _label(entry: AnnotatedObject) -> str:
 def _checked(text: str, name: str) -> str:
     """A name, by which things are found and which therefore cannot be changed."""
     if _NOT_IN_XML.search(text):
-        raise ValueError(f"`{name}` must not have control characters, which XML cannot hold, got {text!r}.")
+        raise UsageError(f"`{name}` must not have control characters, which XML cannot hold, got {text!r}.")
     return text
 
 
@@ -223,16 +224,16 @@ def _mask_fields(mask: np.ndarray) -> dict[str, str]:
 # ------------------------------------------------------------------------------------------------------------- reading
 def _parsed(document: str) -> ElementTree.Element:
     if not isinstance(document, str):
-        raise TypeError(f"`document` must be the XML as text, got {type(document).__name__}.")
+        raise KindError(f"`document` must be the XML as text, got {type(document).__name__}.")
     # Entities could make a small file grow without limit; CVAT writes none.
     if "<!DOCTYPE" in document or "<!ENTITY" in document:
-        raise ValueError("`document` declares a document type, which CVAT's files never do; it is not read.")
+        raise UsageError("`document` declares a document type, which CVAT's files never do; it is not read.")
     try:
         root = ElementTree.fromstring(document.encode("utf-8"))
     except ElementTree.ParseError as error:
-        raise ValueError(f"`document` is no XML ({error}).") from error
+        raise UsageError(f"`document` is no XML ({error}).") from error
     if root.tag != "annotations":
-        raise ValueError(f"`document` must have the root element `annotations`, got `{root.tag}`.")
+        raise UsageError(f"`document` must have the root element `annotations`, got `{root.tag}`.")
     return root
 
 
@@ -247,7 +248,7 @@ def _mask_of(shape: ElementTree.Element, size: tuple[int, int]) -> np.ndarray | 
     left, top, width, height = (int(fields[name]) for name in _MASK_FIELDS[1:])
     runs = [int(run) for run in fields["rle"].split(",")]
     if left < 0 or top < 0 or left + width > size[1] or top + height > size[0]:
-        raise ValueError(f"`document` has a mask that leaves its picture of size {size}.")
+        raise UsageError(f"`document` has a mask that leaves its picture of size {size}.")
     mask = np.zeros(size, dtype=bool)
     mask[top : top + height, left : left + width] = runs_to_flat(runs, width * height).reshape(height, width)
     return mask

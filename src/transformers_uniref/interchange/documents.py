@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.atomic import replacing
+from ..core.errors import UsageError
 from ..core.json_writing import to_json
 
 
@@ -40,4 +41,4 @@ def read_document(path: str | os.PathLike[str]) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise ValueError(f"`path` names a file that is no JSON: {file} ({error})") from error
+        raise UsageError(f"`path` names a file that is no JSON: {file} ({error})") from error

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.errors import UsageError
 from ..core.mask_boxes import coco_box, window_of
 from ..core.masks import nearest_resize
 from .objects import DEFAULT_LABEL, AnnotatedImage, AnnotatedObject
@@ -60,13 +61,13 @@ def from_fiftyone(labels: Any, size: tuple[int, int], *, name: str = "") -> Anno
     for detection in given:
         mask = _field(detection, "mask")
         if mask is None:
-            raise ValueError(f"`labels` has a detection without a mask: {_field(detection, 'label')!r}.")
+            raise UsageError(f"`labels` has a detection without a mask: {_field(detection, 'label')!r}.")
         x, y, w, h = _field(detection, "bounding_box")
         left, top, right, bottom = (
             round(value) for value in (x * width, y * height, (x + w) * width, (y + h) * height)
         )
         if not (0 <= left < right <= width and 0 <= top < bottom <= height):
-            raise ValueError(f"`labels` has a box that does not lie in the picture: {[x, y, w, h]}.")
+            raise UsageError(f"`labels` has a box that does not lie in the picture: {[x, y, w, h]}.")
         whole = np.zeros(size, dtype=bool)
         whole[top:bottom, left:right] = nearest_resize(np.asarray(mask) != 0, (bottom - top, right - left))
         objects.append(

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.errors import UsageError
 from ..core.mask_codes import flat_runs
 from .objects import DEFAULT_LABEL, AnnotatedImage, AnnotatedObject
 
@@ -53,7 +54,7 @@ def to_label_studio(
     tasks = []
     for picture in images:
         if not picture.name:
-            raise ValueError("`images` must have names: the tasks' addresses are made of them.")
+            raise UsageError("`images` must have names: the tasks' addresses are made of them.")
         height, width = picture.size
         results = []
         for name, entry in zip(_region_ids(picture.found()), picture.found(), strict=True):
@@ -95,7 +96,7 @@ def from_label_studio(tasks: Sequence[Mapping[str, Any]], *, data_key: str = "im
         ValueError: no list of tasks; a code that does not hold its picture.
     """
     if not isinstance(tasks, Sequence) or isinstance(tasks, str):
-        raise ValueError(f"`tasks` must be a list of tasks, got {type(tasks).__name__}.")
+        raise UsageError(f"`tasks` must be a list of tasks, got {type(tasks).__name__}.")
     images = []
     for task in tasks:
         objects = []
@@ -104,7 +105,7 @@ def from_label_studio(tasks: Sequence[Mapping[str, Any]], *, data_key: str = "im
             if not value.get("rle"):
                 continue
             if not result.get("original_height") or not result.get("original_width"):
-                raise ValueError(f"`tasks` has a brush mask without its picture's size, region {result.get('id')!r}.")
+                raise UsageError(f"`tasks` has a brush mask without its picture's size, region {result.get('id')!r}.")
             size = (int(result["original_height"]), int(result["original_width"]))
             labels = value.get("brushlabels") or value.get("labels") or [DEFAULT_LABEL]
             objects.append(AnnotatedObject(decode_brush(value["rle"], size), labels[0], result.get("score")))
@@ -167,21 +168,21 @@ def decode_brush(code: Sequence[int], size: tuple[int, int]) -> np.ndarray:
     def read(count: int) -> int:
         nonlocal place
         if place + count > len(bits):
-            raise ValueError("`code` ends in the middle of a run.")
+            raise UsageError("`code` ends in the middle of a run.")
         place += count
         return int(bits[place - count : place], 2)
 
     total, word = read(32), read(5) + 1
     sizes = [read(4) + 1 for _ in range(4)]
     if total != size[0] * size[1] * _CHANNELS:
-        raise ValueError(f"`code` holds {total} values, a picture of size {size} has {size[0] * size[1] * _CHANNELS}.")
+        raise UsageError(f"`code` holds {total} values, a picture of size {size} has {size[0] * size[1] * _CHANNELS}.")
     values = np.zeros(total, dtype=np.uint32)
     filled = 0
     while filled < total:
         repeated = read(1)
         length = read(sizes[read(2)]) + 1
         if filled + length > total:
-            raise ValueError("`code` holds a run that leaves its picture.")
+            raise UsageError("`code` holds a run that leaves its picture.")
         values[filled : filled + length] = read(word) if repeated else [read(word) for _ in range(length)]
         filled += length
     return values.reshape(*size, _CHANNELS)[..., -1] >= _OPAQUE

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ..core.annotated_object import DEFAULT_LABEL, AnnotatedObject, make_plain, number, whole_number
+from ..core.errors import UsageError
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +29,7 @@ class AnnotatedImage:
 
     def __post_init__(self) -> None:
         if len(self.size) != 2 or min(self.size) < 1:
-            raise ValueError(f"`size` must be (height, width) of 1 or more, got {self.size}.")
+            raise UsageError(f"`size` must be (height, width) of 1 or more, got {self.size}.")
         object.__setattr__(self, "size", (int(self.size[0]), int(self.size[1])))
         make_plain(self, image_id=whole_number)
         if any(entry.label is None for entry in self.objects):
@@ -36,7 +37,7 @@ class AnnotatedImage:
             object.__setattr__(self, "objects", named)
         for entry in self.objects:
             if entry.mask.shape != tuple(self.size):
-                raise ValueError(
+                raise UsageError(
                     f"`objects` must have masks of the picture's size {self.size}, got {entry.mask.shape}."
                 )
 
@@ -70,15 +71,15 @@ class AnnotatedClip:
 
     def __post_init__(self) -> None:
         if not len(self.frames):
-            raise ValueError("`frames` must hold at least one frame, got none.")
+            raise UsageError("`frames` must hold at least one frame, got none.")
         make_plain(self, clip_id=whole_number, fps=number)
         sizes = {tuple(frame.size) for frame in self.frames}
         if len(sizes) > 1:
-            raise ValueError(f"`frames` must be of one size, got {sorted(sizes)}.")
+            raise UsageError(f"`frames` must be of one size, got {sorted(sizes)}.")
         for index, frame in enumerate(self.frames):
             ids = [entry.object_id for entry in frame.objects]
             if None in ids or len(set(ids)) != len(ids):
-                raise ValueError(f"`frames` must hold objects with distinct ids, got {ids} in frame {index}.")
+                raise UsageError(f"`frames` must hold objects with distinct ids, got {ids} in frame {index}.")
 
     @property
     def size(self) -> tuple[int, int]:

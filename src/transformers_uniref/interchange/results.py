@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.errors import KindError, UsageError
 from .objects import DEFAULT_LABEL, AnnotatedClip, AnnotatedImage, AnnotatedObject
 
 
@@ -44,7 +45,7 @@ def image_of(
     objects = list(_objects(result, labels))
     if size is None:
         if not objects:
-            raise ValueError("`size` is needed: the result has no mask that tells the picture's size.")
+            raise UsageError("`size` is needed: the result has no mask that tells the picture's size.")
         size = objects[0].mask.shape
     return AnnotatedImage((int(size[0]), int(size[1])), objects, name, image_id)
 
@@ -76,12 +77,12 @@ def clip_of(
     frames = list(results)
     names = [f"frame_{index:06d}" for index in range(len(frames))] if frame_names is None else list(frame_names)
     if len(names) != len(frames):
-        raise ValueError(f"`frame_names` must hold one name for each of {len(frames)} frames, got {len(names)}.")
+        raise UsageError(f"`frame_names` must hold one name for each of {len(frames)} frames, got {len(names)}.")
     by_id = labels
     if labels is not None and not isinstance(labels, (str, Mapping)):
         ids = sorted({number for frame in frames for number in _masks_by_id(frame)})
         if len(labels) != len(ids):
-            raise ValueError(f"`labels` must hold one text for each of {len(ids)} objects, got {len(labels)}.")
+            raise UsageError(f"`labels` must hold one text for each of {len(ids)} objects, got {len(labels)}.")
         by_id = dict(zip(ids, labels, strict=True))
     if size is None:
         masks = (mask for frame in frames for mask in _masks_by_id(frame).values())
@@ -103,7 +104,7 @@ def bool_mask(mask: Any) -> np.ndarray:
         return mask.mask
     array = np.asarray(mask.detach().cpu() if hasattr(mask, "detach") else mask)
     if array.ndim != 2:
-        raise ValueError(f"`result` must hold masks (height, width), got one of shape {array.shape}.")
+        raise UsageError(f"`result` must hold masks (height, width), got one of shape {array.shape}.")
     return array if array.dtype == np.bool_ else array != 0
 
 
@@ -114,7 +115,7 @@ def _objects(result: Any, labels: Any) -> Iterable[AnnotatedObject]:
     if isinstance(result, AnnotatedObject):
         return _references([result], labels)
     if not isinstance(result, Mapping):
-        raise TypeError(f"`result` must be what post-processing or a pipeline returns, got {type(result).__name__}.")
+        raise KindError(f"`result` must be what post-processing or a pipeline returns, got {type(result).__name__}.")
     if "segmentation" in result or "mask" in result:
         return _references([result], labels)
     if "labels" in result and "boxes" in result and "masks" in result:
@@ -129,7 +130,7 @@ def _references(results: Sequence[Any], labels: Any) -> Iterable[AnnotatedObject
             yield replace(entry, label=_label(text or entry.label))
             continue
         if not isinstance(entry, Mapping) or not ("segmentation" in entry or "mask" in entry):
-            raise TypeError(
+            raise KindError(
                 "`result` must hold dictionaries with `segmentation` or `mask`; give one picture's results."
             )
         mask = entry["segmentation"] if "segmentation" in entry else entry["mask"]
@@ -146,7 +147,7 @@ def _instances(result: Mapping[str, Any], labels: Any) -> Iterable[AnnotatedObje
             label = labels.get(int(number))
         elif labels is not None and not isinstance(labels, str):
             if int(number) >= len(labels):
-                raise ValueError(
+                raise UsageError(
                     f"`labels` must name every class, got {len(labels)} names and the class {int(number)}."
                 )
             label = labels[int(number)]
@@ -172,7 +173,7 @@ def _masks_by_id(result: Any) -> Mapping[int, Any]:
     """{object id: mask} of a frame, from post-processing or from a pipeline."""
     masks = result.get("masks", result) if isinstance(result, Mapping) else result
     if not isinstance(masks, Mapping) or not all(isinstance(number, (int, np.integer)) for number in masks):
-        raise TypeError("`result` must be {object id: mask} or a frame's dictionary of a video pipeline.")
+        raise KindError("`result` must be {object id: mask} or a frame's dictionary of a video pipeline.")
     return masks
 
 
@@ -180,9 +181,9 @@ def _texts(labels: Any, count: int) -> list[str | None]:
     if labels is None or isinstance(labels, str):
         return [labels] * count
     if isinstance(labels, Mapping):
-        raise TypeError("`labels` must be a text or one text for each object: these results have no object ids.")
+        raise KindError("`labels` must be a text or one text for each object: these results have no object ids.")
     if len(labels) != count:
-        raise ValueError(f"`labels` must hold one text for each of {count} objects, got {len(labels)}.")
+        raise UsageError(f"`labels` must hold one text for each of {count} objects, got {len(labels)}.")
     return list(labels)
 
 

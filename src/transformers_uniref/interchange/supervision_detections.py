@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.errors import UsageError
 from ..core.optional import require
 from .coco import numbered
 from .objects import DEFAULT_LABEL, AnnotatedImage, AnnotatedObject
@@ -57,7 +58,7 @@ def from_supervision(detections: Any, size: tuple[int, int], *, name: str = "") 
         ValueError: detections without masks, or with masks of another size.
     """
     if len(detections) and detections.mask is None:
-        raise ValueError("`detections` must have masks, got boxes alone.")
+        raise UsageError("`detections` must have masks, got boxes alone.")
     names = detections.data.get(_CLASS_NAME)
     objects = []
     for place in range(len(detections)):

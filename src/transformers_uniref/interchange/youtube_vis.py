@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ..core.errors import UsageError
 from .coco import coco_categories, corner_to_size, image_ids, numbered, read_segmentation
 from .objects import DEFAULT_LABEL, AnnotatedClip, AnnotatedImage, AnnotatedObject
 
@@ -88,7 +89,7 @@ def to_youtube_vis_results(
     results = []
     for annotation in to_youtube_vis(clips, categories=categories)["annotations"]:
         if "score" not in annotation:
-            raise ValueError(f"`clips` must hold objects with scores, got none for object {annotation['track_id']}.")
+            raise UsageError(f"`clips` must hold objects with scores, got none for object {annotation['track_id']}.")
         results.append({key: annotation[key] for key in ("video_id", "category_id", "segmentations", "score")})
     return results
 
@@ -108,7 +109,7 @@ def from_youtube_vis(document: Mapping[str, Any]) -> list[AnnotatedClip]:
     """
     for part in ("videos", "annotations"):
         if not isinstance(document, Mapping) or part not in document:
-            raise ValueError(f"`document` must be a YouTube-VIS file, it lacks `{part}`.")
+            raise UsageError(f"`document` must be a YouTube-VIS file, it lacks `{part}`.")
     names = {entry["id"]: entry["name"] for entry in document.get("categories", ())}
     videos = {entry["id"]: entry for entry in document["videos"]}
     frames: dict[Any, list[list[AnnotatedObject]]] = {
@@ -118,9 +119,9 @@ def from_youtube_vis(document: Mapping[str, Any]) -> list[AnnotatedClip]:
     for annotation in document["annotations"]:
         clip_id, segmentations = annotation["video_id"], annotation.get("segmentations") or ()
         if clip_id not in videos:
-            raise ValueError(f"`document` has an annotation {annotation.get('id')} for an unknown video {clip_id}.")
+            raise UsageError(f"`document` has an annotation {annotation.get('id')} for an unknown video {clip_id}.")
         if len(segmentations) != len(frames[clip_id]):
-            raise ValueError(
+            raise UsageError(
                 f"`document` has an annotation {annotation.get('id')} with {len(segmentations)} segmentations for "
                 f"{len(frames[clip_id])} frames."
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
+from ..core.errors import UsageError
 from ..core.mask_boxes import window_of
 
 
@@ -28,16 +29,16 @@ def cut_out(image: np.ndarray, mask: np.ndarray, *, whole: bool = False, softnes
     """
     image, mask = np.asarray(image), np.asarray(mask)
     if image.ndim != 3 or image.shape[-1] != 3 or image.dtype != np.uint8:
-        raise ValueError(f"`image` must be uint8 (height, width, 3), got {image.dtype} of shape {image.shape}.")
+        raise UsageError(f"`image` must be uint8 (height, width, 3), got {image.dtype} of shape {image.shape}.")
     if mask.shape != image.shape[:2] or mask.dtype != np.bool_:
-        raise ValueError(
+        raise UsageError(
             f"`mask` must be bool of the image's size {image.shape[:2]}, got {mask.dtype} of shape {mask.shape}."
         )
     if not mask.any():
-        raise ValueError("`mask` must have a pixel of the object at least, got an empty one.")
+        raise UsageError("`mask` must have a pixel of the object at least, got an empty one.")
     sigma = max(0.5, min(mask.shape) / 720) if softness is None else softness
     if not 0 <= sigma < float("inf"):
-        raise ValueError(f"`softness` must be 0 or more, got {softness}.")
+        raise UsageError(f"`softness` must be 0 or more, got {softness}.")
     opacity = mask * np.uint8(255)
     if sigma > 0:
         # The picture's border is no edge of the object: it goes on beyond.

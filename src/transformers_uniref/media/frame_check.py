@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..core.errors import UsageError
+
 
 def checked_frame(frame: np.ndarray, size: tuple[int, ...] | None) -> np.ndarray:
     """The frame as an array.
@@ -17,7 +19,7 @@ def checked_frame(frame: np.ndarray, size: tuple[int, ...] | None) -> np.ndarray
     """
     frame = np.asarray(frame)
     if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[-1] != 3:
-        raise ValueError(f"`frame` must be uint8 (height, width, 3), got {frame.dtype} of shape {frame.shape}.")
+        raise UsageError(f"`frame` must be uint8 (height, width, 3), got {frame.dtype} of shape {frame.shape}.")
     if size is not None and frame.shape[:2] != size:
-        raise ValueError(f"`frame` must have the first frame's size {size}, got {frame.shape[:2]}.")
+        raise UsageError(f"`frame` must have the first frame's size {size}, got {frame.shape[:2]}.")
     return frame

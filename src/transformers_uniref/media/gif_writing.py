@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from ..core.atomic import replacing
+from ..core.errors import UsageError
 from ..core.mask_boxes import box_around
 from .frame_check import checked_frame
 
@@ -64,13 +65,13 @@ class GifWriter(AbstractContextManager["GifWriter"]):
     ) -> None:
         self.path = Path(path)
         if self.path.suffix.lower() != ".gif":
-            raise ValueError(f"`path` must end in .gif, got {self.path}")
+            raise UsageError(f"`path` must end in .gif, got {self.path}")
         if not 0 < frames_per_second < float("inf"):
-            raise ValueError(f"`frames_per_second` must be above 0, got {frames_per_second}.")
+            raise UsageError(f"`frames_per_second` must be above 0, got {frames_per_second}.")
         if longest_side is not None and longest_side < 1:
-            raise ValueError(f"`longest_side` must be 1 or more, or None to keep the size, got {longest_side}.")
+            raise UsageError(f"`longest_side` must be 1 or more, or None to keep the size, got {longest_side}.")
         if colours is not None and not 2 <= colours <= MOST_COLOURS:
-            raise ValueError(f"`colours` must be from 2 to {MOST_COLOURS}, or None, got {colours}.")
+            raise UsageError(f"`colours` must be from 2 to {MOST_COLOURS}, or None, got {colours}.")
         self.rate = frames_per_second
         self.longest_side = longest_side
         self.num_frames = 0
@@ -141,7 +142,7 @@ class GifWriter(AbstractContextManager["GifWriter"]):
             return
         with self._stack:
             if self._waiting is None or self._file is None:
-                raise ValueError(f"an animation needs at least one frame, got none: {self.path}")
+                raise UsageError(f"an animation needs at least one frame, got none: {self.path}")
             self._append(self._waiting[1], round(100 / self.rate))
             self._file.write(b";")
 

@@ -8,6 +8,8 @@ from typing import IO
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from ..core.errors import UsageError
+
 _LABEL_MODES = {"P", "L", "1"}
 
 
@@ -30,16 +32,16 @@ def read_label_png(file: str | Path | IO[bytes], described: str) -> tuple[np.nda
     try:
         with Image.open(file) as image:
             if image.format != "PNG":
-                raise ValueError(f"{described} must be a PNG, got a {image.format} file")
+                raise UsageError(f"{described} must be a PNG, got a {image.format} file")
             if image.mode.startswith(("I", "F")):
-                raise ValueError(f"{described} must be an 8-bit PNG of ids, got 16 bits (mode {image.mode})")
+                raise UsageError(f"{described} must be an 8-bit PNG of ids, got 16 bits (mode {image.mode})")
             if image.mode not in _LABEL_MODES:
-                raise ValueError(f"{described} must be a palette PNG of ids, got colours (mode {image.mode})")
+                raise UsageError(f"{described} must be a palette PNG of ids, got colours (mode {image.mode})")
             image.load()
             return np.asarray(image).astype(np.uint8), image
     except UnidentifiedImageError as error:
-        raise ValueError(f"{described} must be a PNG, got something else") from error
+        raise UsageError(f"{described} must be a PNG, got something else") from error
     except (OSError, SyntaxError) as error:
         if isinstance(error, FileNotFoundError):
             raise
-        raise ValueError(f"{described} is damaged or cut off ({error})") from error
+        raise UsageError(f"{described} is damaged or cut off ({error})") from error

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from PIL import Image, ImageDraw
 
+from ..core.errors import UsageError
 from ..core.mask_boxes import box_around
 from .lettering import default_font, shortened, wrapped
 from .overlays import object_colour
@@ -40,7 +41,7 @@ def legend_strip(
         ValueError: `width` or `letters` below 1.
     """
     if width < 1 or letters < 1:
-        raise ValueError(f"`width` and `letters` must be 1 or more, got {width} and {letters}.")
+        raise UsageError(f"`width` and `letters` must be 1 or more, got {width} and {letters}.")
     if not entries:
         return np.zeros((0, width, 3), dtype=np.uint8)
     plan = _Plan(
@@ -153,7 +154,7 @@ def tag_objects(image: np.ndarray, labels: np.ndarray, texts: Mapping[int, str])
     """
     image, labels = np.asarray(image), np.asarray(labels)
     if labels.shape != image.shape[:2]:
-        raise ValueError(f"`labels` must have the image's size {image.shape[:2]}, got {labels.shape}.")
+        raise UsageError(f"`labels` must have the image's size {image.shape[:2]}, got {labels.shape}.")
     height, width = labels.shape
     size = letter_size(height, width)
     font = default_font(size)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.errors import UsageError
 from .video.file import Damaged, VideoFile, damage
 from .video.index import NO_TIME, VideoIndex, fingerprint, index_video
 
@@ -111,8 +112,8 @@ class NumberedFrames(Sequence[np.ndarray]):
         if frame is not None:
             return frame
         if number < len(self):
-            raise ValueError(f"`video` is damaged: it ends before frame {number} of {len(self)}: {self.path}")
-        raise ValueError(
+            raise UsageError(f"`video` is damaged: it ends before frame {number} of {len(self)}: {self.path}")
+        raise UsageError(
             f"`video` has {len(self)} frames, fewer than its container says; frame {number} was asked for: {self.path}"
         )
 
@@ -260,7 +261,7 @@ class NumberedFrames(Sequence[np.ndarray]):
             yield packet
 
     def _changed(self) -> ValueError:
-        return ValueError(f"`video` has changed since it was opened: {self.path}")
+        return UsageError(f"`video` has changed since it was opened: {self.path}")
 
 
 class _OtherPacket(Exception):

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
+from ..core.errors import UsageError
 from ..core.mask_boxes import window_of
 from ..core.palette import davis_palette
 from .lettering import default_font, wrapped
@@ -43,16 +44,16 @@ def overlay_masks(
     """
     image = np.asarray(image)
     if image.ndim != 3 or image.shape[-1] != 3 or image.dtype != np.uint8:
-        raise ValueError(f"`image` must be uint8 (height, width, 3), got {image.dtype} of shape {image.shape}.")
+        raise UsageError(f"`image` must be uint8 (height, width, 3), got {image.dtype} of shape {image.shape}.")
     if not 0 <= opacity <= 1:
-        raise ValueError(f"`opacity` must be between 0 and 1, got {opacity}.")
+        raise UsageError(f"`opacity` must be between 0 and 1, got {opacity}.")
     by_id = masks if isinstance(masks, Mapping) else dict(enumerate(masks, start=1))
     width = max(1, round(min(image.shape[:2]) / 240)) if outline is None else outline
     drawn = image.copy()
     for object_id, given in by_id.items():
         mask = np.asarray(given, dtype=bool)
         if mask.shape != image.shape[:2]:
-            raise ValueError(f"`masks` must have the image's size {image.shape[:2]}, got {mask.shape} for {object_id}.")
+            raise UsageError(f"`masks` must have the image's size {image.shape[:2]}, got {mask.shape} for {object_id}.")
         if mask.any():
             _draw(drawn, mask, np.array(object_colour(object_id)), opacity, width)
     return drawn
@@ -77,7 +78,7 @@ def overlay_labels(
     labels = np.asarray(labels)
     ids = [int(value) for value in np.unique(labels) if value > 0]
     if labels.shape != np.asarray(image).shape[:2]:
-        raise ValueError(f"`labels` must have the image's size {np.asarray(image).shape[:2]}, got {labels.shape}.")
+        raise UsageError(f"`labels` must have the image's size {np.asarray(image).shape[:2]}, got {labels.shape}.")
     return overlay_masks(image, {value: labels == value for value in ids}, opacity=opacity, outline=outline)
 
 
@@ -115,12 +116,12 @@ def contact_sheet(
         ValueError: no picture, or another number of captions.
     """
     if not len(images):
-        raise ValueError("`images` must hold at least one picture, got none.")
+        raise UsageError("`images` must hold at least one picture, got none.")
     if captions is not None and len(captions) != len(images):
-        raise ValueError(f"`captions` must hold one text for each of the {len(images)} pictures, got {len(captions)}.")
+        raise UsageError(f"`captions` must hold one text for each of the {len(images)} pictures, got {len(captions)}.")
     columns = min(len(images), 4) if columns is None else columns
     if columns < 1:
-        raise ValueError(f"`columns` must be 1 or more, got {columns}.")
+        raise UsageError(f"`columns` must be 1 or more, got {columns}.")
     font = default_font(14)
     gap, line = 8, 18
     caption_height = 2 * line if captions is not None else 0

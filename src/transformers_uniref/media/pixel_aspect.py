@@ -11,6 +11,8 @@ from fractions import Fraction
 import numpy as np
 from PIL import Image
 
+from ..core.errors import UsageError
+
 
 def square_pixels(picture: np.ndarray, pixel_aspect: Fraction | float) -> np.ndarray:
     """A picture or label map with square pixels, of the proportions with which it is shown.
@@ -28,7 +30,7 @@ def square_pixels(picture: np.ndarray, pixel_aspect: Fraction | float) -> np.nda
         ValueError: no positive ratio.
     """
     if not 0 < pixel_aspect < float("inf"):
-        raise ValueError(f"`pixel_aspect` must be above 0, got {pixel_aspect}.")
+        raise UsageError(f"`pixel_aspect` must be above 0, got {pixel_aspect}.")
     height, width = picture.shape[:2]
     size = (round(height / min(pixel_aspect, 1)), round(width * max(pixel_aspect, 1)))
     if size == (height, width):

@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
+from ..core.errors import KindError, UsageError
+
 State = dict[str, Any]
 
 
@@ -48,7 +50,7 @@ class Accumulator(ABC):
             ValueError: it was made with other options, or holds a sample that is here already.
         """
         if type(other) is not type(self):
-            raise TypeError(f"`other` must be a {type(self).__name__}, got {type(other).__name__}")
+            raise KindError(f"`other` must be a {type(self).__name__}, got {type(other).__name__}")
         return self.load_state_dict(other.state_dict())
 
     def state_dict(self) -> State:
@@ -62,9 +64,9 @@ class Accumulator(ABC):
             ValueError: the state is of another kind or of other options, or holds a sample that is here already.
         """
         if state.get("kind") != self.kind:
-            raise ValueError(f"`state` must be of kind {self.kind!r}, got {state.get('kind')!r}")
+            raise UsageError(f"`state` must be of kind {self.kind!r}, got {state.get('kind')!r}")
         if state.get("options") != self.options:
-            raise ValueError(f"`state` must have the options {self.options}, got {state.get('options')}")
+            raise UsageError(f"`state` must have the options {self.options}, got {state.get('options')}")
         for row in state["rows"]:
             self._add(*row)
         return self
@@ -73,12 +75,12 @@ class Accumulator(ABC):
         """Adds a sample. With an identifier, it must be the first of that name."""
         if identifier is not None:
             if identifier in self._identifiers:
-                raise ValueError(f"`sample_id` must name a sample that was not measured yet, got {identifier!r} again")
+                raise UsageError(f"`sample_id` must name a sample that was not measured yet, got {identifier!r} again")
             self._identifiers.add(identifier)
         self._rows.append((identifier, *numbers))
 
     def _columns(self) -> list[list[Any]]:
         """The numbers without identifiers, one list each, in an order that does not depend on how they came."""
         if not self._rows:
-            raise ValueError("there must be at least one sample to measure, got none")
+            raise UsageError("there must be at least one sample to measure, got none")
         return [list(column) for column in zip(*sorted(row[1:] for row in self._rows), strict=True)]

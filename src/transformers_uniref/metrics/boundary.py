@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 
+from ..core.errors import UsageError
 from .outlines import Outline
 from .region import check_masks
 
@@ -82,7 +83,7 @@ def boundary_measure(
     """
     check_masks(predicted, target)
     if predicted.ndim != 2 or target.ndim != 2:
-        raise ValueError(f"`predicted` and `target` must be (height, width), got {predicted.shape} and {target.shape}")
+        raise UsageError(f"`predicted` and `target` must be (height, width), got {predicted.shape} and {target.shape}")
     if void is not None:
         check_masks(void, target, ("void", "target"))
         predicted, target = predicted & ~void, target & ~void

@@ -11,6 +11,7 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
+from ..core.errors import UsageError
 from .region import smoothed_ratio
 
 
@@ -31,7 +32,7 @@ def class_mean_iou(
         ValueError: different lengths, or no class with a pixel.
     """
     if not len(intersections) == len(unions) == len(categories):
-        raise ValueError(
+        raise UsageError(
             "`intersections`, `unions` and `categories` must be equally many, got "
             f"{len(intersections)}, {len(unions)} and {len(categories)}"
         )
@@ -42,7 +43,7 @@ def class_mean_iou(
         of_class[1] += int(union)
     by_class = {category: inside / outside for category, (inside, outside) in sums.items() if outside}
     if not by_class:
-        raise ValueError("`unions` must hold a pixel, got none in any of them")
+        raise UsageError("`unions` must hold a pixel, got none in any of them")
     return float(np.mean(list(by_class.values()))), by_class
 
 
@@ -76,7 +77,7 @@ def foreground_background_iou(
     whole = np.broadcast_to(np.asarray(pixels, dtype=np.int64), inside.shape)
     background_union = int((whole - inside).sum())
     if not outside.sum() or not background_union:
-        raise ValueError("`unions` must leave foreground and background somewhere, got pictures with only one of them")
+        raise UsageError("`unions` must leave foreground and background somewhere, got pictures with only one of them")
     foreground = inside.sum() / outside.sum()
     return float((foreground + (whole - outside).sum() / background_union) / 2)
 
@@ -84,5 +85,5 @@ def foreground_background_iou(
 def _counts(intersections: Sequence[int], unions: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     inside, outside = np.asarray(intersections, dtype=np.int64), np.asarray(unions, dtype=np.int64)
     if inside.ndim != 1 or inside.shape != outside.shape or not len(inside):
-        raise ValueError(f"`intersections` and `unions` must be equally many, got {inside.shape} and {outside.shape}")
+        raise UsageError(f"`intersections` and `unions` must be equally many, got {inside.shape} and {outside.shape}")
     return inside, outside

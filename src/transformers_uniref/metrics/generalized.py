@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..core.errors import UsageError
+
 GENERALIZED_THRESHOLDS = (0.7, 0.8, 0.9)
 
 
@@ -42,7 +44,7 @@ def generalized_measures(
     """
     lengths = [len(values) for values in (intersections, unions, no_target, predicted_no_target)]
     if len(set(lengths)) != 1 or not lengths[0]:
-        raise ValueError(
+        raise UsageError(
             "`intersections`, `unions`, `no_target` and `predicted_no_target` must be equally many and at least one, "
             f"got {', '.join(map(str, lengths))}"
         )

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..core.errors import UsageError
 from .region import intersection_and_union
 
 RECALLS = np.linspace(0, 1, 101)
@@ -33,7 +34,7 @@ def match_objects(
         TypeError, ValueError: see `intersection_and_union`; another number of scores than objects.
     """
     if len(predicted) != len(scores):
-        raise ValueError(f"`scores` must be as many as the objects, got {len(scores)} for {len(predicted)}")
+        raise UsageError(f"`scores` must be as many as the objects, got {len(scores)} for {len(predicted)}")
     hits = [False] * len(predicted)
     intersections, unions = intersection_and_union(predicted[:, None], truth[None])
     ious = intersections / np.maximum(unions, 1)
@@ -60,7 +61,7 @@ def average_precision(scores: Sequence[float], hits: Sequence[bool], positives: 
         ValueError: another number of hits than scores.
     """
     if len(scores) != len(hits):
-        raise ValueError(f"`hits` must be as many as `scores`, got {len(hits)} and {len(scores)}")
+        raise UsageError(f"`hits` must be as many as `scores`, got {len(hits)} and {len(scores)}")
     if not positives:
         return None
     order = np.argsort(-np.asarray(scores, dtype=float), kind="stable")

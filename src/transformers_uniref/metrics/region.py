@@ -9,6 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..core.errors import KindError, UsageError
+
 PRECISION_THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
 
 
@@ -16,11 +18,11 @@ def check_masks(predicted: np.ndarray, target: np.ndarray, names: tuple[str, str
     """Raises TypeError unless both are bool arrays, ValueError unless their pictures have one size."""
     for name, mask in zip(names, (predicted, target), strict=True):
         if not isinstance(mask, np.ndarray) or mask.dtype != bool:
-            raise TypeError(f"`{name}` must be a bool array, got {getattr(mask, 'dtype', type(mask).__name__)}")
+            raise KindError(f"`{name}` must be a bool array, got {getattr(mask, 'dtype', type(mask).__name__)}")
         if mask.ndim < 2:
-            raise ValueError(f"`{name}` must have shape (..., height, width), got {mask.shape}")
+            raise UsageError(f"`{name}` must have shape (..., height, width), got {mask.shape}")
     if predicted.shape[-2:] != target.shape[-2:]:
-        raise ValueError(
+        raise UsageError(
             f"`{names[0]}` and `{names[1]}` must have one size, got {predicted.shape[-2:]} and {target.shape[-2:]}"
         )
 
@@ -90,9 +92,9 @@ def overall_iou(intersections: Sequence[int] | np.ndarray, unions: Sequence[int]
     """
     intersections, unions = _some(intersections, "intersections"), _some(unions, "unions")
     if intersections.shape != unions.shape:
-        raise ValueError(f"`unions` must be as many as `intersections`, got {len(unions)} and {len(intersections)}")
+        raise UsageError(f"`unions` must be as many as `intersections`, got {len(unions)} and {len(intersections)}")
     if not unions.any():
-        raise ValueError("`unions` must hold a pixel, got none in any of them")
+        raise UsageError("`unions` must hold a pixel, got none in any of them")
     return float(intersections.sum() / unions.sum())
 
 
@@ -137,5 +139,5 @@ def most_overlapping(predicted: np.ndarray, masks: np.ndarray) -> int | None:
 def _some(values: Sequence[float] | np.ndarray, name: str) -> np.ndarray:
     array = np.asarray(values)
     if array.ndim != 1 or len(array) == 0:
-        raise ValueError(f"`{name}` must be a list of at least one number, got shape {array.shape}")
+        raise UsageError(f"`{name}` must be a list of at least one number, got shape {array.shape}")
     return array

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..core.errors import UsageError
 from .boundary import boundary_measure
 from .region import check_masks, iou
 
@@ -52,10 +53,10 @@ def evaluated_frames(count: int, rule: str = "inner") -> slice:
         ValueError: an unknown rule, or a clip of which no frame is left.
     """
     if rule not in FRAME_RULES:
-        raise ValueError(f"`rule` must be one of {', '.join(FRAME_RULES)}, got {rule!r}")
+        raise UsageError(f"`rule` must be one of {', '.join(FRAME_RULES)}, got {rule!r}")
     needed = 1 if rule == "all" else 3
     if count < needed:
-        raise ValueError(f"`count` must be at least {needed} frames with the rule {rule!r}, got {count}")
+        raise UsageError(f"`count` must be at least {needed} frames with the rule {rule!r}, got {count}")
     return slice(0, count) if rule == "all" else slice(1, count - 1)
 
 
@@ -77,7 +78,7 @@ def frame_scores(predicted: np.ndarray, target: np.ndarray) -> tuple[np.ndarray,
     """
     check_masks(predicted, target)
     if predicted.ndim != 3 or predicted.shape != target.shape:
-        raise ValueError(
+        raise UsageError(
             f"`predicted` and `target` must have one shape (frames, height, width), got {predicted.shape} and "
             f"{target.shape}"
         )
@@ -100,7 +101,7 @@ def sequence_statistics(values: np.ndarray) -> Statistics:
     """
     values = np.asarray(values, dtype=float)
     if values.ndim != 1 or len(values) == 0:
-        raise ValueError(f"`values` must be a list of at least one number, got shape {values.shape}")
+        raise UsageError(f"`values` must be a list of at least one number, got shape {values.shape}")
     # The small addend decides halves upwards.
     cuts = np.round(np.linspace(1, len(values), _DECAY_BINS + 1) + 1e-10).astype(int) - 1
     first, last = values[cuts[0] : cuts[1] + 1], values[cuts[-2] : cuts[-1] + 1]

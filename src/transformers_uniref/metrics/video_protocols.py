@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from ..core.errors import UsageError
 from ..core.near_names import did_you_mean
 
 VOID = 255
@@ -102,7 +103,7 @@ def video_protocol(name: str) -> VideoProtocol:
     """
     if name in PROTOCOLS:
         return PROTOCOLS[name]
-    raise ValueError(f"`protocol` must be one of {', '.join(PROTOCOLS)}, got {name!r}{did_you_mean(name, PROTOCOLS)}")
+    raise UsageError(f"`protocol` must be one of {', '.join(PROTOCOLS)}, got {name!r}{did_you_mean(name, PROTOCOLS)}")
 
 
 def known_objects(protocol: VideoProtocol, frames: Sequence[str], ids: Mapping[str, Collection[int]]) -> list[int]:
@@ -142,9 +143,9 @@ def judged_frames(
     objects = sorted(ids[frames[0]]) if protocol.objects == "first-frame" else known_objects(protocol, frames, ids)
     if not objects:
         where = "any frame" if protocol.objects == "anywhere" else "the first frame"
-        raise ValueError(f"the annotation must hold an object with an id of 1..254 in {where}, got none")
+        raise UsageError(f"the annotation must hold an object with an id of 1..254 in {where}, got none")
     if protocol.frames == "inner" and len(frames) < 3:
-        raise ValueError(
+        raise UsageError(
             f"at least 3 annotated frames are needed, for the first and the last do not count; got {len(frames)}"
         )
     judged = {number: _frames_of(protocol, number, frames, ids, lives or {}) for number in objects}

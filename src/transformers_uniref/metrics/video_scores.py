@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.errors import KindError, UsageError
 from .accumulator import Accumulator
 from .assignment import Series, assign_by_id, assign_by_overlap, frame_order
 from .boundary import TOLERANCE, adaptive_radius, diagonal_radius, outline_measure
@@ -58,11 +59,11 @@ class VideoScores(Accumulator):
         """
         for name, labels in (("predicted", predicted), ("target", target)):
             if not np.issubdtype(labels.dtype, np.integer):
-                raise TypeError(f"`{name}` must be a label map of integers, got {labels.dtype}")
+                raise KindError(f"`{name}` must be a label map of integers, got {labels.dtype}")
             if labels.ndim != 2:
-                raise ValueError(f"`{name}` must have shape (height, width), got {labels.shape}")
+                raise UsageError(f"`{name}` must have shape (height, width), got {labels.shape}")
         if predicted.shape != target.shape:
-            raise ValueError(f"`predicted` and `target` must have one size, got {predicted.shape} and {target.shape}")
+            raise UsageError(f"`predicted` and `target` must have one size, got {predicted.shape} and {target.shape}")
         if self.protocol.ignores_void:
             predicted = np.where(target == VOID, 0, predicted)
         radius = diagonal_radius(target.shape)
@@ -108,7 +109,7 @@ class VideoScores(Accumulator):
             ValueError: nothing was measured; `unseen` names nothing of it, or all of it.
         """
         if not self._rows:
-            raise ValueError("there must be at least one sample to measure, got none")
+            raise UsageError("there must be at least one sample to measure, got none")
         return summarise(self.protocol, self._series(), unseen)
 
     def _candidates(self, number: int, predicted: np.ndarray) -> list[int]:

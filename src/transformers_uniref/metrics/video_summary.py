@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.errors import UsageError
 from .assignment import Series
 from .video import sequence_statistics
 from .video_protocols import VideoProtocol
@@ -118,7 +119,7 @@ def _grouped(
     protocol: VideoProtocol, measured: Mapping[tuple[str, int], dict[str, Any]], unseen: set[str]
 ) -> dict[str, Any]:
     if not protocol.groups:
-        raise ValueError(f"`unseen` must not be given for {protocol.name}, which knows no unseen categories")
+        raise UsageError(f"`unseen` must not be given for {protocol.name}, which knows no unseen categories")
     groups: dict[str, list[dict[str, Any]]] = {"seen": [], "unseen": []}
     for (name, number), measures in measured.items():
         groups["unseen" if {name, f"{name}/{number}"} & unseen else "seen"].append(measures)
@@ -126,7 +127,7 @@ def _grouped(
         if not members:
             listed = ", ".join(sorted(unseen)[:5]) or "nothing"
             clips = ", ".join(sorted({name for name, _ in measured})[:5])
-            raise ValueError(
+            raise UsageError(
                 f"`unseen` must leave objects on both sides, got no {group} one: it names {listed}; measured: {clips}"
             )
     names = ("J", "F", "V") if protocol.stability else ("J", "F")

@@ -5,6 +5,7 @@ from typing import Any
 from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig, PreTrainedConfig
 
+from ..core.errors import UsageError
 from ..core.sharing import SavedWhole
 
 
@@ -70,7 +71,7 @@ class ReferenceFusionConfig(SavedWhole, PreTrainedConfig):
         """Raises ValueError when one of these options has none of its accepted values."""
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} must be one of {', '.join(allowed)}; got {getattr(self, name)!r}.")
+                raise UsageError(f"{name} must be one of {', '.join(allowed)}; got {getattr(self, name)!r}.")
 
 
 def sub_config(value: dict | PreTrainedConfig | None, default_type: str) -> Any:

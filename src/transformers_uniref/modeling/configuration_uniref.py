@@ -5,6 +5,7 @@ from typing import Any
 from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig
 
+from ..core.errors import UsageError
 from .configuration_references import ReferenceFusionConfig, sub_config
 
 
@@ -85,7 +86,7 @@ class UniRefConfig(ReferenceFusionConfig):
         self.backbone_config = sub_config(self.backbone_config, "resnet")
         stages = [name for name in self.backbone_config.stage_names if name != "stem"]
         if len(stages) != 4:
-            raise ValueError(f"backbone_config must describe a backbone with four stages; got {stages}.")
+            raise UsageError(f"backbone_config must describe a backbone with four stages; got {stages}.")
         self.backbone_config.out_features = stages
         super().__post_init__(**kwargs)
 
@@ -104,12 +105,12 @@ class UniRefConfig(ReferenceFusionConfig):
             loss_normalizer=("local", "mean"),
         )
         if self.d_model % (4 * self.attention_heads) or self.d_model % 32:
-            raise ValueError(
+            raise UsageError(
                 f"d_model must be a multiple of 32 and of 4 * attention_heads; got d_model={self.d_model}, "
                 f"attention_heads={self.attention_heads}."
             )
         if len(self.value_encoder_widths) != 4 or len(self.value_encoder_depths) != 4:
-            raise ValueError(
+            raise UsageError(
                 "value_encoder_widths and value_encoder_depths must hold four numbers each; "
                 f"got {self.value_encoder_widths} and {self.value_encoder_depths}."
             )

@@ -6,6 +6,7 @@ from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig
 from transformers.models.sam.configuration_sam import SamMaskDecoderConfig, SamPromptEncoderConfig, SamVisionConfig
 
+from ..core.errors import UsageError
 from .configuration_references import ReferenceFusionConfig, sub_config
 
 
@@ -76,10 +77,10 @@ class UniRefSamConfig(ReferenceFusionConfig):
         """Refuse sizes that do not fit each other."""
         vision, prompt, decoder = self.vision_config, self.prompt_encoder_config, self.mask_decoder_config
         if vision.model_type != "sam_vision_model":
-            raise ValueError(f"vision_config must be a SamVisionConfig; got one of type {vision.model_type!r}.")
+            raise UsageError(f"vision_config must be a SamVisionConfig; got one of type {vision.model_type!r}.")
         self.require_choices(value_encoder_norm=("batch", "group"))
         if not (self.use_language_references or self.use_mask_references):
-            raise ValueError(
+            raise UsageError(
                 "use_language_references and use_mask_references are both off: nothing prompts the decoder."
             )
         widths = {
@@ -89,15 +90,15 @@ class UniRefSamConfig(ReferenceFusionConfig):
             "mask_decoder_config.hidden_size": decoder.hidden_size,
         }
         if unequal := {name: width for name, width in widths.items() if width != self.d_model}:
-            raise ValueError(f"d_model is {self.d_model}, and so must be all widths of SAM's parts; got {unequal}.")
+            raise UsageError(f"d_model is {self.d_model}, and so must be all widths of SAM's parts; got {unequal}.")
         if (prompt.image_size, prompt.patch_size) != (vision.image_size, vision.patch_size):
-            raise ValueError(
+            raise UsageError(
                 "prompt_encoder_config must have the image_size and patch_size of vision_config, "
                 f"{vision.image_size} and {vision.patch_size}; got {prompt.image_size} and {prompt.patch_size}."
             )
         stages = len(self.value_encoder_widths)
         if len(self.value_encoder_depths) != stages or stages == 0 or 2 ** (stages + 1) != vision.patch_size:
-            raise ValueError(
+            raise UsageError(
                 "value_encoder_widths and value_encoder_depths must have as many stages, of strides 4, 8, 16, ..., as "
                 f"lead to vision_config.patch_size, {vision.patch_size}; got {self.value_encoder_widths} and "
                 f"{self.value_encoder_depths}."

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from transformers.integrations import use_kernel_forward_from_hub
 from transformers.utils.generic import maybe_autocast
 
+from ..core.errors import UsageError
 from .matrix_products import apply_linear
 
 
@@ -38,7 +39,7 @@ def sample_values(value: Tensor, spatial_shapes: list[tuple[int, int]], location
     """
     tokens, levels = value.shape[1], locations.shape[3]
     if len(spatial_shapes) != levels or sum(height * width for height, width in spatial_shapes) != tokens:
-        raise ValueError(
+        raise UsageError(
             f"spatial_shapes must hold {levels} sizes, the levels of locations, that add up to the {tokens} tokens of "
             f"value, got {list(spatial_shapes)}."
         )
@@ -345,7 +346,7 @@ class MultiScaleDeformableAttention(nn.Module):
     def __init__(self, d_model: int = 256, levels: int = 4, heads: int = 8, points: int = 4):
         super().__init__()
         if d_model % heads != 0:
-            raise ValueError(f"d_model must be a multiple of heads, got d_model={d_model} and heads={heads}.")
+            raise UsageError(f"d_model must be a multiple of heads, got d_model={d_model} and heads={heads}.")
         self.d_model = d_model
         self.levels = levels
         self.heads = heads
@@ -398,12 +399,12 @@ class MultiScaleDeformableAttention(nn.Module):
         batch, queries, _ = hidden_states.shape
         tokens = memory.shape[1]
         if len(spatial_shapes) != self.levels or sum(height * width for height, width in spatial_shapes) != tokens:
-            raise ValueError(
+            raise UsageError(
                 f"spatial_shapes must hold {self.levels} sizes that add up to the {tokens} tokens of memory, "
                 f"got {list(spatial_shapes)}."
             )
         if reference_points.shape[-1] not in (2, 4):
-            raise ValueError(
+            raise UsageError(
                 f"reference_points must have 2 or 4 numbers in the last dimension, got {reference_points.shape[-1]}."
             )
         value = apply_linear(self.value_proj, memory)

@@ -20,6 +20,8 @@ from transformers import initialization as init
 from transformers.backbone_utils import BackboneConfigMixin, BackboneMixin
 from transformers.modeling_outputs import BackboneOutput
 
+from ..core.errors import UsageError
+
 _STEM_CHANNELS = 32
 _BATCH_NORM_EPS = 1e-3
 _IMAGENET_MEAN, _IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
@@ -195,7 +197,7 @@ def load_public_backbone(state: Mapping[str, Tensor], with_head: bool = False) -
         if shapes == {name: value.shape for name, value in empty.state_dict().items()}:
             empty.load_state_dict(weights, assign=True)
             return empty.eval()
-    raise ValueError(
+    raise UsageError(
         f"state: {len(state)} tensors, of which {len(weights) // 2} layers are named as in a public EfficientNet-Lite; "
         "accepted: the state dict of one of the variants Lite0 to Lite4, with names such as "
         "_blocks.0._depthwise_conv.weight and _blocks.0._bn1.running_var"

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ..core.atomic import replacing
+from ..core.errors import UsageError
 
 _NAME = "embedding"
 
@@ -73,7 +74,7 @@ class EmbeddingCache:
     def _check_frozen(self) -> None:
         trained = [name for name, parameter in self.encoder.named_parameters() if parameter.requires_grad]
         if trained:
-            raise ValueError(
+            raise UsageError(
                 f"`encoder` must be frozen for its embeddings to be kept (encoder.requires_grad_(False)); "
                 f"{len(trained)} of its parameters are trained, {trained[0]} for one."
             )

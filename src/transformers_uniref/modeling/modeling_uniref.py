@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import initialization as init
 
+from ..core.errors import UsageError
 from .configuration_uniref import UniRefConfig
 from .deformable_attention import MultiScaleDeformableAttention
 from .deformable_transformer import DeformableTransformer, PerceptronHead, TransformerOutput
@@ -125,7 +126,7 @@ class UniRefModel(ReferenceSegmentationMixin, UniRefPreTrainedModel):
         if positions < self.num_queries:
             height, width = features.pixel_values.shape[-2:]
             side = _least_square(self.num_queries)
-            raise ValueError(
+            raise UsageError(
                 f"pixel_values of {height}x{width} pixels have {positions} positions, fewer than the "
                 f"{self.num_queries} queries of this model (num_queries), which begin at one each; accepted: larger "
                 f"images, such as {side}x{side}. The processor resizes to larger ones unless its size was changed."

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from transformers import initialization as init
 from transformers.models.sam.modeling_sam import SamMaskDecoder, SamPositionalEmbedding, SamPromptEncoder
 
+from ..core.errors import UsageError
 from .configuration_uniref_sam import UniRefSamConfig
 from .embedding_cache import EmbeddingCache
 from .frame_fusion import SharedFrames
@@ -127,7 +128,7 @@ class UniRefSamModel(ReferenceSegmentationMixin, UniRefSamPreTrainedModel):
             ValueError: no reference.
         """
         if not references:
-            raise ValueError(
+            raise UsageError(
                 "a reference is missing: UniRef-SAM has nothing to detect by itself; give input_ids, or "
                 "reference_pixel_values with reference_masks."
             )

@@ -13,6 +13,8 @@ from typing import Any
 
 import torch
 
+from ..core.errors import UsageError
+
 HALF = (torch.bfloat16, torch.float16)
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -51,7 +53,7 @@ def chosen_dtype(dtype: Any, device: str | torch.device) -> torch.dtype:
         return fast_dtype(device)
     found = DTYPES.get(dtype) if isinstance(dtype, str) else dtype
     if found not in DTYPES.values():
-        raise ValueError(f'`dtype` must be torch.float32, torch.bfloat16, torch.float16 or "auto"; got {dtype!r}.')
+        raise UsageError(f'`dtype` must be torch.float32, torch.bfloat16, torch.float16 or "auto"; got {dtype!r}.')
     return found  # type: ignore[return-value]
 
 

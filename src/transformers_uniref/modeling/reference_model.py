@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from transformers import initialization as init
 
+from ..core.errors import KindError, UsageError
 from .configuration_references import ReferenceFusionConfig
 from .frame_fusion import SharedFrames
 from .fusion import UniFusion, fuse_levels
@@ -153,23 +154,23 @@ class ReferenceSegmentationMixin(VideoPropagationMixin):
     def encode_language(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> References:
         """Sentences as token ids (N, L), mask (N, L) non-zero for real tokens, to references."""
         if not self.config.use_language_references:
-            raise ValueError(
+            raise UsageError(
                 "input_ids was given, but this model has no text encoder (use_language_references is off)."
             )
         if input_ids.dim() != 2:
-            raise ValueError(f"input_ids must have shape (N, L), got {tuple(input_ids.shape)}.")
+            raise UsageError(f"input_ids must have shape (N, L), got {tuple(input_ids.shape)}.")
         if attention_mask is not None and not is_tracing() and not bool(attention_mask.any(1).all()):
-            raise ValueError("attention_mask has a row without a valid token: every sentence needs at least one.")
+            raise UsageError("attention_mask has a row without a valid token: every sentence needs at least one.")
         return self.language_encoder(input_ids, attention_mask)
 
     def encode_mask_references(self, features: VisualFeatures, masks: Tensor) -> References:
         """Masks (N, H, W) of N frames, or of one frame that all share, to references."""
         if not self.config.use_mask_references:
-            raise ValueError(
+            raise UsageError(
                 "reference_masks was given, but this model has no value encoder (use_mask_references is off)."
             )
         if masks.dim() != 3 or masks.shape[-2:] != features.pixel_values.shape[-2:]:
-            raise ValueError(
+            raise UsageError(
                 f"reference_masks must have the padded size {tuple(features.pixel_values.shape[-2:])} of their frames, "
                 f"got {tuple(masks.shape)}."
             )
@@ -254,16 +255,16 @@ class ReferenceSegmentationMixin(VideoPropagationMixin):
             full_resolution_masks = self.config.full_resolution_masks
         if inference_session is not None:
             if pixel_values is not None or input_ids is not None or reference_masks is not None or labels is not None:
-                raise ValueError("`inference_session` was given: then `frame` is the only other input.")
+                raise UsageError("`inference_session` was given: then `frame` is the only other input.")
             return self.stream_frame(inference_session, frame)
         if kwargs:
-            raise TypeError(f"{type(self).__name__}.forward got unknown arguments: {', '.join(sorted(kwargs))}.")
+            raise KindError(f"{type(self).__name__}.forward got unknown arguments: {', '.join(sorted(kwargs))}.")
         if pixel_values is None:
-            raise ValueError("pixel_values is missing.")
+            raise UsageError("pixel_values is missing.")
         if pixel_values.dim() != 4:
-            raise ValueError(f"pixel_values must have shape (B, 3, H, W), got {tuple(pixel_values.shape)}.")
+            raise UsageError(f"pixel_values must have shape (B, 3, H, W), got {tuple(pixel_values.shape)}.")
         if num_masks != "all" and not (isinstance(num_masks, int) and 1 <= num_masks <= self.num_queries):
-            raise ValueError(
+            raise UsageError(
                 f'num_masks must be "all" or between 1 and {self.num_queries} (its queries), got {num_masks!r}.'
             )
         references = []
@@ -298,9 +299,9 @@ class ReferenceSegmentationMixin(VideoPropagationMixin):
         self, pixel_values: Tensor | None, pixel_mask: Tensor | None, masks: Tensor | None
     ) -> References:
         if pixel_values is None or masks is None:
-            raise ValueError("reference_pixel_values and reference_masks must be given together.")
+            raise UsageError("reference_pixel_values and reference_masks must be given together.")
         if pixel_values.dim() != 5 or masks.dim() != 4 or pixel_values.shape[:2] != masks.shape[:2]:
-            raise ValueError(
+            raise UsageError(
                 "reference_pixel_values must have shape (N, K, 3, H, W) and reference_masks (N, K, H, W), "
                 f"got {tuple(pixel_values.shape)} and {tuple(masks.shape)}."
             )
@@ -308,7 +309,7 @@ class ReferenceSegmentationMixin(VideoPropagationMixin):
             pixel_values.flatten(0, 1), None if pixel_mask is None else pixel_mask.flatten(0, 1)
         )
         if masks.shape[-2:] != pixel_values.shape[-2:]:
-            raise ValueError(
+            raise UsageError(
                 f"reference_masks must have the padded size {tuple(pixel_values.shape[-2:])} of their images, got "
                 f"{tuple(masks.shape[-2:])}."
             )
@@ -321,7 +322,7 @@ def _check_counts(images: int, references: list[ProjectedReferences], image_indi
     counts = [reference.levels[0].condition.shape[0] for reference in references]
     expected = images if image_indices is None else image_indices.shape[0]
     if any(count != expected for count in counts):
-        raise ValueError(
+        raise UsageError(
             f"Every entry needs its references: got {counts} references for {expected} entries "
             f"({images} images, image_indices {'absent' if image_indices is None else tuple(image_indices.shape)})."
         )

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from transformers.models.sam.modeling_sam import SamVisionEncoder
 
+from ..core.errors import UsageError
 from .configuration_uniref_sam import UniRefSamConfig
 from .embedding_cache import EmbeddingCache
 from .references import VisualFeatures, pad_to
@@ -41,7 +42,7 @@ class SamVisualEncoder(nn.Module):
         size = (self.image_size, self.image_size)
         height, width = pixel_values.shape[-2:]
         if height > size[0] or width > size[1]:
-            raise ValueError(
+            raise UsageError(
                 f"pixel_values must be at most {size[0]} x {size[1]} for this model (its processor resizes to that), "
                 f"got {height} x {width}."
             )

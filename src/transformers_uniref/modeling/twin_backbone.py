@@ -15,6 +15,7 @@ from transformers import AutoBackbone, AutoConfig, PreTrainedConfig, PreTrainedM
 from transformers.backbone_utils import BackboneConfigMixin, BackboneMixin
 from transformers.modeling_outputs import BackboneOutput
 
+from ..core.errors import UsageError
 from .configuration_references import sub_config
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class TwinBackboneConfig(BackboneConfigMixin, PreTrainedConfig):
             part.out_features = [name for name in part.stage_names if name != "stem"]
         counts = [len(part.out_features) for part in (self.first, self.second)]
         if counts[0] != counts[1]:
-            raise ValueError(
+            raise UsageError(
                 f"first and second must have as many stages; {self.first.model_type} has {counts[0]}, "
                 f"{self.second.model_type} {counts[1]}."
             )
@@ -122,7 +123,7 @@ def replace_second_backbone(model: UniRefModel, second: PreTrainedModel) -> UniR
     """
     backbone: Any = model.visual_encoder.backbone
     if not isinstance(backbone, TwinBackbone):
-        raise ValueError(f"model: it has one backbone, a {type(backbone).__name__}; accepted: one with two")
+        raise UsageError(f"model: it has one backbone, a {type(backbone).__name__}; accepted: one with two")
     given = {name: value for name, value in model.state_dict().items() if not name.startswith(_SECOND)}
     return _with_backbones(model, model.config.backbone_config.first.to_dict(), second, given)
 
@@ -141,7 +142,7 @@ def _with_backbones(
     for name, value in given.items():
         if value.shape != wanted[name].shape:
             if value.shape[1] > wanted[name].shape[1]:
-                raise ValueError(f"second: it has fewer channels than what it replaces ({name})")
+                raise UsageError(f"second: it has fewer channels than what it replaces ({name})")
             widened = torch.zeros_like(wanted[name])
             widened[:, : value.shape[1]] = value
             given[name] = widened

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import Pipeline
 
+from ..core.errors import KindError, UsageError
+
 if TYPE_CHECKING:
     from ..modeling.shared_model import AnyUniRefModel
     from ..processors.processing_uniref import UniRefProcessor
@@ -51,9 +53,9 @@ class UniRefPipeline(Pipeline):
     def __init__(self, model: AnyUniRefModel, processor: UniRefProcessor | None = None, **options: Any) -> None:
         kind = getattr(getattr(model, "config", None), "model_type", None)
         if not str(kind).startswith("uniref"):
-            raise ValueError(f"`model` must be a UniRef model, got {type(model).__name__} of model type {kind!r}.")
+            raise UsageError(f"`model` must be a UniRef model, got {type(model).__name__} of model type {kind!r}.")
         if processor is None:
-            raise ValueError("`processor` is missing: give the model's UniRefProcessor.")
+            raise UsageError("`processor` is missing: give the model's UniRefProcessor.")
         # Transformers hands on what it has used itself.
         options.pop("local_files_only", None)
         super().__init__(model=model, processor=processor, **options)
@@ -68,7 +70,7 @@ class UniRefPipeline(Pipeline):
         accepted = [name for stage in named for name in stage]
         for name in given:
             if name not in accepted:
-                raise TypeError(
+                raise KindError(
                     f"`{name}` is no argument of the task {self.task!r}; there are {', '.join(sorted(accepted))}."
                 )
         return tuple({name: given[name] for name in stage if name in given} for stage in named)
@@ -77,7 +79,7 @@ class UniRefPipeline(Pipeline):
         """Raises ValueError when a reference is missing without which the task has no meaning."""
         for name in self.required:
             if given.get(name) is None:
-                raise ValueError(f"`{name}` is missing: the task {self.task!r} needs {' and '.join(self.required)}.")
+                raise UsageError(f"`{name}` is missing: the task {self.task!r} needs {' and '.join(self.required)}.")
 
     def _named(self, unnamed: tuple[Any, ...], named: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments of a call by name; a reference of None is none."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from ..core.errors import UsageError
 from ..core.picture_input import rgb_array
 from ..inference.pictures import compute, prepare, read
 from ..processors.all_targets import Targets
@@ -29,7 +30,7 @@ class ImagePipeline(UniRefPipeline):
         """Segments one picture, or several; see the class of the task."""
         if isinstance(image, (list, tuple)):
             if not image:
-                raise ValueError("`image` is an empty list; give at least one picture.")
+                raise UsageError("`image` is an empty list; give at least one picture.")
             image = list(image)
         return super().__call__(image, **self._named(args, options))
 
@@ -38,7 +39,7 @@ class ImagePipeline(UniRefPipeline):
         if isinstance(item, Mapping):
             accepted = ("image", *self.references)
             if "image" not in item or not set(item) <= set(accepted):
-                raise ValueError(
+                raise UsageError(
                     f"`image` as a dictionary must hold `image` and may hold {', '.join(self.references)}; got "
                     f"{', '.join(map(str, item)) or 'nothing'}."
                 )

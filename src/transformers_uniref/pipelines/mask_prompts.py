@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.errors import UsageError
 from ..core.mask_reading import alone, is_mask, read_mask
 from ..core.masks import binary_mask, object_ids
 
@@ -34,11 +35,11 @@ def read_mask_prompts(masks: Any, name: str = "masks") -> MaskPrompts:
     prompts: MaskPrompts = {}
     for index, given in by_frame.items():
         if not isinstance(index, (int, np.integer)) or isinstance(index, bool) or index < 0:
-            raise ValueError(f"`{name}` must have frame indices, 0 or more, as keys; got {index!r}.")
+            raise UsageError(f"`{name}` must have frame indices, 0 or more, as keys; got {index!r}.")
         if objects := _frame_masks(given, name):
             prompts[int(index)] = objects
     if not prompts:
-        raise ValueError(f"`{name}` must mark at least one object; got none.")
+        raise UsageError(f"`{name}` must mark at least one object; got none.")
     return dict(sorted(prompts.items()))
 
 

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ..core.errors import KindError, UsageError
 from ..core.masks import object_ids
 from ..core.score_gate import written, written_gate
 from ..inference.clips import read_frame
@@ -66,7 +67,7 @@ class VideoPipeline(UniRefPipeline):
         prompts = {} if masks is None else read_mask_prompts(masks)
         sentences = {} if text is None else self._sentences(text, prompts)
         if video is None:
-            raise ValueError("`video` must be a list of frames, an array, a folder, a file or an iterator, got None.")
+            raise UsageError("`video` must be a list of frames, an array, a folder, a file or an iterator, got None.")
         frames = video if isinstance(video, Iterator) else None
         session = self.processor.init_video_session(
             video=None if frames is not None else video,
@@ -119,15 +120,15 @@ class VideoPipeline(UniRefPipeline):
             return dict(zip(object_ids(list(text)), text.values(), strict=True))
         listed = [text] if isinstance(text, str) else text
         if not isinstance(listed, (list, tuple)):
-            raise TypeError(
+            raise KindError(
                 f"`text` must be a sentence, a list of sentences or a dictionary {{object id: sentence}}, got "
                 f"{type(text).__name__}."
             )
         if not listed:
-            raise ValueError("`text` is an empty list; give at least one sentence.")
+            raise UsageError("`text` is an empty list; give at least one sentence.")
         ids = sorted({number for objects in prompts.values() for number in objects}) or range(1, len(listed) + 1)
         if len(ids) != len(listed):
-            raise ValueError(
+            raise UsageError(
                 f"`text` must hold one sentence for each of the {len(ids)} objects of `masks`, got {len(listed)}; "
                 "a dictionary {object id: sentence} may leave objects out."
             )
@@ -144,9 +145,9 @@ class VideoPipeline(UniRefPipeline):
             yield self.model(inference_session=session, frame=frame)
         # How long the clip is shows only now.
         if session.next_frame_idx == 0:
-            raise ValueError("`video` has no frames.")
+            raise UsageError("`video` has no frames.")
         if last_prompt >= session.next_frame_idx:
-            raise ValueError(
+            raise UsageError(
                 f"`masks` must be for frames 0 to {session.next_frame_idx - 1} of `video`, got one for {last_prompt}."
             )
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from ..core.errors import UsageError
 from ..modeling.object_choice import choose_objects
 
 Targets = Literal["one", "all"]
@@ -16,7 +17,7 @@ TARGETS = ("one", "all")
 def check_targets(targets: str) -> None:
     """Raises ValueError for anything but "one" and "all"."""
     if targets not in TARGETS:
-        raise ValueError(f"`targets` must be 'one' (the best object) or 'all' (none, one or many), got {targets!r}.")
+        raise UsageError(f"`targets` must be 'one' (the best object) or 'all' (none, one or many), got {targets!r}.")
 
 
 def united(objects: list[dict[str, Any]], like: Tensor) -> Tensor:

@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from ..core.errors import KindError, UsageError
+
 POINT_RADIUS = 0.07
 """Radius of a point's disc where none is given, as a share of the picture's shorter side."""
 
@@ -61,16 +63,16 @@ def box_mask(box: Any, size: tuple[int, int], shape: str = "ellipse") -> np.ndar
         TypeError, ValueError: no four finite numbers, a box without an inside, or outside the picture; another shape.
     """
     if shape not in BOX_SHAPES:
-        raise ValueError(f"`shape` must be one of {', '.join(BOX_SHAPES)}, got {shape!r}.")
+        raise UsageError(f"`shape` must be one of {', '.join(BOX_SHAPES)}, got {shape!r}.")
     corners = _numbers(box, "boxes")
     if corners.shape != (4,):
-        raise ValueError(f"`boxes` must be x0, y0, x1, y1 for each object, got {_shown(box)}.")
+        raise UsageError(f"`boxes` must be x0, y0, x1, y1 for each object, got {_shown(box)}.")
     x0, y0, x1, y1 = corners.tolist()
     height, width = size
     if x1 <= x0 or y1 <= y0:
-        raise ValueError(f"`boxes` must have x0 < x1 and y0 < y1, got {_shown(box)}.")
+        raise UsageError(f"`boxes` must have x0 < x1 and y0 < y1, got {_shown(box)}.")
     if x1 <= 0 or y1 <= 0 or x0 >= width or y0 >= height:
-        raise ValueError(f"`boxes` must overlap the picture of width {width} and height {height}, got {_shown(box)}.")
+        raise UsageError(f"`boxes` must overlap the picture of width {width} and height {height}, got {_shown(box)}.")
     columns, rows = np.arange(width) + 0.5, np.arange(height) + 0.5
     if shape == "rectangle":
         mask = ((rows >= y0) & (rows <= y1))[:, None] & ((columns >= x0) & (columns <= x1))[None]
@@ -123,7 +125,7 @@ def drawn_masks(given: dict[str, Any], sizes: Any, options: dict[str, Any]) -> A
             return PAINTERS[kind](value, size, **options)
         if not isinstance(value, (list, tuple, np.ndarray)) or len(value) != len(size):
             found = f"{len(value)}" if isinstance(value, (list, tuple, np.ndarray)) else type(value).__name__
-            raise ValueError(
+            raise UsageError(
                 f"`{name}` must be arranged like `reference_images`: one item for each of {len(size)}, got {found}."
             )
         return [draw(item, inner) for item, inner in zip(value, size, strict=True)]
@@ -144,9 +146,9 @@ def _numbers(value: Any, name: str) -> np.ndarray:
     try:
         array = np.asarray(value.cpu() if hasattr(value, "cpu") else value, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise TypeError(f"`{name}` must hold numbers, got {_shown(value)} ({error}).") from error
+        raise KindError(f"`{name}` must hold numbers, got {_shown(value)} ({error}).") from error
     if not np.isfinite(array).all():
-        raise ValueError(f"`{name}` must hold finite numbers, got {_shown(value)}.")
+        raise UsageError(f"`{name}` must hold finite numbers, got {_shown(value)}.")
     return array
 
 
@@ -155,7 +157,7 @@ def _pairs(value: Any, name: str) -> np.ndarray:
     array = _numbers(value, name)
     array = array[None] if array.shape == (2,) else array
     if array.ndim != 2 or array.shape[1] != 2 or not len(array):
-        raise ValueError(f"`{name}` must be (x, y), or a list of them, for each object, got {_shown(value)}.")
+        raise UsageError(f"`{name}` must be (x, y), or a list of them, for each object, got {_shown(value)}.")
     return array
 
 
@@ -176,7 +178,7 @@ def _inside(points: np.ndarray, size: tuple[int, int], name: str) -> np.ndarray:
     height, width = size
     outside = (points < 0).any(1) | (points[:, 0] > width) | (points[:, 1] > height)
     if outside.any():
-        raise ValueError(
+        raise UsageError(
             f"`{name}` must lie in the picture of width {width} and height {height}, got "
             f"{tuple(points[outside][0].tolist())}."
         )
@@ -185,7 +187,7 @@ def _inside(points: np.ndarray, size: tuple[int, int], name: str) -> np.ndarray:
 
 def _positive(value: Any, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 < float(value) < math.inf:
-        raise ValueError(f"`{name}` must be a positive number of pixels, got {value!r}.")
+        raise UsageError(f"`{name}` must be a positive number of pixels, got {value!r}.")
     return float(value)
 
 

@@ -12,6 +12,7 @@ from transformers.processing_utils import ImagesKwargs
 from transformers.utils.type_validators import image_size_validator
 
 from ..core import picture_input as inputs
+from ..core.errors import KindError, UsageError
 from ..core.sharing import SavedWhole
 from .image_sizes import limited_size, padded_size, resized_size
 
@@ -97,7 +98,7 @@ class UniRefImageProcessorBase(SavedWhole, BaseImageProcessor):
         try:
             return super().preprocess(images, **kwargs)
         except StrictDataclassError as error:
-            raise TypeError(f"An option of the image processor has the wrong type. {error}") from error
+            raise KindError(f"An option of the image processor has the wrong type. {error}") from error
 
     def get_resized_size(self, height: int, width: int, size: Any = None) -> tuple[int, int]:
         """The (height, width) that a picture is resized to, by `size` or by the processor's own rules."""
@@ -127,5 +128,5 @@ class UniRefImageProcessorBase(SavedWhole, BaseImageProcessor):
         if do_pad:
             return padded_size(sizes, divisor, pad_size)
         if len(set(sizes)) > 1:
-            raise ValueError(f"`do_pad=False` needs pictures of one size after resizing, got {sorted(set(sizes))}.")
+            raise UsageError(f"`do_pad=False` needs pictures of one size after resizing, got {sorted(set(sizes))}.")
         return sizes[0]

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..core.errors import UsageError
+
 _RULES = "{'shortest_edge', 'longest_edge'}, {'shortest_edge'}, {'longest_edge'} or {'height', 'width'}"
 
 
@@ -20,11 +22,11 @@ def resized_size(height: int, width: int, size: Mapping[str, int] | Any, name: s
     """
     rule = {key: value for key, value in dict(size).items() if value is not None}
     if not rule or any(not isinstance(value, int) or value < 1 for value in rule.values()):
-        raise ValueError(f"`{name}` must hold positive integers under {_RULES}, got {rule}.")
+        raise UsageError(f"`{name}` must hold positive integers under {_RULES}, got {rule}.")
     if rule.keys() == {"height", "width"}:
         return rule["height"], rule["width"]
     if not rule.keys() <= {"shortest_edge", "longest_edge"}:
-        raise ValueError(f"`{name}` must have the keys {_RULES}, got {sorted(rule)}.")
+        raise UsageError(f"`{name}` must have the keys {_RULES}, got {sorted(rule)}.")
     new_height, new_width = float(height), float(width)
     if "shortest_edge" in rule:
         scale = rule["shortest_edge"] / min(height, width)
@@ -62,7 +64,7 @@ def padded_size(
     height, width = max(size[0] for size in sizes), max(size[1] for size in sizes)
     if pad_size is not None:
         if pad_size["height"] < height or pad_size["width"] < width:
-            raise ValueError(
+            raise UsageError(
                 f"`pad_size` must be at least the largest picture, {height} x {width}, got "
                 f"{pad_size['height']} x {pad_size['width']}."
             )

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from ..core.box_formats import to_corners
+from ..core.errors import UsageError
 from ..core.score_gate import check_threshold, passes
 from .all_targets import check_targets, choose_objects, united
 
@@ -105,12 +106,12 @@ def check_target_sizes(target_sizes: Any, count: int) -> list[tuple[int, int]] |
         return None
     given = target_sizes.tolist() if isinstance(target_sizes, (torch.Tensor, np.ndarray)) else list(target_sizes)
     if len(given) != count:
-        raise ValueError(f"`target_sizes` must hold one (height, width) for each of {count} entries, got {len(given)}.")
+        raise UsageError(f"`target_sizes` must hold one (height, width) for each of {count} entries, got {len(given)}.")
     sizes = []
     for pair in given:
         values = [int(side) for side in pair] if isinstance(pair, (list, tuple, np.ndarray, torch.Tensor)) else []
         if len(values) != 2 or min(values) < 1:
-            raise ValueError(f"`target_sizes` must hold pairs (height, width) of 1 or more, got {pair!r}.")
+            raise UsageError(f"`target_sizes` must hold pairs (height, width) of 1 or more, got {pair!r}.")
         sizes.append((values[0], values[1]))
     return sizes
 
@@ -177,7 +178,7 @@ def _all_objects(
     outputs: Any, target_sizes: Any, threshold: float | None, mask_threshold: float, mask_stride: int
 ) -> list[dict[str, Any]]:
     if outputs.mask_queries.shape[1] < outputs.logits.shape[1]:
-        raise ValueError(
+        raise UsageError(
             f"`outputs` has masks of {outputs.mask_queries.shape[1]} of {outputs.logits.shape[1]} queries; for "
             "targets='all' call the model with num_masks='all'."
         )
@@ -211,9 +212,9 @@ def post_process_instance_segmentation(
     check_threshold(threshold, "threshold")
     check_threshold(mask_threshold, "mask_threshold")
     if top_k < 1:
-        raise ValueError(f"`top_k` must be 1 or more, got {top_k}.")
+        raise UsageError(f"`top_k` must be 1 or more, got {top_k}.")
     if getattr(outputs, "pred_boxes", None) is None:
-        raise ValueError(
+        raise UsageError(
             "`outputs` has no `pred_boxes`: this model looks for one object an entry; use "
             "post_process_referring_segmentation."
         )

@@ -14,6 +14,7 @@ from transformers.image_processing_base import BatchFeature
 from transformers.processing_utils import ProcessorMixin
 
 from ..core import picture_input as inputs
+from ..core.errors import KindError, UsageError
 from ..core.mask_reading import is_mask
 from ..core.masks import binary_mask, nearest_resize
 from ..core.score_gate import gate_of, passes
@@ -64,9 +65,9 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
         known_words: Iterable[str] | None = None,
     ) -> None:
         if text_length < 3:
-            raise ValueError(f"`text_length` must leave room for a token between two special ones, got {text_length}.")
+            raise UsageError(f"`text_length` must leave room for a token between two special ones, got {text_length}.")
         if score_threshold is not None and not 0 <= score_threshold <= 1:
-            raise ValueError(f"`score_threshold` must be between 0 and 1, got {score_threshold}.")
+            raise UsageError(f"`score_threshold` must be between 0 and 1, got {score_threshold}.")
         if tokenizer is None:
             # The base class has no notion of an absent tokenizer.
             self.check_argument_for_proper_class("image_processor", image_processor)
@@ -147,23 +148,23 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
                 knows.
         """
         if return_tensors not in (None, "pt", "np"):
-            raise ValueError(f"`return_tensors` must be 'pt' or 'np', got {return_tensors!r}.")
+            raise UsageError(f"`return_tensors` must be 'pt' or 'np', got {return_tensors!r}.")
         drawn = {"points": reference_points, "boxes": reference_boxes, "scribbles": reference_scribbles}
         drawn = {kind: value for kind, value in drawn.items() if value is not None}
         marks = ([] if reference_masks is None else ["masks"]) + list(drawn)
         if len(marks) > 1:
-            raise ValueError(f"`reference_{marks[0]}` and `reference_{marks[1]}` came together; an example needs one.")
+            raise UsageError(f"`reference_{marks[0]}` and `reference_{marks[1]}` came together; an example needs one.")
         if (reference_images is None) != (not marks):
             given, missing = (marks[0], "images") if marks else ("images", "masks")
-            raise ValueError(f"`reference_{given}` came without `reference_{missing}`; an example needs both.")
+            raise UsageError(f"`reference_{given}` came without `reference_{missing}`; an example needs both.")
         if reference_drawing and not drawn:
-            raise ValueError("`reference_drawing` came without points, boxes or scribbles to draw.")
+            raise UsageError("`reference_drawing` came without points, boxes or scribbles to draw.")
         if images is None:
             for name, value in (("reference_images", reference_images), ("segmentation_maps", segmentation_maps)):
                 if value is not None:
-                    raise ValueError(f"`{name}` came without `images`; there is no picture to segment.")
+                    raise UsageError(f"`{name}` came without `images`; there is no picture to segment.")
             if text is None:
-                raise ValueError("`images` and `text` are both missing; give at least one.")
+                raise UsageError("`images` and `text` are both missing; give at least one.")
             asked, _ = self._sentences(text, None)
             return UniRefInputs(self._tokenise(asked), tensor_type=return_tensors or "pt", readings=self._read(asked))
 
@@ -218,23 +219,23 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
     def _sentences(self, text: Any, n_images: int | None) -> tuple[list[str], list[int] | None]:
         """Flat, normalised sentences and, when they came in one list for each picture, whose each one is."""
         if self.tokenizer is None:
-            raise ValueError(
+            raise UsageError(
                 "`text` needs a tokenizer and this processor has none: the model takes token ids, so pass "
                 "`input_ids` and `attention_mask` to the model yourself."
             )
         if isinstance(text, str):
             return [check_sentence(text)], None
         if not isinstance(text, (list, tuple)):
-            raise TypeError(f"`text` must be a sentence (str) or a list of sentences, got {type(text).__name__}.")
+            raise KindError(f"`text` must be a sentence (str) or a list of sentences, got {type(text).__name__}.")
         if len(text) == 0:
-            raise ValueError("`text` is an empty list; give at least one sentence.")
+            raise UsageError("`text` is an empty list; give at least one sentence.")
         nested = [isinstance(item, (list, tuple)) for item in text]
         if not any(nested):
             return [check_sentence(sentence) for sentence in text], None
         if not all(nested) or any(len(item) == 0 for item in text):
-            raise ValueError("`text` must be a list of sentences, or of non-empty lists of sentences, not a mixture.")
+            raise UsageError("`text` must be a list of sentences, or of non-empty lists of sentences, not a mixture.")
         if n_images is not None and len(text) != n_images:
-            raise ValueError(f"`text` must hold one list for each of the {n_images} images, got {len(text)} lists.")
+            raise UsageError(f"`text` must hold one list for each of the {n_images} images, got {len(text)} lists.")
         return [check_sentence(s) for item in text for s in item], [i for i, item in enumerate(text) for _ in item]
 
     def _tokenise(self, sentences: list[str]) -> dict[str, np.ndarray]:
@@ -293,12 +294,12 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
         mask_groups = _groups(mask_tree, n_images, "reference_masks")
         shots, mask_counts = [len(group) for group in image_groups], [len(group) for group in mask_groups]
         if shots != mask_counts:
-            raise ValueError(
+            raise UsageError(
                 f"`reference_masks` must hold one mask for each reference image: {shots} images, {mask_counts} masks "
                 "(for each entry)."
             )
         if len(set(shots)) > 1:
-            raise ValueError(f"`reference_images` must hold equally many examples for each entry, got {shots}.")
+            raise UsageError(f"`reference_images` must hold equally many examples for each entry, got {shots}.")
         return [
             [self._shot(image, mask, order) for image, mask in zip(image_group, mask_group, strict=True)]
             for image_group, mask_group in zip(image_groups, mask_groups, strict=True)
@@ -460,7 +461,7 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
             return {}
         size = session.output_size
         if size is not None and tuple(output.pred_masks.shape[-2:]) != tuple(size):
-            raise ValueError(
+            raise UsageError(
                 f"`output` has masks of size {tuple(output.pred_masks.shape[-2:])}, the session makes {tuple(size)}."
             )
         merged = getattr(output, "object_masks", None)
@@ -506,7 +507,7 @@ def _checked_words(words: Any) -> list[str] | None:
         return None
     words = words if isinstance(words, str) else list(words)
     if isinstance(words, str) or not all(isinstance(word, str) and word.strip() for word in words):
-        raise TypeError(f"`known_words` must be a list of words, got {words!r:.80}.")
+        raise KindError(f"`known_words` must be a list of words, got {words!r:.80}.")
     return sorted({word.strip().lower() for word in words})
 
 
@@ -517,17 +518,17 @@ def _groups(tree: inputs.Tree, n_images: int, name: str) -> list[list[Any]]:
         return [[tree]]
     if levels == 1:
         if any(isinstance(item, list) for item in tree):
-            raise ValueError(f"`{name}` must be nested equally deep throughout.")
+            raise UsageError(f"`{name}` must be nested equally deep throughout.")
         if n_images == 1:
             return [tree]
         if len(tree) != n_images:
-            raise ValueError(
+            raise UsageError(
                 f"`{name}` must hold one example, or one list of examples, for each of the {n_images} images, "
                 f"got {len(tree)}."
             )
         return [[item] for item in tree]
     if levels > 2 or any(inputs.depth(item) != 1 for item in tree):
-        raise ValueError(f"`{name}` must be an example, a list of examples or a list of lists of examples.")
+        raise UsageError(f"`{name}` must be an example, a list of examples or a list of lists of examples.")
     return tree
 
 
@@ -538,7 +539,7 @@ def _entry_images(
     named = {"text": sentences, "reference_images": groups}
     counts = {name: len(value) for name, value in named.items() if value is not None}
     if len(set(counts.values())) > 1:
-        raise ValueError(
+        raise UsageError(
             f"`text` and `reference_images` must describe equally many results, got {counts['text']} sentences and "
             f"{counts['reference_images']} groups of examples."
         )
@@ -549,7 +550,7 @@ def _entry_images(
         return list(range(n_images))
     if n_images == 1:
         return [0] * count
-    raise ValueError(
+    raise UsageError(
         f"`{name}` must describe one result for each of the {n_images} images, got {count}; several for each image go "
         "into one list for each image."
     )
@@ -560,7 +561,7 @@ def _wanted_masks(maps: Any, sizes: list[tuple[int, int]]) -> list[np.ndarray]:
     whole = is_mask(maps) or (len(sizes) == 1 and not (isinstance(maps, (list, tuple)) and len(maps) == 1))
     entries = [maps] if whole else list(maps)
     if len(entries) != len(sizes):
-        raise ValueError(
+        raise UsageError(
             f"`segmentation_maps` must hold one item for each of {len(sizes)} results, got {len(entries)}."
         )
     return [instance_masks(entry, size, "segmentation_maps") for entry, size in zip(entries, sizes, strict=True)]

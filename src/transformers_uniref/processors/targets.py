@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..core.errors import KindError, UsageError
 from ..core.mask_boxes import box_of
 from ..core.mask_reading import alone, is_mask, read_mask
 from ..core.masks import binary_mask, nearest_resize
@@ -28,13 +29,13 @@ def instance_masks(given: Any, size: tuple[int, int], name: str) -> np.ndarray:
     if is_mask(given):
         read = read_mask(given, name)
         if read.values.shape != tuple(size):
-            raise ValueError(
+            raise UsageError(
                 f"`{name}` must have its picture's size, (height, width) = {size}, got {read.values.shape}."
             )
         masks = list(read.objects().values())
     else:
         if not isinstance(given, (list, tuple, np.ndarray, torch.Tensor)):
-            raise TypeError(f"`{name}` must be a label map or a list of masks for each result, got {given!r}.")
+            raise KindError(f"`{name}` must be a label map or a list of masks for each result, got {given!r}.")
         masks = [binary_mask(mask, size, name, allow_empty=True) for mask in given]
     masks = [mask for mask in masks if mask.any()]
     return np.stack(masks) if masks else np.zeros((0, *size), dtype=bool)

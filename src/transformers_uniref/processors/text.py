@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from ..core.errors import KindError, UsageError
+
 _DELETED = re.compile(r"""[.,'!?"()*#:;]""")
 _SPACED = re.compile(r"[-/]")
 
@@ -35,9 +37,9 @@ def check_sentence(sentence: Any, name: str = "text") -> str:
         ValueError: nothing is left of it after normalisation.
     """
     if not isinstance(sentence, str):
-        raise TypeError(f"`{name}` must be a sentence (str), got {type(sentence).__name__}.")
+        raise KindError(f"`{name}` must be a sentence (str), got {type(sentence).__name__}.")
     if says_nothing(sentence):
-        raise ValueError(
+        raise UsageError(
             f"`{name}` must name something to segment, got {sentence!r}, of which nothing is left once punctuation "
             "and blanks are removed."
         )
@@ -67,7 +69,7 @@ def tokenise(sentences: Sequence[str], tokenizer: Any, length: int, name: str = 
     room = length - tokenizer.num_special_tokens_to_add(pair=False)
     for sentence, ids in zip(sentences, whole, strict=True):
         if len(ids) == 0:
-            raise ValueError(
+            raise UsageError(
                 f"`{name}` must name something to segment, got {sentence!r}, of which the tokenizer makes no token."
             )
         if len(ids) > room:

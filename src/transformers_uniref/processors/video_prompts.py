@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from ..core import masks as given_masks
+from ..core.errors import UsageError
 from ..core.score_gate import gate_of
 from ..media.video.frames import VideoFrames
 from .all_targets import Targets, check_targets
@@ -70,7 +71,7 @@ class VideoPrompting:
         if threshold is not None:
             for name in gates:
                 if name in session_options:
-                    raise ValueError(f"`threshold` is the gate of all objects; `{name}` cannot be given beside it.")
+                    raise UsageError(f"`threshold` is the gate of all objects; `{name}` cannot be given beside it.")
             gates = {name: gate_of(threshold, None) for name in gates}
         thresholds = {**gates, "mask_threshold": self.video_mask_threshold}
         return UniRefVideoSession(
@@ -184,11 +185,11 @@ class VideoPrompting:
         ids = given_masks.object_ids(obj_ids)
         known = session.video_size if frame_size is None else frame_size
         if known is None:
-            raise ValueError("`frame_size` (height, width) is needed: this stream has had no frame that tells it.")
+            raise UsageError("`frame_size` (height, width) is needed: this stream has had no frame that tells it.")
         values = [drawn] if isinstance(obj_ids, (int, np.integer)) else drawn
         if not isinstance(values, (list, tuple, np.ndarray, torch.Tensor)) or len(values) != len(ids):
             found = len(values) if hasattr(values, "__len__") else type(values).__name__
-            raise ValueError(f"`{kind}` must hold one item for each of the {len(ids)} objects, got {found}.")
+            raise UsageError(f"`{kind}` must hold one item for each of the {len(ids)} objects, got {found}.")
         size = (int(known[0]), int(known[1]))
         masks = [PAINTERS[kind](value, size, **options) for value in values]
         session.add_masks(frame_idx, dict(zip(ids, masks, strict=True)))
@@ -225,14 +226,14 @@ class VideoPrompting:
         check_targets(targets)
         if targets == "all":
             if obj_ids is not None:
-                raise ValueError(f"`obj_ids` must be None with `targets='all'`, which makes ids, got {obj_ids!r}.")
+                raise UsageError(f"`obj_ids` must be None with `targets='all'`, which makes ids, got {obj_ids!r}.")
             ids = None
         else:
             ids = given_masks.object_ids(obj_ids)
         sentences, grouped = self._sentences(text, None)
         wanted = "one or more sentences" if ids is None else f"one sentence for each of the {len(ids)} objects"
         if grouped is not None or (ids is not None and len(sentences) != len(ids)):
-            raise ValueError(f"`text` must hold {wanted}, got {len(sentences)}.")
+            raise UsageError(f"`text` must hold {wanted}, got {len(sentences)}.")
         tokens = {name: torch.from_numpy(values) for name, values in self._tokenise(sentences).items()}
         for index, reading in enumerate(self._read(sentences)):
             sentence = (tokens["input_ids"][index : index + 1], tokens["attention_mask"][index : index + 1])

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ..core.atomic import replacing
+from ..core.errors import KindError
 from ..core.json_writing import to_json
 
 STATE_FILE = "training_state.pt"
@@ -210,7 +211,7 @@ def require_plain(value: Any, where: str) -> None:
         for position, part in enumerate(value):
             require_plain(part, f"{where}[{position}]")
     else:
-        raise TypeError(f"{where}: got a {type(value).__name__}; a checkpoint holds tensors and plain values only")
+        raise KindError(f"{where}: got a {type(value).__name__}; a checkpoint holds tensors and plain values only")
 
 
 def write_best(folder: Path, step: int, measure: str, value: float) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..adapters.saving import replacing_folder
+from ..core.errors import UsageError
 from ..core.model_names import model_location
 from ..core.provenance import Provenance, write_provenance
 from .checkpointing import sync_folder
@@ -79,7 +80,7 @@ def build_processor(
     try:
         processor: Any = UniRefProcessor.from_pretrained(model_location(start.initial_weights))
     except OSError as error:
-        raise ValueError(
+        raise UsageError(
             f"initial_weights: no processor in {start.initial_weights} ({str(error).splitlines()[0]})"
         ) from error
     if images:
@@ -109,4 +110,4 @@ def build_image_processor(options: Mapping[str, Any], side: int) -> Any:
     try:
         return UniRefImageProcessorPil(**(options or {"size": {"shortest_edge": side, "longest_edge": 3 * side}}))
     except TypeError as error:
-        raise ValueError(f"image_processor: {error}") from error
+        raise UsageError(f"image_processor: {error}") from error

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 import yaml
 
+from ..core.errors import UsageError
 from ..core.optional import missing_extra
 
 try:
@@ -182,18 +183,18 @@ class TrainingRun:
         if len(feeds) != processes:
             changes.append(f"number of processes: {len(feeds)} then, {processes} now")
             if any(feeds):
-                raise ValueError(f"resume: {changes[-1]}; the places where the data were left off are by process")
+                raise UsageError(f"resume: {changes[-1]}; the places where the data were left off are by process")
         if changes and not force:
-            raise ValueError(
+            raise UsageError(
                 f"resume: the configuration changed: {'; '.join(changes)}. Resume with the same configuration and "
                 "overrides, start in another output folder, or accept the change with `force`"
             )
         if state.get("base", "") != self.base:
-            raise ValueError(f"resume: the base model {self.config.initial_weights} has changed since the checkpoint")
+            raise UsageError(f"resume: the base model {self.config.initial_weights} has changed since the checkpoint")
         try:
             self._load_weights(state)
         except RuntimeError as error:
-            raise ValueError(
+            raise UsageError(
                 f"resume: the checkpoint's model has other sizes ({str(error).splitlines()[-1]})"
             ) from error
         moments = moments_in_pieces(state["optimizer"], self.optimizer) if self.sharded else state["optimizer"]
@@ -449,7 +450,7 @@ class TrainingRun:
         if not wanted:
             return None
         if wanted not in values:
-            raise ValueError(f"checkpoint.best: the validation has no {wanted!r}; it has {', '.join(sorted(values))}")
+            raise UsageError(f"checkpoint.best: the validation has no {wanted!r}; it has {', '.join(sorted(values))}")
         value = float(values[wanted])
         if not self.config.checkpoint.is_better(value, self.best.get("value")):
             return None

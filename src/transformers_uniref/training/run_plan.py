@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from transformers import AutoConfig, PreTrainedConfig
 
+from ..core.errors import UsageError
 from ..core.model_names import model_location
 from .config.data import DatasetConfig
 from .config.model import ModelOptions
@@ -60,7 +61,7 @@ def build_plan(config: TrainingConfig, processes: int = 1) -> dict[str, Any]:
     reached, unreachable = _without_unreachable(config)
     missing += unreachable
     if reached.takes_initial_model and not reached.initial_weights:
-        raise ValueError(f"there is no plan without the model that is to be trained: {'; '.join(missing)}")
+        raise UsageError(f"there is no plan without the model that is to be trained: {'; '.join(missing)}")
     start: list[str] = []
     # Without start weights nothing is computed from the values: sizes are known without holding them.
     values = any(getattr(reached, option) for option in WEIGHTS)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
+from ..core.errors import UsageError
 from ..core.optional import require
 from .config.loop import flattened
 from .sharding.request import hidden_from_accelerate, refuse_sharding
@@ -44,13 +45,13 @@ def build_accelerator(output: str | Path, mixed_precision: str, trackers: Sequen
                 project_dir=str(Path(output) / "trackers") if trackers else None,
             )
     except ValueError as error:
-        raise ValueError(f"mixed_precision: got {mixed_precision!r}; {error}") from error
+        raise UsageError(f"mixed_precision: got {mixed_precision!r}; {error}") from error
     if accelerator.device.type == "cpu" and accelerator.mixed_precision == "fp16":
         # Accelerate would train in single precision without a word; PyTorch has both parts for CPUs.
         accelerator.native_amp = True
         accelerator.scaler = torch.amp.GradScaler("cpu")
     if accelerator.num_processes != launched:
-        raise ValueError(
+        raise UsageError(
             f"processes: {launched} were launched, but Accelerate sees {accelerator.num_processes}: each would be a "
             "run of its own in the same folder; for CPUs set ACCELERATE_USE_CPU=true"
         )

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from ..core.errors import KindError, UsageError
 from ..core.mask_reading import is_mask
 from ..core.masks import binary_mask
 from ..core.picture_input import as_tree, is_image, rgb_array
@@ -93,9 +94,9 @@ def attention_maps(
         TypeError, ValueError: as for the processor; neither a sentence nor an example; an unknown level.
     """
     if text is None and reference_images is None:
-        raise ValueError("`text` and `reference_images` are both missing; attention needs something to attend to.")
+        raise UsageError("`text` and `reference_images` are both missing; attention needs something to attend to.")
     if text is not None and not isinstance(text, str):
-        raise TypeError(f"`text` must be one sentence (str), got {type(text).__name__}.")
+        raise KindError(f"`text` must be one sentence (str), got {type(text).__name__}.")
     picture = rgb_array(image, "image")
     question = prepare(
         processor, picture, text=text, reference_images=reference_images, reference_masks=reference_masks
@@ -109,7 +110,7 @@ def attention_maps(
     attentions = list(output.fusion_attentions)
     levels = range(len(attentions[0]))
     if level is not None and level not in levels:
-        raise ValueError(f"`level` must be from 0 to {len(levels) - 1}, got {level}.")
+        raise UsageError(f"`level` must be from 0 to {len(levels) - 1}, got {level}.")
     used = list(levels) if level is None else [level]
     strides = tuple(model.config.feature_strides)
     padded = tuple(int(side) for side in output.padded_sizes[0])

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.errors import UsageError
 from ..core.palette import colour_blind_safe
 from ..core.picture_input import rgb_array
 from ..interchange import AnnotatedImage, image_of
@@ -55,7 +56,7 @@ def plot_masks(
     picture = rgb_array(image, "image")
     found = annotated(result, labels, picture.shape[:2])
     if tuple(found.size) != picture.shape[:2]:
-        raise ValueError(f"`result` must have masks of the picture's size {picture.shape[:2]}, got {found.size}.")
+        raise UsageError(f"`result` must have masks of the picture's size {picture.shape[:2]}, got {found.size}.")
     entries = legend_entries(found)
     room = TITLE_HEIGHT if title else 0.05
     foot = legend_height(entries, width)

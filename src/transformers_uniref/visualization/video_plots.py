@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.errors import UsageError
 from ..interchange import AnnotatedClip, clip_of
 from ..media.video.frames import VideoFrames
 from .drawing import LegendEntry, add_legend, legend_height, panels, write_title
@@ -45,9 +46,9 @@ def plot_video(
     pictures = VideoFrames(video)
     clip = results if isinstance(results, AnnotatedClip) else clip_of(results, labels, size=pictures.size)
     if tuple(clip.size) != tuple(pictures.size):
-        raise ValueError(f"`results` must have masks of the video's size {pictures.size}, got {clip.size}.")
+        raise UsageError(f"`results` must have masks of the video's size {pictures.size}, got {clip.size}.")
     if len(clip.frames) > len(pictures):
-        raise ValueError(f"`results` must be for the {len(pictures)} frames of `video`, got {len(clip.frames)}.")
+        raise UsageError(f"`results` must be for the {len(pictures)} frames of `video`, got {len(clip.frames)}.")
     chosen = _chosen(frames, len(clip.frames))
     columns = max(1, min(columns, len(chosen)))
     named = list(clip.labels().items())
@@ -70,9 +71,9 @@ def plot_video(
 def _chosen(frames: int | Sequence[int], count: int) -> list[int]:
     if isinstance(frames, int):
         if frames < 1:
-            raise ValueError(f"`frames` must be 1 or more, got {frames}.")
+            raise UsageError(f"`frames` must be 1 or more, got {frames}.")
         return sorted({int(index) for index in np.linspace(0, count - 1, min(frames, count)).round()})
     chosen = [int(index) for index in frames]
     if not chosen or min(chosen) < 0 or max(chosen) >= count:
-        raise ValueError(f"`frames` must be of 0 to {count - 1}, which have results, got {chosen}.")
+        raise UsageError(f"`frames` must be of 0 to {count - 1}, which have results, got {chosen}.")
     return chosen

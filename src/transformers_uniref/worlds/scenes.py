@@ -7,6 +7,8 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
+from ..core.errors import KindError, UsageError
+
 Meaning = TypeVar("Meaning")
 
 
@@ -99,7 +101,7 @@ def check_integer(name: str, value: int, low: int) -> int:
         ValueError: it is smaller.
     """
     if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"{name} must be an integer, got {value!r} of type {type(value).__name__}")
+        raise KindError(f"{name} must be an integer, got {value!r} of type {type(value).__name__}")
     if value < low:
-        raise ValueError(f"{name} must be at least {low}, got {value}")
+        raise UsageError(f"{name} must be at least {low}, got {value}")
     return int(value)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ...core.errors import InvalidInputError
+from ...core.errors import InvalidInputError, UsageError
 from ..schema import Row, make_row
 from .remarks import Remarks
 from .source_tree import SourceTree
@@ -128,5 +128,5 @@ def check_unique(names: Sequence[str], what: str) -> None:
     seen: set[str] = set()
     for name in names:
         if name in seen:
-            raise ValueError(f"`source`: {what} {name!r} comes twice; every sample needs an id of its own")
+            raise UsageError(f"`source`: {what} {name!r} comes twice; every sample needs an id of its own")
         seen.add(name)

@@ -18,7 +18,7 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from ...core.atomic import alone
-from ...core.errors import InvalidInputError
+from ...core.errors import InvalidInputError, UsageError
 from ...core.json_writing import to_json
 from ...core.version import __version__
 from ..parquet_shards import read_summary, shard_name
@@ -92,7 +92,7 @@ def build(
         converter.check_split(split)
     folder = Path(output)
     if folder.exists() and not folder.is_dir():
-        raise ValueError(f"`output` must be a folder, got a file: {folder}")
+        raise UsageError(f"`output` must be a folder, got a file: {folder}")
     tree = SourceTree(source)
     result = BuildResult(folder)
     fresh = not folder.exists()
@@ -136,7 +136,7 @@ def _plan(
             continue
         check_unique([item.sample_id for item in plan.items], "the sample")
         if not plan.items:
-            raise ValueError(f"`source`: {tree.root} holds no sample of the split {split}")
+            raise UsageError(f"`source`: {tree.root} holds no sample of the split {split}")
         plans[split] = plan
     if not plans:
         raise FileNotFoundError("; ".join(missing))
@@ -228,7 +228,7 @@ def _finished(
         elif overwrite:
             path.unlink()
         else:
-            raise ValueError(
+            raise UsageError(
                 f"`output`: {path} is of another build (other source, options or version); name another "
                 "folder or give `overwrite`"
             )
@@ -258,12 +258,12 @@ def _convert(
                 try:
                     summary = future.result()
                 except BrokenProcessPool as error:
-                    raise ValueError(
+                    raise UsageError(
                         f"`workers`: a process was killed while shards such as {path.name} were written (out of "
                         "memory?); run the same command again to go on, with fewer workers"
                     ) from error
                 except ValueError as error:
-                    raise ValueError(str(error)) from error
+                    raise UsageError(str(error)) from error
                 yield path, summary
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ...core.errors import UsageError
 from ...core.mask_codes import decode_rle, encode_rle
 from ...core.optional import require
 from .pictures import fit_labels
@@ -42,7 +43,7 @@ def to_rle(segmentation: Any, size: tuple[int, int]) -> dict[str, Any] | None:
     if isinstance(segmentation, dict):
         rle = dict(segmentation)
         if missing := {"size", "counts"} - set(rle):
-            raise ValueError(f"run lengths must have {' and '.join(sorted(missing))}")
+            raise UsageError(f"run lengths must have {' and '.join(sorted(missing))}")
         rle["counts"] = rle["counts"].tolist() if hasattr(rle["counts"], "tolist") else rle["counts"]
         if isinstance(rle["counts"], list):
             rle = coder.frPyObjects(rle, *rle["size"])
@@ -99,9 +100,9 @@ def polygon_lists(segmentation: Any) -> list[list[float]]:
         if polygon and _depth(polygon) == 2 and all(len(point) == 2 for point in polygon):
             polygon = [value for point in polygon for value in point]
         if not isinstance(polygon, list) or not all(_is_number(value) for value in polygon):
-            raise ValueError(f"a polygon must be numbers x0, y0, x1, y1, ... or points (x, y), got {_shown(polygon)}")
+            raise UsageError(f"a polygon must be numbers x0, y0, x1, y1, ... or points (x, y), got {_shown(polygon)}")
         if len(polygon) % 2:
-            raise ValueError(f"a polygon must have an even number of values, got {len(polygon)}: {_shown(polygon)}")
+            raise UsageError(f"a polygon must have an even number of values, got {len(polygon)}: {_shown(polygon)}")
         polygons.append([float(value) for value in polygon])
     return polygons
 
@@ -144,7 +145,7 @@ def rle_box(rle: dict[str, Any]) -> list[float] | None:
     if width <= 0 or height <= 0:
         return None
     if x + width > rle["size"][1] or y + height > rle["size"][0]:
-        raise ValueError(f"rle: the runs cover more than {rle['size'][0]} x {rle['size'][1]} pixels")
+        raise UsageError(f"rle: the runs cover more than {rle['size'][0]} x {rle['size'][1]} pixels")
     return [x, y, x + width, y + height]
 
 

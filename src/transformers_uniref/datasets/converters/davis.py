@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from ...core.errors import UsageError
 from .base import Item, Plan, check_unique
 from .json_index import read_json
 from .remarks import Remarks
@@ -113,7 +114,7 @@ def _read_texts(tree: SourceTree, remarks: Remarks) -> dict[str, list[dict[str, 
                 continue
             match = _SENTENCE_LINE.match(line.strip())
             if match is None:
-                raise ValueError(
+                raise UsageError(
                     f'`source`: {tree.name(path)}, line {number}: expected CLIP ID "SENTENCE", got {line!r}'
                 )
             clip = MISSPELT.get(match[1], match[1])

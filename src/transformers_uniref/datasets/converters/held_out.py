@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ...core.atomic import replacing
+from ...core.errors import UsageError
 from ...core.json_writing import to_json
 
 HELD_OUT_FILE = "held_out_images.json"
@@ -38,5 +39,5 @@ def read_held_out(paths: Iterable[str | os.PathLike[str]]) -> dict[str, frozense
             for name, ids in sets.items():
                 found[name] = found.get(name, frozenset()) | frozenset(str(image_id) for image_id in ids)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{file} must be a list of held-out pictures, written by `uniref data build`") from error
+            raise UsageError(f"{file} must be a list of held-out pictures, written by `uniref data build`") from error
     return found

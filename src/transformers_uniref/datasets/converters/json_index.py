@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.atomic import replacing
+from ...core.errors import UsageError
 from ...core.optional import require
 from .source_tree import SourceTree
 
@@ -25,14 +26,14 @@ def _streamed(tree: SourceTree, path: str, prefix: str, pairs: bool = False) -> 
         try:
             yield from (ijson.kvitems if pairs else ijson.items)(file, prefix, use_float=True)
         except (ijson.JSONError, UnicodeDecodeError) as error:
-            raise ValueError(f"`source`: {tree.name(path)} is no whole JSON file ({error})") from error
+            raise UsageError(f"`source`: {tree.name(path)} is no whole JSON file ({error})") from error
 
 
 def _insert(connection: sqlite3.Connection, statement: str, rows: Iterable[tuple[Any, ...]], where: str) -> None:
     try:
         connection.executemany(statement, rows)
     except sqlite3.IntegrityError as error:
-        raise ValueError(f"`source`: {where} comes twice ({error})") from error
+        raise UsageError(f"`source`: {where} comes twice ({error})") from error
 
 
 class AnnotationIndex:
@@ -154,10 +155,10 @@ def read_json(tree: SourceTree, path: str) -> Any:
         keys = [key for key, _ in pairs]
         if len(set(keys)) < len(keys):
             doubled = next(key for key in keys if keys.count(key) > 1)
-            raise ValueError(f"the key {doubled!r} comes twice")
+            raise UsageError(f"the key {doubled!r} comes twice")
         return dict(pairs)
 
     try:
         return json.loads(tree.read(path), object_pairs_hook=unique)
     except ValueError as error:
-        raise ValueError(f"`source`: {tree.name(path)}: {error}") from error
+        raise UsageError(f"`source`: {tree.name(path)}: {error}") from error

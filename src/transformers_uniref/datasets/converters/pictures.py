@@ -7,6 +7,8 @@ import io
 import numpy as np
 from PIL import Image
 
+from ...core.errors import UsageError
+
 TOLERATED_PIXELS = 2
 """A mask whose sides differ from its picture's by no more than this is resized (nearest); beyond, it is left out."""
 
@@ -32,13 +34,13 @@ def decode_labels(data: bytes, name: str) -> np.ndarray:
             mode = picture.mode
             values = np.asarray(picture)
     except OSError as error:
-        raise ValueError(f"`source`: {name} cannot be read as a picture ({error})") from error
+        raise UsageError(f"`source`: {name} cannot be read as a picture ({error})") from error
     if mode in ("P", "L", "1"):
         return values.astype(np.uint8)
     if mode in ("RGB", "RGBA") and (values[..., :3] == values[..., :1]).all():
         return values[..., 0]
     what = {"RGB": "colours", "RGBA": "colours"}.get(mode, f"pixels of mode {mode}")
-    raise ValueError(f"`source`: {name} must be a label map (palette or grey, 8 bits), got {what}")
+    raise UsageError(f"`source`: {name} must be a label map (palette or grey, 8 bits), got {what}")
 
 
 def fit_labels(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray | None:

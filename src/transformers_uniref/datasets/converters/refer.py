@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...core.errors import UsageError
 from ..schema import Row
 from .base import Item, Plan, RowReader, check_unique
 from .coco import Categories, coco_instance, read_picture
@@ -117,8 +118,8 @@ def _slim(reference: Mapping[str, Any]) -> dict[str, Any]:
 
 def _check_references(references: Any, where: str) -> None:
     if not isinstance(references, list) or not references or not isinstance(references[0], dict):
-        raise ValueError(f"`source`: {where} must hold a list of references, got {type(references).__name__}")
+        raise UsageError(f"`source`: {where} must hold a list of references, got {type(references).__name__}")
     for reference in references:
         missing = sorted({"ref_id", "ann_id", "image_id", "split", "sentences"} - reference.keys())
         if missing:
-            raise ValueError(f"`source`: {where}: a reference lacks {', '.join(missing)}")
+            raise UsageError(f"`source`: {where}: a reference lacks {', '.join(missing)}")

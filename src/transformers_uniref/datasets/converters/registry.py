@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from ...core.errors import UsageError
 from ...core.near_names import did_you_mean
 from .base import Converter, PlanMaker
 from .coco import plan_coco, plan_objects365
@@ -101,5 +102,5 @@ def find_converter(name: str) -> Converter:
     """
     if name not in CONVERTERS:
         hint = did_you_mean(name, CONVERTERS)
-        raise ValueError(f"NAME: there is no dataset {name!r} (known: {', '.join(CONVERTERS)}){hint}")
+        raise UsageError(f"NAME: there is no dataset {name!r} (known: {', '.join(CONVERTERS)}){hint}")
     return CONVERTERS[name]

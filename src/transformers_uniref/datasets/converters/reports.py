@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.atomic import replacing
+from ...core.errors import UsageError
 from ...core.json_writing import to_json
 from .base import Converter
 from .published import Comparison, compare
@@ -39,7 +40,7 @@ def read_reports(folder: Path) -> dict[str, dict[str, Any]]:
             report = json.loads(file.read_text(encoding="utf-8"))
             reports[report["split"]] = report
         except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{file} is no report of a build ({error})") from error
+            raise UsageError(f"{file} is no report of a build ({error})") from error
     return reports
 
 

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from ...core.errors import UsageError
+
 _BUILTINS = {"set": set, "frozenset": frozenset, "bytearray": bytearray}
 _NUMPY_CORES = ("numpy.core.multiarray", "numpy._core.multiarray")
 
@@ -61,4 +63,4 @@ def load_plain_pickle(data: bytes, name: str) -> Any:
         except UnicodeDecodeError:  # strings of Python 2 in another encoding
             return _PlainUnpickler(io.BytesIO(data), encoding="latin-1").load()
     except (pickle.UnpicklingError, EOFError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"`source`: {name} cannot be read as a pickle of plain data ({error})") from error
+        raise UsageError(f"`source`: {name} cannot be read as a pickle of plain data ({error})") from error

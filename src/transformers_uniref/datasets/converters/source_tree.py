@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+from ...core.errors import UsageError
+
 _CHUNK = 1 << 20
 
 
@@ -144,7 +146,7 @@ class SourceTree:
                 yield member
         except (zipfile.BadZipFile, EOFError, zlib.error) as error:
             archive = self.archives[self._members[full]]
-            raise ValueError(f"`source`: {archive} is damaged at {full} ({error}); download it again") from error
+            raise UsageError(f"`source`: {archive} is damaged at {full} ({error}); download it again") from error
 
     def read(self, path: str) -> bytes:
         """All of a file; see `open`."""
@@ -210,4 +212,4 @@ def _open_zip(path: Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(path)
     except zipfile.BadZipFile as error:
-        raise ValueError(f"`source`: {path} is truncated or no ZIP archive ({error}); download it again") from error
+        raise UsageError(f"`source`: {path} is truncated or no ZIP archive ({error}); download it again") from error

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ...core.errors import UsageError
 from ...core.palette import label_image
 from ...datasets.schema import Record
 from ...metrics.video_protocols import VOID, VideoProtocol, judged_frames
@@ -52,7 +53,7 @@ class ClipQuestions:
         names = [clip_name(name) for name in rows.sample_ids]
         if len(set(names)) < len(names):
             doubled = sorted({name for name in names if names.count(name) > 1})
-            raise ValueError(f"`dataset` must have a name of its own for each clip, these come again: {doubled[:5]}")
+            raise UsageError(f"`dataset` must have a name of its own for each clip, these come again: {doubled[:5]}")
 
     def measure(self, index: int) -> dict[str, Any]:
         """Asks about one clip and writes its masks.
@@ -81,7 +82,7 @@ class ClipQuestions:
     def _follow_masks(self, record: Record, name: str, frames: list[str], folder: Path, result: dict[str, Any]) -> None:
         first = first_frames(record, self.benchmark.rules(self.benchmark.protocols[0]))
         if too_high := [number for number in first if number >= VOID]:
-            raise ValueError(f"`dataset` must have object ids of 1..254, got {too_high[0]} in clip {name}")
+            raise UsageError(f"`dataset` must have object ids of 1..254, got {too_high[0]} in clip {name}")
         labels = self.answers.to_masks(record, first)
         judges = self._judges(record, name, frames)
         start = min(first.values(), default=0)
@@ -113,7 +114,7 @@ class ClipQuestions:
         for key in keys:
             (folder / name / key).mkdir(parents=True)
         if not sentences:
-            raise ValueError(f"`dataset` has a clip without a sentence: {name}")
+            raise UsageError(f"`dataset` has a clip without a sentence: {name}")
         for index, masks in enumerate(self.answers.to_sentences(record, sentences)):
             result["size"] = list(masks.shape[1:])
             for place, (key, mask) in enumerate(zip(keys, masks, strict=True)):
@@ -188,7 +189,7 @@ class Judge:
         self.name, self.frames, self.record, self.objects = name, frames, record, objects
         annotated = [frames[index] for index, known in enumerate(record.annotated) if known]
         if not annotated:
-            raise ValueError(f"`dataset` has no annotated frame in clip {name}")
+            raise UsageError(f"`dataset` has no annotated frame in clip {name}")
         self._wanted: dict[str, list[int]] = {}
         if objects is not None:
             # Also where a sentence means nothing: then an empty mask is right.
@@ -202,7 +203,7 @@ class Judge:
         try:
             judged = judged_frames(protocol, annotated, ids, lives)
         except ValueError as error:
-            raise ValueError(f"`dataset`: clip {name}: {error}") from error
+            raise UsageError(f"`dataset`: clip {name}: {error}") from error
         for number, chosen in judged.items():
             for frame in chosen:
                 self._wanted.setdefault(frame, []).append(number)
@@ -232,7 +233,7 @@ def clip_name(sample_id: str) -> str:
     """
     name = sample_id.rsplit("/", 1)[-1]
     if not name or name.startswith("."):
-        raise ValueError(f"`dataset` must have sample ids that end in the name of a clip, got {sample_id!r}")
+        raise UsageError(f"`dataset` must have sample ids that end in the name of a clip, got {sample_id!r}")
     return name
 
 

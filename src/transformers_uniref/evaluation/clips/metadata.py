@@ -8,6 +8,8 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+from ...core.errors import UsageError
+
 
 class ClipMetadata:
     """`meta.json` of YouTube-VOS and MOSEv2, `valid_meta.json` of LVOS: {"videos": {CLIP: {"objects": {ID: ...}}}}.
@@ -24,7 +26,7 @@ class ClipMetadata:
             for video in self._videos.values():
                 _objects(video)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(
+            raise UsageError(
                 f'`meta` must be JSON with "videos" and their "objects", got another file: {path}'
             ) from error
 
@@ -69,9 +71,9 @@ def read_names(path: str | os.PathLike[str], name: str) -> list[str]:
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError as error:
-        raise ValueError(f"`{name}` must be a text file with a name in each line: {path}") from error
+        raise UsageError(f"`{name}` must be a text file with a name in each line: {path}") from error
     names = ["/".join(line.split("#")[0].split()) for line in lines]
     names = [entry for entry in names if entry]
     if not names:
-        raise ValueError(f"`{name}` must hold a name in each line, got none: {path}")
+        raise UsageError(f"`{name}` must hold a name in each line, got none: {path}")
     return names

@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+from ...core.errors import UsageError
 from ...core.json_writing import to_json
 
 HELP = "train a model from a configuration"
@@ -66,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(to_json({"recipes": recipes}) if arguments.json else recipe_table(recipes))
         return 0
     if arguments.config is None:
-        raise ValueError("config: missing; give a bundled name (--list shows them) or a YAML file")
+        raise UsageError("config: missing; give a bundled name (--list shows them) or a YAML file")
     config = load_config(arguments.config, arguments.override)
     if arguments.peft is not None or arguments.peft_config is not None:
         from ...adapters.presets import read_config_values
@@ -81,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(to_json(plan) if arguments.json else plan_text(plan))
         return 0
     if arguments.output is None:
-        raise ValueError("--output: missing; give the folder that the run is written to")
+        raise UsageError("--output: missing; give the folder that the run is written to")
     from ...training.loop import train
 
     complete = train(config, arguments.output, resume=arguments.resume, force=arguments.force)

@@ -17,6 +17,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from PIL import Image
 
+from ...core.errors import UsageError
 from ...core.picture_input import rgb_array
 from ..cut_off import missing_bytes
 from ..video.file import SQUARE, Damaged, VideoFile, damage, pyav, warn_of_failures
@@ -92,7 +93,7 @@ def frame_files(folder: str | os.PathLike[str]) -> list[Path]:
         if file.suffix.lower() in FRAME_SUFFIXES and not file.name.startswith(".") and file.is_file()
     ]
     if not files:
-        raise ValueError(f"`video` must be {ACCEPTED}; this folder holds no picture: {directory}")
+        raise UsageError(f"`video` must be {ACCEPTED}; this folder holds no picture: {directory}")
     return in_natural_order(files)
 
 
@@ -160,7 +161,7 @@ def read_clip(info: ClipInfo, *, start: int = 0, end: int | None = None, stride:
         ValueError: see `read_frames`; `start` below 0, `end` not above it, or `stride` below 1; no frame is left.
     """
     if start < 0 or stride < 1 or (end is not None and end <= start):
-        raise ValueError(
+        raise UsageError(
             f"`start` must be 0 or more, `end` above it and `stride` 1 or more, got {start}, {end} and {stride}."
         )
     readers = {"frames": _picture_frames, "animation": _animation_frames, "video": _video_frames}
@@ -180,21 +181,21 @@ def read_clip(info: ClipInfo, *, start: int = 0, end: int | None = None, stride:
         if size is None:
             size = image.shape[:2]
         elif image.shape[:2] != size:
-            raise ValueError(
+            raise UsageError(
                 f"`video` must have frames of one size, got {image.shape[:2]} (height, width) at frame {index} after "
                 f"{size}: {info.path}"
             )
         yield ClipFrame(index, latest, image, aspect)
     if index < 0:
-        raise ValueError(f"`video` has no frames: {info.path}")
+        raise UsageError(f"`video` has no frames: {info.path}")
     if size is None:
-        raise ValueError(f"`start` must be one of the clip's {index + 1} frames, counted from 0, got {start}")
+        raise UsageError(f"`start` must be one of the clip's {index + 1} frames, counted from 0, got {start}")
 
 
 # ------------------------------------------------------------------------------------------------ pictures, animations
 def _pictures_info(files: Sequence[Path], folder: Path | None = None) -> ClipInfo:
     if not files:
-        raise ValueError(f"`video` must be {ACCEPTED}; got no picture at all")
+        raise UsageError(f"`video` must be {ACCEPTED}; got no picture at all")
     missing = [file for file in files if not file.is_file()]
     if missing:
         raise FileNotFoundError(f"`video` names a frame that does not exist: {missing[0]}")
@@ -222,7 +223,7 @@ def _open_animation(path: Path) -> Image.Image:
     try:
         return Image.open(path)
     except UNREADABLE as error:
-        raise ValueError(f"`video` names a damaged picture: {path} ({error})") from error
+        raise UsageError(f"`video` names a damaged picture: {path} ({error})") from error
 
 
 def _animation_frames(info: ClipInfo) -> _Reader:
@@ -233,7 +234,7 @@ def _animation_frames(info: ClipInfo) -> _Reader:
                 image.seek(index)
                 frame = image.copy()
             except (EOFError, OSError, SyntaxError, ValueError) as error:
-                raise ValueError(f"`video` is damaged at frame {index}: {info.path} ({error})") from error
+                raise UsageError(f"`video` is damaged at frame {index}: {info.path} ({error})") from error
             yield time, lambda frame=frame: rgb_array(frame, "video"), SQUARE  # type: ignore[misc]
             milliseconds = float(image.info.get("duration") or 0)
             time += milliseconds / 1000 if milliseconds > 0 else 1 / info.frames_per_second
@@ -244,7 +245,7 @@ def _video_info(clip: Path, damaged: Damaged) -> ClipInfo:
     if missing := missing_bytes(clip):
         told = f"`video` is cut off, at least {missing} bytes are missing"
         if damaged != "keep":
-            raise ValueError(f'{told} (damaged="keep" reads what is there): {clip}')
+            raise UsageError(f'{told} (damaged="keep" reads what is there): {clip}')
         warnings.warn(f"{told}: {clip}", stacklevel=3)
     with VideoFile(clip, damaged) as video:
         stream, duration = video.stream, video.container.duration

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from ...core.atomic import replacing
+from ...core.errors import UsageError
 from ..legends import legend_strip, tag_objects
 from ..overlays import contact_sheet, overlay_labels
 from ..pixel_aspect import square_pixels
@@ -88,7 +89,7 @@ class ClipSheet:
 
     def __init__(self, num_frames: int = 12, cell: tuple[int, int] | None = None) -> None:
         if num_frames < 1:
-            raise ValueError(f"`num_frames` must be 1 or more, got {num_frames}.")
+            raise UsageError(f"`num_frames` must be 1 or more, got {num_frames}.")
         self.num_frames = num_frames
         self.cell = cell
         self.count = 0
@@ -123,7 +124,7 @@ class ClipSheet:
             ValueError: no frame was added.
         """
         if self._last is None or self.cell is None:
-            raise ValueError("`frames` must hold at least one frame, got none.")
+            raise UsageError("`frames` must hold at least one frame, got none.")
         shown = {**self._kept, self.count - 1: self._last}
         places = np.array(sorted(shown))
         wanted = np.linspace(0, self.count - 1, min(self.num_frames, self.count))

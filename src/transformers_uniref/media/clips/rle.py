@@ -14,6 +14,7 @@ from typing import IO, Any
 import numpy as np
 
 from ...core.atomic import replacing
+from ...core.errors import UsageError
 from ...core.json_writing import to_json
 from ...core.mask_boxes import coco_box
 from ...core.mask_codes import encode_rle
@@ -72,7 +73,7 @@ class ClipRleWriter(AbstractContextManager["ClipRleWriter"]):
                 self._starts[number] = self.num_frames
             self._size = self._size or (int(mask.shape[0]), int(mask.shape[1]))
             if mask.shape != self._size:
-                raise ValueError(f"`masks` must have the size of the first, {self._size}, got {mask.shape}.")
+                raise UsageError(f"`masks` must have the size of the first, {self._size}, got {mask.shape}.")
             row = [*_mask_columns(mask), round(float(scores[number]), 6)]
             self._rows[number].write(to_json(row, separators=(",", ":")) + "\n")
         self.num_frames += 1

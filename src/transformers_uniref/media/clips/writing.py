@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from ...core.atomic import replacing
+from ...core.errors import UsageError
 from ..frame_check import checked_frame
 from ..gif_writing import GifWriter
 from ..video.file import pyav
@@ -45,7 +46,7 @@ def clip_writer(
     """
     suffix = Path(path).suffix.lower()
     if suffix != ".gif" and suffix not in VIDEO_SUFFIXES:
-        raise ValueError(f"`path` must end in .gif, {', '.join(VIDEO_SUFFIXES)}, got {os.fspath(path)}")
+        raise UsageError(f"`path` must end in .gif, {', '.join(VIDEO_SUFFIXES)}, got {os.fspath(path)}")
     return GifWriter(path, frames_per_second) if suffix == ".gif" else VideoWriter(path, frames_per_second)
 
 
@@ -72,9 +73,9 @@ class VideoWriter(AbstractContextManager["VideoWriter"]):
     def __init__(self, path: str | os.PathLike[str], frames_per_second: float = DEFAULT_FRAMES_PER_SECOND) -> None:
         self.path = Path(path)
         if self.path.suffix.lower() not in VIDEO_SUFFIXES:
-            raise ValueError(f"`path` must end in {', '.join(VIDEO_SUFFIXES)}, got {self.path}")
+            raise UsageError(f"`path` must end in {', '.join(VIDEO_SUFFIXES)}, got {self.path}")
         if not 0 < frames_per_second < float("inf"):
-            raise ValueError(f"`frames_per_second` must be above 0, got {frames_per_second}.")
+            raise UsageError(f"`frames_per_second` must be above 0, got {frames_per_second}.")
         # Within this bound the rates of television, 24000/1001 and the like, stay exact.
         self.rate = max(Fraction(frames_per_second).limit_denominator(1001), Fraction(1, 1001))
         # Fine enough for frames at any time, a whole number of ticks for frames at the rate, and below 65536, which is
@@ -137,7 +138,7 @@ class VideoWriter(AbstractContextManager["VideoWriter"]):
             return
         with self._stack:
             if self._stream is None:
-                raise ValueError(f"a video needs at least one frame, got none: {self.path}")
+                raise UsageError(f"a video needs at least one frame, got none: {self.path}")
             for packet in self._stream.encode():
                 self._container.mux(packet)
 
@@ -158,12 +159,12 @@ def save_animation(
     formats = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG", ".apng": "PNG"}
     suffix = Path(path).suffix.lower()
     if suffix not in formats:
-        raise ValueError(f"`path` must end in {', '.join(formats)}, got {os.fspath(path)}")
+        raise UsageError(f"`path` must end in {', '.join(formats)}, got {os.fspath(path)}")
     if not 0 < frames_per_second < float("inf"):
-        raise ValueError(f"`frames_per_second` must be above 0, got {frames_per_second}.")
+        raise UsageError(f"`frames_per_second` must be above 0, got {frames_per_second}.")
     pictures = [Image.fromarray(np.asarray(frame)) for frame in frames]
     if not pictures:
-        raise ValueError("`frames` must hold at least one picture, got none.")
+        raise UsageError("`frames` must hold at least one picture, got none.")
     options: dict[str, Any] = {"quality": 85} if suffix == ".webp" else {}
     with replacing(path) as partial:
         pictures[0].save(

@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from ...core.errors import UsageError
 from ...core.optional import require
 from ...core.picture_input import rgb_array
 from ..clips.kinds import ACCEPTED
@@ -68,7 +69,7 @@ class VideoFile:
         # The times of the packets that the decoder may still hold, with their numbers, which follow each other.
         self._times: deque[tuple[int, int | None]] = deque(maxlen=_MOST_IN_DECODER)
         if damaged not in ("refuse", "keep"):
-            raise ValueError(f'`damaged` must be "refuse" or "keep", got {damaged!r}.')
+            raise UsageError(f'`damaged` must be "refuse" or "keep", got {damaged!r}.')
         self._av = pyav()
         self.errors: tuple[type[Exception], ...] = (self._av.FFmpegError, EOFError)
         self._keep = damaged == "keep"
@@ -76,7 +77,7 @@ class VideoFile:
             # With its protocol said, a name may hold a colon.
             self.container: Any = self._av.open(f"file:{path}")
         except self._av.FFmpegError as error:
-            raise ValueError(
+            raise UsageError(
                 f"`video` must be {ACCEPTED}; this is none of them, or damaged: {path} ({error.strerror or error})"
             ) from error
         try:
@@ -191,7 +192,7 @@ class VideoFile:
 def damage(path: Path, index: int, error: Exception) -> ValueError:
     """The error of a file that could be decoded up to frame `index`."""
     told = getattr(error, "strerror", None) or error
-    return ValueError(f'`video` is damaged at frame {index} (damaged="keep" reads the rest): {path} ({told})')
+    return UsageError(f'`video` is damaged at frame {index} (damaged="keep" reads the rest): {path} ({told})')
 
 
 def warn_of_failures(video: VideoFile, count: int) -> None:
@@ -212,10 +213,10 @@ def _has_alpha(pixel_format: str) -> bool:
 def _picture_stream(container: Any, path: Path) -> Any:
     streams = [stream for stream in container.streams.video if not _is_still(stream)]
     if not streams:
-        raise ValueError(f"`video` has no picture stream (sound only?): {path}")
+        raise UsageError(f"`video` has no picture stream (sound only?): {path}")
     known = [stream for stream in streams if stream.codec_context is not None]
     if not known:
-        raise ValueError(f"`video` is coded in a way that the installed FFmpeg does not know: {path}")
+        raise UsageError(f"`video` is coded in a way that the installed FFmpeg does not know: {path}")
     default = [stream for stream in known if stream.disposition & type(stream.disposition).default]
     return (default or known)[0]
 

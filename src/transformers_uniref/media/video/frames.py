@@ -11,6 +11,7 @@ from typing import Any, Literal, overload
 import numpy as np
 import torch
 
+from ...core.errors import KindError, UsageError
 from ...core.picture_input import rgb_array
 
 
@@ -38,7 +39,7 @@ class VideoFrames(Sequence[np.ndarray]):
     def __init__(self, video: Any, damaged: Literal["refuse", "keep"] = "refuse") -> None:
         self._source = _frame_source(video, damaged)
         if len(self._source) == 0:
-            raise ValueError("`video` has no frames.")
+            raise UsageError("`video` has no frames.")
         self.pixel_aspect = Fraction(getattr(self._source, "pixel_aspect", 1))
         first = rgb_array(self._source[0], "video")
         self.size = (int(first.shape[0]), int(first.shape[1]))
@@ -58,7 +59,7 @@ class VideoFrames(Sequence[np.ndarray]):
         index %= len(self)
         frame = rgb_array(self._source[index], "video")
         if frame.shape[:2] != self.size:
-            raise ValueError(
+            raise UsageError(
                 f"`video` must have frames of one size: frame {index} has (height, width) = {frame.shape[:2]}, the "
                 f"first {self.size}."
             )
@@ -70,13 +71,13 @@ def _frame_source(video: Any, damaged: Literal["refuse", "keep"]) -> Sequence[An
         return _stored_frames(Path(video), damaged)
     if isinstance(video, (np.ndarray, torch.Tensor)):
         if video.ndim != 4:
-            raise ValueError(
+            raise UsageError(
                 f"`video` as an array must be (T, H, W, 3) or (T, 3, H, W), got shape {tuple(video.shape)}."
             )
         return video  # type: ignore[return-value]
     if isinstance(video, Sequence) and not isinstance(video, (bytes, bytearray, memoryview)):
         return video
-    raise TypeError(
+    raise KindError(
         "`video` must be a list of frames, an array (T, H, W, 3), a directory, a clip's file or None (streaming), "
         f"got {type(video).__name__}."
     )

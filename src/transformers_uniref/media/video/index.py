@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from ...core.errors import UsageError
 from .file import Damaged, VideoFile, damage, warn_of_failures
 
 UNKNOWN = -1
@@ -178,7 +179,7 @@ def _counted_index(path: Path, damaged: Damaged) -> VideoIndex:
             raise damage(path, len(shown), error) from error
         warn_of_failures(video, len(shown))
     if not shown:
-        raise ValueError(f"`video` has no frames: {path}")
+        raise UsageError(f"`video` has no frames: {path}")
     return VideoIndex(
         listing.packets(),
         np.array(shown, np.int64),

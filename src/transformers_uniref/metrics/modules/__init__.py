@@ -15,6 +15,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ...core.errors import UsageError
+
 _FOLDER = Path(__file__).parent
 
 
@@ -30,7 +32,7 @@ def module_path(name: str) -> str:
         ValueError: there is none of that name.
     """
     if name not in module_names():
-        raise ValueError(f"`name` must be one of {', '.join(module_names())}, got {name!r}")
+        raise UsageError(f"`name` must be one of {', '.join(module_names())}, got {name!r}")
     return str(_FOLDER / name)
 
 

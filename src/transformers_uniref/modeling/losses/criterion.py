@@ -12,6 +12,7 @@ import torch.distributed
 from torch import Tensor, nn
 
 from ...core.box_formats import to_corners
+from ...core.errors import UsageError
 from . import boxinst
 from .box_losses import giou_loss, l1_loss
 from .class_losses import one_hot_classes, sigmoid_focal_loss
@@ -206,7 +207,7 @@ class UniRefCriterion(nn.Module):
             return dict.fromkeys(functions, _unused_mask_head(outputs, layer))
         logits = outputs.decode_masks(layer, matches.entry, matches.query)[:, 0].float()
         if logits.shape[-2:] != targets.masks.shape[-2:]:
-            raise ValueError(
+            raise UsageError(
                 f"labels: got masks that are {tuple(targets.masks.shape[-2:])} at the resolution of the loss, accepted "
                 f"is the predicted {tuple(logits.shape[-2:])}; masks have the padded size of pixel_values"
             )
@@ -215,7 +216,7 @@ class UniRefCriterion(nn.Module):
 
     def _boxinst_targets(self, outputs: DecoderPredictions, targets: _Targets) -> tuple[Tensor, Tensor]:
         if outputs.images is None or outputs.image_sizes is None or outputs.original_heights is None:
-            raise ValueError("images, image_sizes, original_heights: got None, the BoxInst loss needs all three")
+            raise UsageError("images, image_sizes, original_heights: got None, the BoxInst loss needs all three")
         similarity = boxinst.color_similarity(outputs.images, outputs.image_sizes, outputs.original_heights)
         size = (outputs.images.shape[-2], outputs.images.shape[-1])
         boxes = boxinst.box_masks(targets.boxes, outputs.image_sizes[targets.entry], size)
@@ -256,7 +257,7 @@ class _Targets:
         num_entries, _, num_classes = outputs.encoder_logits.shape
         device = outputs.encoder_logits.device
         if len(labels) != num_entries:
-            raise ValueError(
+            raise UsageError(
                 f"labels: got {len(labels)} entries, accepted is one for each of the {num_entries} predictions"
             )
         for index, label in enumerate(labels):
@@ -276,19 +277,19 @@ def _check_label(index: int, label: Label, with_masks: bool) -> None:
     needed = ("boxes", "class_labels", "masks") if with_masks else ("boxes", "class_labels")
     missing = [name for name in needed if name not in label]
     if missing:
-        raise ValueError(
+        raise UsageError(
             f"labels[{index}]: got the keys {sorted(label)}, accepted are {list(needed)} (missing: {missing})"
         )
     boxes, classes = label["boxes"], label["class_labels"]
     if boxes.ndim != 2 or boxes.shape[1] != 4:
-        raise ValueError(f"labels[{index}]['boxes']: got the shape {tuple(boxes.shape)}, accepted is (t, 4)")
+        raise UsageError(f"labels[{index}]['boxes']: got the shape {tuple(boxes.shape)}, accepted is (t, 4)")
     if classes.shape != boxes.shape[:1] or classes.dtype != torch.int64:
-        raise ValueError(
+        raise UsageError(
             f"labels[{index}]['class_labels']: got {classes.dtype} of shape {tuple(classes.shape)}, accepted is int64 "
             f"of shape ({len(boxes)},), one for each box"
         )
     if with_masks and (label["masks"].ndim != 3 or len(label["masks"]) != len(boxes)):
-        raise ValueError(
+        raise UsageError(
             f"labels[{index}]['masks']: got the shape {tuple(label['masks'].shape)}, accepted is ({len(boxes)}, H, W), "
             "one for each box"
         )
@@ -302,12 +303,12 @@ def _check_values(boxes: Tensor, classes: Tensor, num_classes: int) -> None:
     classes_fit = ((classes >= 0) & (classes < num_classes)).all()
     fits = torch.stack([boxes_fit, classes_fit]).tolist()  # one transfer for both
     if not fits[0]:
-        raise ValueError(
+        raise UsageError(
             f"labels: got boxes between {boxes.min().item():.4g} and {boxes.max().item():.4g}, accepted are "
             "(cx, cy, w, h) in fractions of the unpadded image, 0 to 1"
         )
     if not fits[1]:
-        raise ValueError(
+        raise UsageError(
             f"labels: got class_labels between {classes.min().item()} and {classes.max().item()}, accepted are 0 to "
             f"{num_classes - 1} (config.num_labels is {num_classes})"
         )
@@ -321,5 +322,5 @@ def _unused_mask_head(outputs: DecoderPredictions, layer: int) -> Tensor:
 
 def _option(name: str, value: str, accepted: dict[str, Any]) -> Any:
     if value not in accepted:
-        raise ValueError(f"{name}: got {value!r}, accepted are {', '.join(map(repr, accepted))}")
+        raise UsageError(f"{name}: got {value!r}, accepted are {', '.join(map(repr, accepted))}")
     return accepted[value]

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from ...core.box_formats import to_corners
+from ...core.errors import UsageError
 from .box_losses import pairwise_iou_and_giou
 
 CENTRE_RADIUS: Final = 2.5 / 32  # in fractions of the image, whatever its size
@@ -172,7 +173,7 @@ def _match_layers(
     return matches
 
 
-class NonFinitePredictionsError(ValueError):
+class NonFinitePredictionsError(UsageError):
     """Predictions that cannot be matched because they are NaN or infinite."""
 
 

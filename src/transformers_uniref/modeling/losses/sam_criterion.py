@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ...core.errors import UsageError
 from ..references import pad_to
 from .criterion import Label
 from .mask_losses import binary_cross_entropy_mask_loss, scaled_dice_loss
@@ -48,7 +49,7 @@ class UniRefSamCriterion(nn.Module):
             ValueError: labels that do not fit the predictions.
         """
         if len(labels) != len(logits):
-            raise ValueError(
+            raise UsageError(
                 f"labels: got {len(labels)} entries, accepted is one for each of the {len(logits)} entries"
             )
         logits = logits.float()
@@ -65,5 +66,5 @@ def _target(index: int, label: Label, logits: Tensor) -> Tensor:
     size = tuple(logits.shape[-2:])
     if masks is None or masks.ndim != 3 or any(a > b for a, b in zip(masks.shape[-2:], size, strict=True)):
         got = "nothing" if masks is None else f"the shape {tuple(masks.shape)}"
-        raise ValueError(f"labels[{index}]['masks']: got {got}, accepted is (t, H, W), at most {size}")
+        raise UsageError(f"labels[{index}]['masks']: got {got}, accepted is (t, H, W), at most {size}")
     return pad_to((masks != 0).any(0), size).to(logits)

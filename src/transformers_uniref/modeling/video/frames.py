@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...core.errors import UsageError
 from ..references import pad_to
 
 
@@ -48,12 +49,12 @@ def prepare_frame(frame: Any, image_processor: FrameProcessor | None, name: str)
     """
     if isinstance(frame, Mapping):
         if "pixel_values" not in frame:
-            raise ValueError(f"`{name}`: a dictionary must hold `pixel_values`; got {', '.join(map(str, frame))}.")
+            raise UsageError(f"`{name}`: a dictionary must hold `pixel_values`; got {', '.join(map(str, frame))}.")
         return _ready_made(frame["pixel_values"], frame.get("pixel_mask"), name)
     if isinstance(frame, torch.Tensor) and frame.is_floating_point():
         return _ready_made(frame, None, name)
     if image_processor is None:
-        raise ValueError(
+        raise UsageError(
             f"`{name}` must be pixel_values, a normalised float tensor (3, H, W), as the session has no image "
             f"processor; got {type(frame).__name__}."
         )
@@ -71,15 +72,15 @@ def _ready_made(values: Tensor, mask: Tensor | None, name: str) -> PreparedFrame
         values = values[None]
         mask = None if mask is None else mask.reshape(1, *mask.shape[-2:])
     if values.dim() != 4 or values.shape[:2] != (1, 3) or 0 in values.shape:
-        raise ValueError(
+        raise UsageError(
             f"`{name}` as pixel_values must have shape (3, H, W) or (1, 3, H, W), got {tuple(values.shape)}."
         )
     if not bool(values.isfinite().all()):
-        raise ValueError(f"`{name}` has pixels that are NaN or infinite; every pixel must be a finite number.")
+        raise UsageError(f"`{name}` has pixels that are NaN or infinite; every pixel must be a finite number.")
     if mask is None:
         mask = torch.ones(1, *values.shape[-2:], dtype=torch.bool, device=values.device)
     if tuple(mask.shape) != (1, *values.shape[-2:]):
-        raise ValueError(
+        raise UsageError(
             f"`{name}` must have a pixel_mask of its pixel_values' size {tuple(values.shape[-2:])}, got "
             f"{tuple(mask.shape)}."
         )

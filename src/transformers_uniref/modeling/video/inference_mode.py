@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from ...core.errors import UsageError
 from ..precision import warn_if_slow
 from .session import UniRefVideoSession
 
@@ -32,7 +33,7 @@ def computing(model: VideoPropagationMixin, session: UniRefVideoSession) -> Iter
     """
     wanted, actual = session.inference_device, model.device
     if wanted.type != actual.type or (wanted.index is not None and wanted.index != (actual.index or 0)):
-        raise ValueError(f"`inference_device` of the session is {wanted}, but the model is on {actual}.")
+        raise UsageError(f"`inference_device` of the session is {wanted}, but the model is on {actual}.")
     half = number_type(model, session)
     warn_if_slow(half, actual)
     training = [module for module in model.modules() if module.training] if model.training else []

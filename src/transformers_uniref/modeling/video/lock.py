@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from ...core.errors import FailureError
+
 
 class IteratorLock:
     """Belongs to one iterator to its end, or until it is released. A copy of it is free."""
@@ -18,7 +20,7 @@ class IteratorLock:
     def check_free(self) -> None:
         """Raises RuntimeError while an iterator is in the middle of the session."""
         if self._holder is not None:
-            raise RuntimeError(
+            raise FailureError(
                 "`inference_session` is being gone through by another iterator: go to its end, close it "
                 "(`iterator.close()`) or give it up (`session.release()`); two clips or directions need two sessions."
             )
@@ -31,7 +33,7 @@ class IteratorLock:
 
         def check() -> None:
             if self._holder is not mine:
-                raise RuntimeError("this iterator was ended by `release` or `reset` of its session; make another one.")
+                raise FailureError("this iterator was ended by `release` or `reset` of its session; make another one.")
 
         try:
             yield check

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...core.errors import UsageError
 from ...core.masks import fit_mask
 from ..references import ProjectedReferences
 
@@ -31,10 +32,10 @@ class TextPrompt:
         ids = torch.as_tensor(input_ids)
         ids = ids[None] if ids.dim() == 1 else ids
         if ids.dim() != 2 or ids.shape[0] != 1 or ids.shape[1] == 0 or ids.is_floating_point():
-            raise ValueError(f"`input_ids` must be one sentence, integers (1, L); got {ids.dtype} {tuple(ids.shape)}.")
+            raise UsageError(f"`input_ids` must be one sentence, integers (1, L); got {ids.dtype} {tuple(ids.shape)}.")
         valid = torch.ones_like(ids) if attention_mask is None else torch.as_tensor(attention_mask).reshape(1, -1)
         if valid.shape != ids.shape or not bool(valid.any()):
-            raise ValueError(
+            raise UsageError(
                 f"`attention_mask` must have the shape {tuple(ids.shape)} of `input_ids` and a token that counts; got "
                 f"{tuple(valid.shape)}."
             )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
+from ...core.errors import KindError, UsageError
 from ..references import ProjectedReferences, References, VisualFeatures
 from .session import UniRefVideoSession, VideoOutput, is_integer
 from .step import follow_into_frame, restart
@@ -100,7 +101,7 @@ class VideoPropagationMixin(nn.Module if TYPE_CHECKING else object):  # type: ig
         session.lock.check_free()
         count = session.num_frames
         if count is None:
-            raise ValueError(
+            raise UsageError(
                 "`inference_session` is a stream without a video: give it frames one by one, "
                 "model(inference_session=session, frame=frame)."
             )
@@ -108,7 +109,7 @@ class VideoPropagationMixin(nn.Module if TYPE_CHECKING else object):  # type: ig
             (count - 1 if reverse else 0) if start_frame_idx is None else start_frame_idx, "start_frame_idx"
         )
         if max_frames is not None and (not is_integer(max_frames) or max_frames < 1):
-            raise ValueError(f"`max_frames` must be 1 or more, or None for all; got {max_frames!r}.")
+            raise UsageError(f"`max_frames` must be 1 or more, or None for all; got {max_frames!r}.")
         frames = range(start, -1, -1) if reverse else range(start, count)
         return self._propagate(session, frames[: None if max_frames is None else int(max_frames)], reverse)
 
@@ -135,12 +136,12 @@ class VideoPropagationMixin(nn.Module if TYPE_CHECKING else object):  # type: ig
         """
         session = _checked_session(inference_session)
         if not session.is_stream:
-            raise ValueError(
+            raise UsageError(
                 "`frame` belongs to a session without a video; this one has its own: use "
                 "model.propagate_in_video_iterator(session)."
             )
         if frame is None:
-            raise ValueError("`frame` is missing: a session without a video gets its frames one by one.")
+            raise UsageError("`frame` is missing: a session without a video gets its frames one by one.")
         return follow_into_frame(self, session, session.next_frame_idx, session.prepare_frame(frame), False)
 
     def soft_masks(self, logits: Tensor) -> Tensor:
@@ -150,7 +151,7 @@ class VideoPropagationMixin(nn.Module if TYPE_CHECKING else object):  # type: ig
 
 def _checked_session(session: Any) -> UniRefVideoSession:
     if not isinstance(session, UniRefVideoSession):
-        raise TypeError(
+        raise KindError(
             "`inference_session` must be a UniRefVideoSession (see processor.init_video_session), got "
             f"{type(session).__name__}."
         )

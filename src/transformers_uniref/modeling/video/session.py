@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from transformers.utils import ModelOutput
 
+from ...core.errors import KindError, UsageError
 from ...core.masks import binary_mask
 from ..precision import chosen_dtype, warn_if_slow
 from .frames import FrameProcessor, PreparedFrame, prepare_frame
@@ -112,25 +113,25 @@ class UniRefVideoSession:
         gates = {"vos_score_threshold": vos_score_threshold, "rvos_score_threshold": rvos_score_threshold}
         for name, gate in gates.items():
             if gate is not None and not 0 <= gate <= 1:
-                raise ValueError(f"`{name}` must be between 0 and 1, or None for no gate; got {gate!r}.")
+                raise UsageError(f"`{name}` must be between 0 and 1, or None for no gate; got {gate!r}.")
         if not 0 < mask_threshold < 1:
-            raise ValueError(f"`mask_threshold` must be between 0 and 1, both left out; got {mask_threshold}.")
+            raise UsageError(f"`mask_threshold` must be between 0 and 1, both left out; got {mask_threshold}.")
         if references not in REFERENCE_CHOICES:
-            raise ValueError(f"`references` must be one of {', '.join(REFERENCE_CHOICES)}; got {references!r}.")
+            raise UsageError(f"`references` must be one of {', '.join(REFERENCE_CHOICES)}; got {references!r}.")
         if object_chunk_size is not None and (not is_integer(object_chunk_size) or object_chunk_size < 1):
-            raise ValueError(f"`object_chunk_size` must be 1 or more, or None for all; got {object_chunk_size!r}.")
+            raise UsageError(f"`object_chunk_size` must be 1 or more, or None for all; got {object_chunk_size!r}.")
         number_type = chosen_dtype(dtype, inference_device)
         warn_if_slow(number_type, inference_device)
         if output_size is not None and (len(output_size) != 2 or min(output_size) < 1):
-            raise ValueError(f"`output_size` must be (height, width), both 1 or more; got {output_size!r}.")
+            raise UsageError(f"`output_size` must be (height, width), both 1 or more; got {output_size!r}.")
         if video is not None and not isinstance(getattr(video, "size", None), tuple):
             from ...media.video.frames import VideoFrames
 
             video = VideoFrames(video)
         if video is not None and image_processor is None:
-            raise ValueError("`image_processor` is missing: the frames of a `video` have to be resized and normalised.")
+            raise UsageError("`image_processor` is missing: the frames of a `video` have to be resized and normalised.")
         if video is not None and len(video) == 0:
-            raise ValueError("`video` has no frames.")
+            raise UsageError("`video` has no frames.")
         self.video: Sequence[Any] | None = video
         self.image_processor = image_processor
         self.inference_device = torch.device(inference_device)
@@ -247,7 +248,7 @@ class UniRefVideoSession:
         """
         frame_idx = self.frame_index(frame_idx)
         if self.is_stream and frame_idx < self.next_frame_idx:
-            raise ValueError(
+            raise UsageError(
                 f"`frame_idx` {frame_idx} has passed: this stream keeps no frames, so a mask must be for frame "
                 f"{self.next_frame_idx} or a later one."
             )
@@ -256,7 +257,7 @@ class UniRefVideoSession:
             for obj_id, mask in masks.items()
         }
         if not all(bool(mask.any()) for mask in given.values()):
-            raise ValueError(f"`{name}` has an object of which no pixel is left at the frame's size.")
+            raise UsageError(f"`{name}` has an object of which no pixel is left at the frame's size.")
         for obj_id, mask in given.items():
             self.prompts.of(obj_id).masks[frame_idx] = mask
         self.memory.note_prompt(frame_idx)
@@ -319,7 +320,7 @@ class UniRefVideoSession:
         frame_idx = self.frame_index(frame_idx)
         for name, value, least in (("max_objects", max_objects, 1), ("patience", patience, 0)):
             if not is_integer(value) or value < least:
-                raise ValueError(f"`{name}` must be an integer of at least {least}, got {value!r}.")
+                raise UsageError(f"`{name}` must be an integer of at least {least}, got {value!r}.")
         text = TextPrompt.of_tokens(input_ids, attention_mask, understood)
         if self.is_stream:
             frame_idx = max(frame_idx, self.next_frame_idx)
@@ -336,7 +337,7 @@ class UniRefVideoSession:
         """
         if obj_id not in self.object_ids:
             known = ", ".join(str(known_id) for known_id in self.object_ids) or "none"
-            raise ValueError(f"`obj_id` {obj_id!r} is unknown; the session's objects are: {known}.")
+            raise UsageError(f"`obj_id` {obj_id!r} is unknown; the session's objects are: {known}.")
         self.prompts.pop(obj_id, None)
         self.memory.objects.pop(obj_id, None)
 
@@ -358,17 +359,17 @@ class UniRefVideoSession:
 
     def frame_index(self, frame_idx: Any, name: str = "frame_idx") -> int:
         if not is_integer(frame_idx):
-            raise TypeError(f"`{name}` must be an integer, got {frame_idx!r}.")
+            raise KindError(f"`{name}` must be an integer, got {frame_idx!r}.")
         if frame_idx < 0 or (self.num_frames is not None and frame_idx >= self.num_frames):
             last = "on" if self.num_frames is None else f"to {self.num_frames - 1}"
-            raise ValueError(f"`{name}` must be from 0 {last}, got {frame_idx}.")
+            raise UsageError(f"`{name}` must be from 0 {last}, got {frame_idx}.")
         return int(frame_idx)
 
     # --------------------------------------------------------------------------------------------- for the model's use
     def frame(self, frame_idx: int) -> Any:
         """A frame of the clip, read now."""
         if self.video is None:
-            raise ValueError("A stream keeps no frames.")
+            raise UsageError("A stream keeps no frames.")
         return self.video[frame_idx]
 
     def prepare_frame(self, frame: Any, name: str = "frame") -> PreparedFrame:
@@ -379,7 +380,7 @@ class UniRefVideoSession:
         """
         prepared = prepare_frame(frame, self.image_processor, name)
         if self._video_size is not None and prepared.video_size != self._video_size:
-            raise ValueError(
+            raise UsageError(
                 f"`{name}` must have the size of the frames before it, (height, width) = {self._video_size}; got "
                 f"{prepared.video_size}. `session.reset()` starts a new video."
             )
@@ -411,9 +412,9 @@ class UniRefVideoSession:
 
 def _object_id(obj_id: Any) -> int:
     if not is_integer(obj_id):
-        raise TypeError(f"`obj_id` must be an integer, got {obj_id!r}.")
+        raise KindError(f"`obj_id` must be an integer, got {obj_id!r}.")
     if obj_id < 1:
-        raise ValueError(f"`obj_id` must be 1 or more (0 is the background), got {obj_id}.")
+        raise UsageError(f"`obj_id` must be 1 or more (0 is the background), got {obj_id}.")
     return int(obj_id)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
+from ...core.errors import UsageError
 from .memory import ObjectMemory, SessionMemory, TrackedObject
 from .prompts import TextPrompt
 from .references import ReferenceSlot
@@ -55,7 +56,7 @@ def restore_session(session: UniRefVideoSession, state: dict[str, Any]) -> None:
     """
     _require_stream(session)
     if session.next_frame_idx:
-        raise ValueError(f"`session` must be new, it has seen {session.next_frame_idx} frames; call reset() first.")
+        raise UsageError(f"`session` must be new, it has seen {session.next_frame_idx} frames; call reset() first.")
     if not state["next_frame_idx"]:
         return
     last = state["next_frame_idx"] - 1
@@ -66,9 +67,9 @@ def restore_session(session: UniRefVideoSession, state: dict[str, Any]) -> None:
     objects = {}
     for obj_id, values in state["objects"].items():
         if values["by_text"] and obj_id not in texts:
-            raise ValueError(f"`session` must have the sentence of object {obj_id}, got none; add it before.")
+            raise UsageError(f"`session` must have the sentence of object {obj_id}, got none; add it before.")
         if (values.get("group") or 0) >= len(session.groups) and values.get("group") is not None:
-            raise ValueError("`session` must have the sentences for all objects, got fewer; add them before.")
+            raise UsageError("`session` must have the sentences for all objects, got fewer; add them before.")
         objects[obj_id] = _restored_object(session, values, texts.get(obj_id) if values["by_text"] else None)
     session.memory = SessionMemory(restart_needed=False)
     session.commit(last, False, tuple(state["video_size"]), objects, state.get("last_id", 0))
@@ -115,7 +116,7 @@ def _on_cpu(tensor: Tensor) -> Tensor:
 
 def _require_stream(session: UniRefVideoSession) -> None:
     if not session.is_stream:
-        raise ValueError("`session` must be a stream, made without a video; one with a video can begin at any frame.")
+        raise UsageError("`session` must be a stream, made without a video; one with a video can begin at any frame.")
 
 
 __all__ = ["restore_session", "session_state"]

@@ -21,6 +21,8 @@ from typing import Literal
 
 import numpy as np
 
+from ...core.errors import UsageError
+
 VIDEO_TASKS = ("vos", "rvos")
 WORLD_SOURCES = {"world:stills": "stills", "world:clips": "clips"}
 
@@ -124,38 +126,38 @@ class DatasetConfig:
     def __post_init__(self) -> None:
         where = f"datasets ({self.name})"
         if not self.name or ":" in self.name:
-            raise ValueError(f"datasets: got the name {self.name!r}; accepted: any text without a colon")
+            raise UsageError(f"datasets: got the name {self.name!r}; accepted: any text without a colon")
         least_of = {"batch_size": 1, "questions": 1, "frame_gap": 1, "longest_side": 32, "samples": 0}
         for option, least in least_of.items():
             if getattr(self, option) < least:
-                raise ValueError(f"{where}.{option}: got {getattr(self, option)}; accepted: at least {least}")
+                raise UsageError(f"{where}.{option}: got {getattr(self, option)}; accepted: at least {least}")
         shares = ("flip", "colour", "negative_share", "language_only_share")
         for option in (*shares, "crop.probability", "pseudo_video.shift", "pseudo_video.crop"):
             value = operator.attrgetter(option)(self)
             if not 0 <= value <= 1:
-                raise ValueError(f"{where}.{option}: got {value}; accepted: from 0 to 1")
+                raise UsageError(f"{where}.{option}: got {value}; accepted: from 0 to 1")
         if not np.isfinite(self.weight) or self.weight < 0:
-            raise ValueError(f"{where}.weight: got {self.weight}; accepted: 0 or more")
+            raise UsageError(f"{where}.weight: got {self.weight}; accepted: 0 or more")
         if not self.short_sides:
-            raise ValueError(f"{where}.short_sides: got an empty list; accepted: at least one size in pixels")
+            raise UsageError(f"{where}.short_sides: got an empty list; accepted: at least one size in pixels")
         for option, sides in {"short_sides": self.short_sides, "crop.short_sides": self.crop.short_sides}.items():
             if any(side < 1 for side in sides):
-                raise ValueError(f"{where}.{option}: got {sides}; accepted: sizes in pixels")
+                raise UsageError(f"{where}.{option}: got {sides}; accepted: sizes in pixels")
         if not 1 <= self.crop.least <= self.crop.most:
-            raise ValueError(f"{where}.crop: got {self.crop.least} to {self.crop.most}; accepted: 1 <= least <= most")
+            raise UsageError(f"{where}.crop: got {self.crop.least} to {self.crop.most}; accepted: 1 <= least <= most")
         if not self.shots or min(self.shots) < 0 or abs(sum(self.shots) - 1) > 1e-6:
-            raise ValueError(f"{where}.shots: probabilities must sum to 1, got {self.shots}")
+            raise UsageError(f"{where}.shots: probabilities must sum to 1, got {self.shots}")
         self._check_pseudo_video(where)
         self._check_source(where)
 
     def _check_pseudo_video(self, where: str) -> None:
         pseudo = self.pseudo_video
         if pseudo.enabled and self.task not in VIDEO_TASKS:
-            raise ValueError(f"{where}.pseudo_video: the task is {self.task}; accepted with {', '.join(VIDEO_TASKS)}")
+            raise UsageError(f"{where}.pseudo_video: the task is {self.task}; accepted with {', '.join(VIDEO_TASKS)}")
         if len(pseudo.scale) != 2 or not 0 < pseudo.scale[0] <= pseudo.scale[1]:
-            raise ValueError(f"{where}.pseudo_video.scale: got {pseudo.scale}; accepted: [least, most] above 0")
+            raise UsageError(f"{where}.pseudo_video.scale: got {pseudo.scale}; accepted: [least, most] above 0")
         if pseudo.crop == 0 or not 0 <= pseudo.rotation <= 180:
-            raise ValueError(
+            raise UsageError(
                 f"{where}.pseudo_video: got crop={pseudo.crop}, rotation={pseudo.rotation}; accepted: crop above 0, "
                 "rotation from 0 to 180"
             )
@@ -163,12 +165,12 @@ class DatasetConfig:
     def _check_source(self, where: str) -> None:
         if self.source.startswith("world"):
             if self.source not in WORLD_SOURCES:
-                raise ValueError(f"{where}.source: got {self.source!r}; accepted: {', '.join(WORLD_SOURCES)}")
+                raise UsageError(f"{where}.source: got {self.source!r}; accepted: {', '.join(WORLD_SOURCES)}")
             if not self.samples:
-                raise ValueError(f"{where}.samples: the world has no end; give the number of scenes")
+                raise UsageError(f"{where}.samples: the world has no end; give the number of scenes")
             if self.is_clip != (WORLD_SOURCES[self.source] == "clips"):
                 needed = "world:clips" if self.is_clip else "world:stills"
-                raise ValueError(f"{where}.source: the task {self.task} needs {needed} here, got {self.source}")
+                raise UsageError(f"{where}.source: the task {self.task} needs {needed} here, got {self.source}")
 
     @property
     def is_clip(self) -> bool:
@@ -203,7 +205,7 @@ class MixtureConfig:
     def __post_init__(self) -> None:
         for option, least in {"batches": 1, "block": 1, "max_bad_samples": 0}.items():
             if getattr(self, option) < least:
-                raise ValueError(f"mixture.{option}: got {getattr(self, option)}; accepted: at least {least}")
+                raise UsageError(f"mixture.{option}: got {getattr(self, option)}; accepted: at least {least}")
 
 
 def check_datasets(datasets: list[DatasetConfig], accumulation: int = 1) -> None:
@@ -215,9 +217,9 @@ def check_datasets(datasets: list[DatasetConfig], accumulation: int = 1) -> None
     names = [dataset.name for dataset in datasets]
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
-        raise ValueError(f"datasets: the name {doubled[0]!r} is used twice")
+        raise UsageError(f"datasets: the name {doubled[0]!r} is used twice")
     if sum(dataset.weight for dataset in datasets) <= 0:
-        raise ValueError(f"datasets: the weights sum to zero ({', '.join(names)}); at least one must be positive")
+        raise UsageError(f"datasets: the weights sum to zero ({', '.join(names)}); at least one must be positive")
     check_shares(datasets, 1, accumulation)
 
 
@@ -229,7 +231,7 @@ def check_shares(datasets: list[DatasetConfig], num_processes: int, accumulation
     """
     for dataset in datasets:
         if dataset.weight and dataset.batch_size < num_processes * accumulation:
-            raise ValueError(
+            raise UsageError(
                 f"datasets ({dataset.name}).batch_size: got {dataset.batch_size}, too few to share between "
                 f"{num_processes} process(es) x accumulation {accumulation}; at least {num_processes * accumulation}"
             )

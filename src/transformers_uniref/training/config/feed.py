@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ...core.errors import UsageError
 from .data import DatasetConfig, MixtureConfig, check_datasets
 from .world import ImageSizePhase, MicroBatchConfig, SamplingConfig, check_image_sizes, check_micro_batches
 
@@ -32,9 +33,9 @@ class DataOptions:
             ValueError: the first such option is named.
         """
         if self.datasets and self.micro_batches:
-            raise ValueError("datasets: given together with micro_batches; a run takes its data from one of them")
+            raise UsageError("datasets: given together with micro_batches; a run takes its data from one of them")
         if not self.datasets and not self.micro_batches:
-            raise ValueError("micro_batches: got an empty list; at least one micro-batch is needed, or `datasets`")
+            raise UsageError("micro_batches: got an empty list; at least one micro-batch is needed, or `datasets`")
         if self.datasets:
             check_datasets(self.datasets, self.accumulation)
         self._check_global_batch()
@@ -43,17 +44,17 @@ class DataOptions:
 
     def _check_global_batch(self) -> None:
         if self.global_batch < 0 or self.micro_batch < 0:
-            raise ValueError(
+            raise UsageError(
                 f"global_batch, micro_batch: got {self.global_batch} and {self.micro_batch}; accepted: 0 (not set) or "
                 "more"
             )
         if self.global_batch and not self.datasets:
-            raise ValueError("global_batch: the run has no datasets; `micro_batches` say how large their steps are")
+            raise UsageError("global_batch: the run has no datasets; `micro_batches` say how large their steps are")
         if self.micro_batch and not self.global_batch:
-            raise ValueError("micro_batch: needs global_batch, which it divides; without it set accumulation")
+            raise UsageError("micro_batch: needs global_batch, which it divides; without it set accumulation")
         sizes = {dataset.batch_size for dataset in self.datasets if dataset.weight}
         if self.global_batch and len(sizes) > 1:
-            raise ValueError(
+            raise UsageError(
                 f"global_batch: sets one batch size for all datasets, and they have {sorted(sizes)}; leave batch_size "
                 "out, or leave global_batch out and set accumulation"
             )

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from ...core.errors import UsageError
 from .data import DatasetConfig
 
 TRACKERS = ("tensorboard", "wandb", "trackio")
@@ -22,7 +23,7 @@ def check_patterns(where: str, patterns: Iterable[str]) -> None:
         try:
             re.compile(pattern)
         except re.error as error:
-            raise ValueError(f"{where}: {pattern!r} is no regular expression ({error})") from None
+            raise UsageError(f"{where}: {pattern!r} is no regular expression ({error})") from None
 
 
 @dataclass
@@ -40,7 +41,7 @@ class AdapterSection:
 
     def __post_init__(self) -> None:
         if self.config and not self.preset and "peft_type" not in self.config:
-            raise ValueError("peft.config: needs a `peft_type`, such as LORA or IA3, or a preset that it changes")
+            raise UsageError("peft.config: needs a `peft_type`, such as LORA or IA3, or a preset that it changes")
 
     def __bool__(self) -> bool:
         return bool(self.preset or self.config)
@@ -65,7 +66,7 @@ class ParameterGroupConfig:
     def __post_init__(self) -> None:
         check_patterns("optimizer.groups.pattern", [self.pattern])
         if self.factor <= 0 or self.learning_rate < 0:
-            raise ValueError(
+            raise UsageError(
                 f"optimizer.groups: got factor={self.factor}, learning_rate={self.learning_rate} for {self.pattern!r}; "
                 "accepted: a factor above 0, a rate of 0 (not set) or above; to train nothing of it use `frozen`"
             )
@@ -106,18 +107,18 @@ class OptimizerConfig:
 
     def __post_init__(self) -> None:
         if self.learning_rate <= 0:
-            raise ValueError(f"optimizer.learning_rate: got {self.learning_rate}; accepted: above 0")
+            raise UsageError(f"optimizer.learning_rate: got {self.learning_rate}; accepted: above 0")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
-            raise ValueError(f"optimizer.betas: got {self.betas}; accepted: two numbers from 0 to below 1")
+            raise UsageError(f"optimizer.betas: got {self.betas}; accepted: two numbers from 0 to below 1")
         if self.gradient_clip < 0 or self.warmup_steps < 0:
-            raise ValueError(
+            raise UsageError(
                 f"optimizer: got gradient_clip={self.gradient_clip}, warmup_steps={self.warmup_steps}; accepted: 0 "
                 "(none) or more"
             )
         if self.milestones != sorted(set(self.milestones)) or (self.milestones and self.milestones[0] < 1):
-            raise ValueError(f"optimizer.milestones: got {self.milestones}; accepted: rising steps from 1 on")
+            raise UsageError(f"optimizer.milestones: got {self.milestones}; accepted: rising steps from 1 on")
         if (self.schedule == "step") != bool(self.milestones):
-            raise ValueError(
+            raise UsageError(
                 f"optimizer.milestones: got {self.milestones} with schedule {self.schedule!r}; the schedule `step` "
                 "needs them, and no other uses them"
             )
@@ -151,16 +152,16 @@ class ValidationConfig:
         least_of = {"every": 0, "images": 0, "few_shot": 0, "clips": 0, "size": 64, "batch_size": 1, "rows": 0}
         for option, least in least_of.items():
             if getattr(self, option) < least:
-                raise ValueError(f"validation.{option}: got {getattr(self, option)}; accepted: at least {least}")
+                raise UsageError(f"validation.{option}: got {getattr(self, option)}; accepted: at least {least}")
         names = [dataset.name for dataset in self.datasets]
         for position, dataset in enumerate(self.datasets):
             where = f"validation.datasets[{position}]"
             if dataset.name == "photo" or names.count(dataset.name) > 1:
-                raise ValueError(
+                raise UsageError(
                     f"{where}.name: got {dataset.name!r}; accepted: a name that is used once and not `photo`"
                 )
             if dataset.streaming:
-                raise ValueError(
+                raise UsageError(
                     f"{where}.streaming: rows are taken from all over the dataset; set streaming: false and `samples` "
                     "or `split`, or save some rows of it to a folder"
                 )
@@ -182,7 +183,7 @@ class CheckpointConfig:
 
     def __post_init__(self) -> None:
         if self.every < 1 or self.keep < 1:
-            raise ValueError(f"checkpoint: got every={self.every}, keep={self.keep}; accepted: 1 or more")
+            raise UsageError(f"checkpoint: got every={self.every}, keep={self.keep}; accepted: 1 or more")
 
     def is_better(self, value: float, than: float | None) -> bool:
         """Whether `value` of the measure `best` beats the best so far (None: there is none)."""

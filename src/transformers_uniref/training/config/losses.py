@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ...core.errors import UsageError
+
 
 @dataclass
 class AuxiliaryConfig:
@@ -49,7 +51,7 @@ class AlignmentConfig:
     def __post_init__(self) -> None:
         starts = [phase.start for phase in self.phases]
         if starts != sorted(set(starts)) or (starts and starts[0] != 0):
-            raise ValueError(f"alignment.phases: `start` values must begin at 0 and rise, got {starts}")
+            raise UsageError(f"alignment.phases: `start` values must begin at 0 and rise, got {starts}")
 
     def phase(self, step: int) -> LossPhase | None:
         """The weights at `step`; None without phases."""

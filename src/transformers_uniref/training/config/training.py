@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from ...core.errors import UsageError
 from .feed import DataOptions
 from .loop import (
     TRACKERS,
@@ -85,23 +86,23 @@ class TrainingConfig(DataOptions, ModelOptions):
 
     def __post_init__(self) -> None:
         if self.steps < 1:
-            raise ValueError(f"steps: got {self.steps}; at least 1 is needed")
+            raise UsageError(f"steps: got {self.steps}; at least 1 is needed")
         if self.accumulation < 1:
-            raise ValueError(f"accumulation: got {self.accumulation}; at least 1 is needed")
+            raise UsageError(f"accumulation: got {self.accumulation}; at least 1 is needed")
         if not 0.0 <= self.ema_decay < 1.0:
-            raise ValueError(f"ema_decay: got {self.ema_decay}; accepted: 0 <= ema_decay < 1")
+            raise UsageError(f"ema_decay: got {self.ema_decay}; accepted: 0 <= ema_decay < 1")
         if self.checkpoint.best and not self.validation.every:
-            raise ValueError(f"checkpoint.best: got {self.checkpoint.best!r}, which validation.every 0 never measures")
+            raise UsageError(f"checkpoint.best: got {self.checkpoint.best!r}, which validation.every 0 never measures")
         for tracker in self.trackers:
             if tracker not in TRACKERS:
-                raise ValueError(f"trackers: got {tracker!r}; accepted: {', '.join(TRACKERS)}")
+                raise UsageError(f"trackers: got {tracker!r}; accepted: {', '.join(TRACKERS)}")
         check_patterns("frozen", self.frozen)
         check_patterns("initial_weights_skip", self.initial_weights_skip)
         if self.extend_vocabulary and (self.text_weights or not self.initial_weights and not self.starts_from):
-            raise ValueError("extend_vocabulary: there is nothing to extend without the tokenizer of `initial_weights`")
+            raise UsageError("extend_vocabulary: there is nothing to extend without the tokenizer of `initial_weights`")
         self._check_initial_model()
         if self.architecture == "uniref_sam" and self.backbone_weights:
-            raise ValueError(
+            raise UsageError(
                 "backbone_weights: a SAM brings more than a backbone; make a folder of it with `uniref convert` "
                 "and name that in initial_weights"
             )
@@ -113,9 +114,9 @@ class TrainingConfig(DataOptions, ModelOptions):
         reason = "an adapter is for a model as it is" if self.peft else "architecture is initial_weights"
         for option in ("backbone_weights", "text_weights", "initial_weights_skip", "extend_vocabulary"):
             if getattr(self, option):
-                raise ValueError(f"{option}: got {getattr(self, option)!r}, but {reason}; leave it out")
+                raise UsageError(f"{option}: got {getattr(self, option)!r}, but {reason}; leave it out")
         if self.peft and self.freeze != "full":
-            raise ValueError(f"freeze: got {self.freeze!r} with an adapter, beside which everything is frozen already")
+            raise UsageError(f"freeze: got {self.freeze!r} with an adapter, beside which everything is frozen already")
 
     @property
     def size(self) -> str:
@@ -176,7 +177,7 @@ class TrainingConfig(DataOptions, ModelOptions):
         """
         missing = self.unset_options()
         if missing:
-            raise ValueError(f"{self.name} leaves to be set with `overrides`: {'; '.join(missing)}")
+            raise UsageError(f"{self.name} leaves to be set with `overrides`: {'; '.join(missing)}")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionaries and lists, as written next to a run."""

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar
 
 import yaml
 
+from ...core.errors import KindError, UsageError
 from ...core.near_names import did_you_mean
 
 Section = TypeVar("Section")
@@ -30,12 +31,12 @@ def _typed(kind: Any, value: Any, where: str, root: Any) -> Any:
     """Convert a YAML value to the annotated type `kind`, naming `where` in every error; `root` is the whole section."""
     if dataclasses.is_dataclass(kind):
         if not isinstance(value, dict):
-            raise TypeError(f"{where}: expected a mapping, got {type(value).__name__}")
+            raise KindError(f"{where}: expected a mapping, got {type(value).__name__}")
         hints = typing.get_type_hints(kind)
         unknown = sorted(set(map(str, value)) - set(hints))
         if unknown:
             name = f"{where}.{unknown[0]}".lstrip(".")
-            raise ValueError(
+            raise UsageError(
                 f"{name}: unknown option; {_nearest(unknown[0], hints, root)}known here: {', '.join(hints)}"
             )
         arguments = {
@@ -47,7 +48,7 @@ def _typed(kind: Any, value: Any, where: str, root: Any) -> Any:
             if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING and f.name not in arguments
         ]
         if missing:
-            raise ValueError(f"{where or 'configuration'}: missing {', '.join(missing)}")
+            raise UsageError(f"{where or 'configuration'}: missing {', '.join(missing)}")
         return typing.cast(Any, kind)(**arguments)
     origin = typing.get_origin(kind)
     if origin is types.UnionType:  # only ever a type or nothing
@@ -58,16 +59,16 @@ def _typed(kind: Any, value: Any, where: str, root: Any) -> Any:
         # YAML reads a bare `no` as False.
         value = "no" if value is False and "no" in choices else value
         if value not in choices:
-            raise ValueError(f"{where}: got {value!r}; accepted: {', '.join(map(repr, choices))}")
+            raise UsageError(f"{where}: got {value!r}; accepted: {', '.join(map(repr, choices))}")
         return value
     if origin is list:
         if not isinstance(value, list):
-            raise TypeError(f"{where}: expected a list, got {type(value).__name__}")
+            raise KindError(f"{where}: expected a list, got {type(value).__name__}")
         (inner,) = typing.get_args(kind)
         return [_typed(inner, part, f"{where}[{position}]", root) for position, part in enumerate(value)]
     if origin is dict:
         if not isinstance(value, dict):
-            raise TypeError(f"{where}: expected a mapping, got {type(value).__name__}")
+            raise KindError(f"{where}: expected a mapping, got {type(value).__name__}")
         _, inner = typing.get_args(kind)
         return {str(name): _typed(inner, part, f"{where}.{name}", root) for name, part in value.items()}
     if kind is Any:
@@ -83,7 +84,7 @@ def _typed(kind: Any, value: Any, where: str, root: Any) -> Any:
         kind in (bool, str) and isinstance(value, kind)
     ):
         return value
-    raise TypeError(f"{where}: expected {kind.__name__}, got {value!r} ({type(value).__name__})")
+    raise KindError(f"{where}: expected {kind.__name__}, got {value!r} ({type(value).__name__})")
 
 
 def _option_names(kind: Any, prefix: str = "") -> dict[str, str]:
@@ -110,7 +111,7 @@ def apply_override(values: dict[str, Any], override: str) -> None:
     """Change nested `values` in place by one `dotted.key=value`; list positions are numbers, values are YAML."""
     path, separator, text = override.partition("=")
     if not separator or not path:
-        raise ValueError(f"override: got {override!r}; expected key=value, such as optimizer.learning_rate=1e-3")
+        raise UsageError(f"override: got {override!r}; expected key=value, such as optimizer.learning_rate=1e-3")
     *parents, last = path.strip().split(".")
     node: Any = values
     try:
@@ -122,9 +123,9 @@ def apply_override(values: dict[str, Any], override: str) -> None:
         elif isinstance(node, dict):
             node[last] = value
         else:
-            raise TypeError
+            raise KindError
     except (TypeError, ValueError, IndexError, AttributeError):
-        raise ValueError(f"override: {override!r} does not name an option of the configuration") from None
+        raise UsageError(f"override: {override!r} does not name an option of the configuration") from None
 
 
 def bundled_configs() -> dict[str, Path]:
@@ -147,14 +148,14 @@ def read_values(name_or_path: str | Path, derived: tuple[Path, ...] = ()) -> dic
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
-        raise ValueError(f"{path}: not valid YAML ({str(error).splitlines()[0]})") from error
+        raise UsageError(f"{path}: not valid YAML ({str(error).splitlines()[0]})") from error
     if not isinstance(values, dict):
-        raise ValueError(f"{path}: expected a mapping of options, got {type(values).__name__}")
+        raise UsageError(f"{path}: expected a mapping of options, got {type(values).__name__}")
     base = values.pop("base", None)
     if base is None:
         return values
     if path.resolve() in derived:
-        raise ValueError(f"{path}: base: {base!r} leads back to this file")
+        raise UsageError(f"{path}: base: {base!r} leads back to this file")
     return _merged(read_values(base, (*derived, path.resolve())), values)
 
 

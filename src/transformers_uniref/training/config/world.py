@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ...core.errors import UsageError
+
 TASKS = ("ris", "fss", "vos", "rvos", "rvos_text")
 SHARES = (
     "photo_share", "stale_share", "scrap_share", "predicted_share", "photograph_absent", "photograph_many",
@@ -114,17 +116,17 @@ class SamplingConfig:
         for option in ("shots", "clip_shots"):
             shares = getattr(self, option)
             if (shares or option == "shots") and abs(sum(shares) - 1.0) > 1e-6:
-                raise ValueError(f"sampling.{option}: probabilities must sum to 1, got {shares}")
+                raise UsageError(f"sampling.{option}: probabilities must sum to 1, got {shares}")
         named = {option: getattr(self, option) for option in SHARES}
         for task, share in self.photo_shares.items():
             if task not in TASKS:
-                raise ValueError(f"sampling.photo_shares: unknown task {task!r}; tasks are {', '.join(TASKS)}")
+                raise UsageError(f"sampling.photo_shares: unknown task {task!r}; tasks are {', '.join(TASKS)}")
             named[f"photo_shares.{task}"] = share
         for option, share in named.items():
             if not 0 <= share <= 1:
-                raise ValueError(f"sampling.{option}: got {share}; accepted: 0 to 1")
+                raise UsageError(f"sampling.{option}: got {share}; accepted: 0 to 1")
         if self.photo_shares and not self.photo_share:
-            raise ValueError("sampling.photo_shares: given without sampling.photo_share; accepted with one above 0")
+            raise UsageError("sampling.photo_shares: given without sampling.photo_share; accepted with one above 0")
 
 
 def check_micro_batches(micro_batches: Sequence[MicroBatchConfig], sampling: SamplingConfig) -> None:
@@ -134,36 +136,36 @@ def check_micro_batches(micro_batches: Sequence[MicroBatchConfig], sampling: Sam
         ValueError: the first such option is named.
     """
     if micro_batches and all(micro_batch.every > 1 for micro_batch in micro_batches):
-        raise ValueError("micro_batches: one of them must take part in every step (every: 1)")
+        raise UsageError("micro_batches: one of them must take part in every step (every: 1)")
     for position, micro_batch in enumerate(micro_batches):
         where = f"micro_batches[{position}]"
         unknown = sorted(set(micro_batch.scenes) - set(TASKS))
         if unknown:
-            raise ValueError(f"{where}.scenes: unknown task {unknown[0]!r}; tasks are {', '.join(TASKS)}")
+            raise UsageError(f"{where}.scenes: unknown task {unknown[0]!r}; tasks are {', '.join(TASKS)}")
         if not micro_batch.scenes or min(micro_batch.scenes.values()) < 1:
-            raise ValueError(f"{where}.scenes: got {micro_batch.scenes}; every task needs at least one scene")
+            raise UsageError(f"{where}.scenes: got {micro_batch.scenes}; every task needs at least one scene")
         if len({REFERENCES_OF_TASK[task] for task in micro_batch.scenes}) > 1:
-            raise ValueError(
+            raise UsageError(
                 f"{where}.scenes: got {', '.join(micro_batch.scenes)}, which give different kinds of references; "
                 "put them in separate micro-batches"
             )
         if not 0 <= micro_batch.offset < micro_batch.every:
-            raise ValueError(
+            raise UsageError(
                 f"{where}: got every={micro_batch.every}, offset={micro_batch.offset}; accepted: "
                 "every at least 1, offset from 0 to every - 1"
             )
         share = micro_batch.photo_share or 0.0
         if not 0 <= share <= 1:
-            raise ValueError(f"{where}.photo_share: got {share}; accepted: 0 to 1")
+            raise UsageError(f"{where}.photo_share: got {share}; accepted: 0 to 1")
         if share and not sampling.photo_share:
-            raise ValueError(f"{where}.photo_share: given without sampling.photo_share; accepted with one above 0")
+            raise UsageError(f"{where}.photo_share: given without sampling.photo_share; accepted with one above 0")
         if micro_batch.domain and not {"ris", "fss"}.issuperset(micro_batch.scenes):
-            raise ValueError(
+            raise UsageError(
                 f"{where}.domain: got {micro_batch.domain!r} with {', '.join(micro_batch.scenes)}; accepted with the "
                 "tasks ris and fss"
             )
         if micro_batch.size < 0:
-            raise ValueError(f"{where}.size: got {micro_batch.size}; accepted: pixels, or 0")
+            raise UsageError(f"{where}.size: got {micro_batch.size}; accepted: pixels, or 0")
 
 
 def check_image_sizes(phases: Sequence[ImageSizePhase]) -> None:
@@ -174,4 +176,4 @@ def check_image_sizes(phases: Sequence[ImageSizePhase]) -> None:
     """
     ends = [phase.until for phase in phases]
     if not ends or ends != sorted(ends) or ends[-1] < 1.0:
-        raise ValueError(f"image_sizes: `until` values must rise and end at 1.0, got {ends}")
+        raise UsageError(f"image_sizes: `until` values must rise and end at 1.0, got {ends}")

@@ -12,13 +12,15 @@ from dataclasses import dataclass
 
 import torch
 
+from ...core.errors import FailureError
+
 logger = logging.getLogger(__name__)
 
 _NOTE_BYTES = 512
 _PIDS = re.compile(r"DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\)")
 
 
-class BadSampleError(RuntimeError):
+class BadSampleError(FailureError):
     """More samples could not be read than `mixture.max_bad_samples` allows."""
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from ...core.errors import UsageError
 from ...processors.image_processing_uniref import UniRefImageProcessorPil
 from ...processors.targets import pad_masks, relative_boxes
 from ...processors.text import normalise_sentence, padded_tokens
@@ -105,7 +106,7 @@ class Collator:
         with_text = {entry.sentence is not None for entry in entries}
         shots = {0 if entry.reference_masks is None else len(entry.reference_masks) for entry in entries}
         if len(with_text) > 1 or len(shots) > 1:
-            raise ValueError("samples: all entries of a batch need the same kind and number of references")
+            raise UsageError("samples: all entries of a batch need the same kind and number of references")
         if with_text == {True}:
             sentences = [normalise_sentence(entry.sentence) for entry in entries if entry.sentence is not None]
             tokens = padded_tokens(sentences, self.tokenizer, self.text_length)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ...core.errors import UsageError
 from ...core.optional import require
 from ...datasets.schema import Record, Row, check_columns
 from ...processors.text import normalise_sentence
@@ -33,17 +34,17 @@ def open_dataset(config: DatasetConfig, seed: int = 0, opened: Any = None) -> An
         ValueError: it cannot be found or opened, or lacks a column.
     """
     if opened is None and not config.source:
-        raise ValueError(f"datasets ({config.name}).source: not set; give a folder, Parquet files or a Hub id")
+        raise UsageError(f"datasets ({config.name}).source: not set; give a folder, Parquet files or a Hub id")
     if opened is None and config.source in WORLD_SOURCES:
         return _open_world(config, seed)
     try:
         dataset = _open_files(config) if opened is None else opened
     except (OSError, ValueError, ConnectionError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"datasets ({config.name}).source: {config.source!r} cannot be opened ({reason})") from error
+        raise UsageError(f"datasets ({config.name}).source: {config.source!r} cannot be opened ({reason})") from error
     if hasattr(dataset, "state_dict") != config.streaming:
         kind = "a stream" if hasattr(dataset, "state_dict") else "map-style"
-        raise ValueError(f"datasets ({config.name}).streaming: got {config.streaming}, but the dataset is {kind}")
+        raise UsageError(f"datasets ({config.name}).streaming: got {config.streaming}, but the dataset is {kind}")
     check_columns(dataset.column_names, config.task, config.name)
     if config.samples:
         if config.streaming:
@@ -70,7 +71,7 @@ def _open_files(config: DatasetConfig) -> Any:
         dataset = load_from_disk(config.source)
         if isinstance(dataset, DatasetDict):
             if config.split not in dataset:
-                raise ValueError(f"split {config.split!r}; there are {', '.join(dataset)}")
+                raise UsageError(f"split {config.split!r}; there are {', '.join(dataset)}")
             dataset = dataset[config.split]
         shards = max(1, min(64, len(dataset)))
         return dataset.to_iterable_dataset(num_shards=shards) if config.streaming else dataset
@@ -125,7 +126,7 @@ class IndexedDataset:
         self._allowed = self._not_held_out(held_out)
         self.usable = self._scan()
         if not len(self.usable):
-            raise ValueError(
+            raise UsageError(
                 f"dataset {config.name!r}: none of its {len(dataset)} rows has what the task {config.task} asks for"
             )
         groups = self._portrait()[self.usable] if aspect_grouping else np.zeros(len(self.usable), dtype=bool)

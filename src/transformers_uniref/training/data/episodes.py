@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ...core.errors import UsageError
 from ...datasets.schema import Record
 from .questions import category_key, segmented
 
@@ -54,7 +55,7 @@ class CategoryIndex:
         others = self._rows[self.names.index(category)]
         others = others[others != row]
         if not len(others):
-            raise ValueError(f"category {category!r} has no row but {row}")
+            raise UsageError(f"category {category!r} has no row but {row}")
         chosen = rng.choice(others, size=min(count, len(others)), replace=False)
         return [int(chosen[position % len(chosen)]) for position in range(count)]
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from ...core.errors import UsageError
+
 KEPT_ORDERS = 6
 
 
@@ -24,7 +26,7 @@ class EpochOrder:
 
     def __init__(self, groups: np.ndarray, batch_size: int, seed: tuple[int, ...]) -> None:
         if not len(groups):
-            raise ValueError("groups: there is no row to order")
+            raise UsageError("groups: there is no row to order")
         self.groups = np.asarray(groups)
         self.batch_size = batch_size
         self.seed = seed

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ...core.errors import UsageError
 from ...datasets.converters.held_out import COLLECTION, HELD_OUT_FILE, read_held_out
 from ..config.data import MixtureConfig
 
@@ -38,7 +39,7 @@ class HeldOut:
         paths = [Path(path) for path in mixture.held_out]
         for path in paths:
             if not (path / HELD_OUT_FILE if path.is_dir() else path).is_file():
-                raise ValueError(f"mixture.held_out: {path} is no list of held-out pictures and holds none")
+                raise UsageError(f"mixture.held_out: {path} is no list of held-out pictures and holds none")
         paths += sorted({list_file for source in sources for list_file in _beside(source)})
         return cls(read_held_out(paths), mixture.held_out_sets)
 
@@ -69,7 +70,7 @@ class HeldOut:
 
     def _check(self, of_coco: bool, name: str) -> None:
         if of_coco and self.missing:
-            raise ValueError(
+            raise UsageError(
                 f"dataset {name!r} shows pictures of COCO, among which are those that {', '.join(self.missing)} test "
                 "on, and no list says which: give the folders of `uniref data build` in mixture.held_out, or name the "
                 "sets to keep out in mixture.held_out_sets (an empty list keeps nothing out)"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...core.errors import UsageError
 from ..config.feed import DataOptions
 from ..config.world import REFERENCES_OF_TASK
 
@@ -57,7 +58,7 @@ class Mixture:
     def __init__(self, config: DataOptions, process_index: int = 0, num_processes: int = 1) -> None:
         smallest = min(sum(micro_batch.scenes.values()) for micro_batch in config.micro_batches)
         if num_processes > smallest:
-            raise ValueError(
+            raise UsageError(
                 f"micro_batches: the smallest has {smallest} scene(s), too few to share between {num_processes} "
                 "processes"
             )

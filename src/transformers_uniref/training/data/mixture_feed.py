@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from torch.utils.data import Dataset, get_worker_info
 
+from ...core.errors import UsageError
 from ...datasets.schema import Record
 from ..config.data import WORLD_SOURCES, check_shares
 from ..config.feed import DataOptions
@@ -362,7 +363,7 @@ class MixtureFeed:
             return
         lanes, workers = int(state["lanes"]), max(1, self.config.loader_workers)
         if lanes % workers:
-            raise ValueError(
+            raise UsageError(
                 f"loader_workers: got {workers}; streams were read in {lanes} lanes, which so many processes cannot "
                 f"continue; accepted: divisors of {lanes}"
             )

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterator
 from typing import TypeVar
 
+from ...core.errors import UsageError
 from ..config.feed import DataOptions
 
 Options = TypeVar("Options", bound=DataOptions)
@@ -51,14 +52,14 @@ def divide(global_batch: int, batches: int, processes: int, micro_batch: int) ->
         ValueError: there is no such division.
     """
     if global_batch < processes:
-        raise ValueError(
+        raise UsageError(
             f"global_batch: got {global_batch}, too few to share between {processes} processes; start at most "
             f"{global_batch} processes, or raise global_batch"
         )
     possible = list(_divisions(global_batch, batches, processes, micro_batch))
     if not possible:
         enough = -(-global_batch // processes)
-        raise ValueError(
+        raise UsageError(
             f"micro_batch: got {micro_batch}; {processes} processes cannot share {global_batch} images in passes of at "
             f"most {micro_batch} without one going empty; accepted here: micro_batch={enough}, or a number of "
             f"processes that divides {global_batch}"

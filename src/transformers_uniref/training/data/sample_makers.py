@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...core.box_formats import to_centres
+from ...core.errors import UsageError
 from ...datasets.mirrored_sentences import mirrored_sentence
 from ...datasets.schema import Instance, Record, tight_box
 from ..config.data import DatasetConfig
@@ -33,7 +34,7 @@ LEAST_SIDE = 1.0
 """A box that augmentation leaves narrower than this (pixels) is no target any more."""
 
 
-class UnusableRecordError(ValueError):
+class UnusableRecordError(UsageError):
     """A record has nothing that its task could ask for."""
 
 
@@ -172,7 +173,7 @@ def _class_labels(config: DatasetConfig, objects: Sequence[Instance]) -> np.ndar
         return np.zeros(len(objects), dtype=np.int64)
     unknown = [instance.object_id for instance in objects if instance.category_id < 0]
     if unknown:
-        raise ValueError(f"object {unknown[0]} has no category_id, which labels: category needs")
+        raise UsageError(f"object {unknown[0]} has no category_id, which labels: category needs")
     return np.array([instance.category_id for instance in objects], dtype=np.int64)
 
 
@@ -268,7 +269,7 @@ def _few_shot(spec: SampleSpec) -> Sample:
         group = tuple(instance.object_id for instance in _of_category(example_record, category))
         example = _decode(example_record, 0, [group])
         if not example.masks.any():
-            raise ValueError(f"its example {example_record.sample_id} has an empty mask for {category!r}")
+            raise UsageError(f"its example {example_record.sample_id} has an empty mask for {category!r}")
         _, example = _prepare(spec, example, 1)
         (example,) = _colours(spec, [example])
         images.append(example.image)
@@ -325,9 +326,9 @@ def _clip(spec: SampleSpec) -> Sample:
     if spec.kind.with_mask:
         frames.insert(0, _decode(record, reference, groups))
     if spec.kind.with_mask and not frames[0].masks.any((1, 2)).all():
-        raise ValueError(f"an object has an empty mask in frame {reference}, in which it should show")
+        raise UsageError(f"an object has an empty mask in frame {reference}, in which it should show")
     if len({frame.size for frame in frames}) > 1:
-        raise ValueError(f"its frames {reference} and {target} differ in size")
+        raise UsageError(f"its frames {reference} and {target} differ in size")
     # One geometry for both frames: a clip is cut and mirrored as a whole. The stacked masks decide about a crop.
     count = len(groups)
     stacked = Picture(frames[0].image, np.concatenate([frame.masks[:count] for frame in frames]), frames[0].boxes)
@@ -348,7 +349,7 @@ def _pseudo_clip(spec: SampleSpec) -> Sample:
     original = picture.size
     count = len(groups)
     if not picture.masks[:count].any((1, 2)).all():
-        raise ValueError("an object has an empty mask")
+        raise UsageError("an object has an empty mask")
     reference, target = pseudo_video(picture, config.pseudo_video, config.colour, rng)
     geometry, reference = _prepare(spec, reference, count)
     _, target = _prepare(spec, target, count, flip=geometry.flip)

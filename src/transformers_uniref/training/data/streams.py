@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from ...core.errors import UsageError
 from ...datasets.schema import Record, Row
 from ..config.data import DatasetConfig
 from .episodes import CategoryIndex
@@ -177,7 +178,7 @@ class Stream:
             if found:
                 return found
             if self._epoch >= last_epoch:
-                raise ValueError(
+                raise UsageError(
                     f"dataset {self.config.name!r}: no category is shown by two rows of a block of {block} of this "
                     "part of the stream; raise mixture.block, order the rows by category, or set streaming: false"
                 )
@@ -197,7 +198,7 @@ class Stream:
             if len(rows) == count:
                 return rows
         if self._epoch_is_empty:
-            raise ValueError(
+            raise UsageError(
                 f"dataset {self.config.name!r}: no row of this part of the stream has what the task "
                 f"{self.config.task} asks for"
             )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from ...core.errors import FailureError, UsageError
 from ..config.world import SamplingConfig
 from .corruption import corrupt_mask
 from .mixture import ScenePlan
@@ -109,7 +110,7 @@ class WorldSource:
         try:
             return held_out(sorted(self._photographs.sequences), self.sampling.photo_validation or None)
         except ValueError as error:
-            raise ValueError(f"sampling.photo_validation: {str(error).removeprefix('validation: ')}") from error
+            raise UsageError(f"sampling.photo_validation: {str(error).removeprefix('validation: ')}") from error
 
     def draw(self, plan: ScenePlan) -> Sample:
         """Draw the planned scene; one that offers no entry is replaced by another."""
@@ -128,7 +129,7 @@ class WorldSource:
                 for entry in sample.entries:
                     entry.sample_id = f"{type(world).__name__.lower()}-{plan.task}:{index}"
                 return sample
-        raise RuntimeError(f"no usable scene for task {plan.task} after {MAXIMAL_DRAWS} draws from index {plan.index}")
+        raise FailureError(f"no usable scene for task {plan.task} after {MAXIMAL_DRAWS} draws from index {plan.index}")
 
     def _image(self, world: Any, plan: ScenePlan, index: int, rng: np.random.Generator) -> Sample:
         # A share of zero draws nothing, so that it changes no other choice.

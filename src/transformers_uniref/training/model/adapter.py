@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ...core.errors import FailureError
+
 
 def keep_frozen_statistics(model: nn.Module) -> None:
     """Let batch norms outside of the adapter normalise by their kept statistics, and leave these as they are.
@@ -36,7 +38,7 @@ def restore_changing_state_(model: nn.Module, state: Mapping[str, Tensor]) -> No
     wanted = set(changing_state(model))
     if wanted != set(state):
         names = sorted(wanted ^ set(state))
-        raise RuntimeError(f"{len(names)} tensors are in one of both only, {names[0]} for one")
+        raise FailureError(f"{len(names)} tensors are in one of both only, {names[0]} for one")
     model.load_state_dict(dict(state), strict=False)
 
 

@@ -10,6 +10,7 @@ import torch
 from transformers import AutoConfig, AutoTokenizer, BertConfig, ResNetConfig
 
 from ...adapters.presets import attach_adapter, config_for
+from ...core.errors import UsageError
 from ...core.hub_reach import reach_options
 from ...core.model_names import model_location
 from ..config.model import ModelOptions
@@ -49,7 +50,7 @@ def choose_tokenizer(config: ModelOptions, words: Sequence[str]) -> Any:
     if config.initial_weights:
         known = _load_tokenizer(config.initial_weights, "initial_weights", text_length)
         return extend_tokenizer(known, words, text_length) if config.extend_vocabulary else known
-    raise ValueError(
+    raise UsageError(
         "text_weights: empty, and the data bring no vocabulary; name a BERT folder or id, or a previous stage in "
         "`initial_weights`"
     )
@@ -75,7 +76,7 @@ def _load_tokenizer(source: str, option: str, text_length: int) -> Any:
             model_location(source), model_max_length=text_length, **reach_options(model_location(source))
         )
     except (OSError, ValueError) as error:
-        raise ValueError(f"{option}: no tokenizer in {source} ({str(error).splitlines()[0]})") from error
+        raise UsageError(f"{option}: no tokenizer in {source} ({str(error).splitlines()[0]})") from error
 
 
 def build_model_config(config: ModelOptions, vocabulary_size: int) -> Any:
@@ -85,7 +86,7 @@ def build_model_config(config: ModelOptions, vocabulary_size: int) -> Any:
 
     reserved = sorted({"backbone_config", "text_config"} & set(config.model))
     if reserved:
-        raise ValueError(f"model.{reserved[0]}: is built from the sections `backbone` and `text`; set those")
+        raise UsageError(f"model.{reserved[0]}: is built from the sections `backbone` and `text`; set those")
     text = _text_config(config, vocabulary_size) if config.model.get("use_language_references", True) else None
     if config.architecture == "uniref_sam":
         return UniRefSamConfig(text_config=text, **config.model)
@@ -116,7 +117,7 @@ def _text_config(config: ModelOptions, vocabulary_size: int) -> Any:
         else:
             text = _library_config("text.config", {"vocab_size": vocabulary_size, **config.text.config})
         if text.vocab_size < vocabulary_size:
-            raise ValueError(
+            raise UsageError(
                 f"text.config: the text encoder knows {text.vocab_size} tokens, its tokenizer {vocabulary_size}"
             )
         return text
@@ -138,7 +139,7 @@ def _library_config(option: str, values: dict[str, Any]) -> Any:
     arguments = dict(values)
     kind = arguments.pop("model_type", None)
     if kind is None:
-        raise ValueError(f"{option}: `model_type` is missing, such as resnet, swin or bert")
+        raise UsageError(f"{option}: `model_type` is missing, such as resnet, swin or bert")
     return AutoConfig.for_model(kind, **arguments)
 
 
@@ -166,7 +167,7 @@ def build_model(config: ModelOptions, vocabulary_size: int, report: list[str] | 
         try:
             peft_config = config_for(model, config.peft.preset, config.peft.config)
         except ValueError as error:
-            raise ValueError(f"peft: {error}") from error
+            raise UsageError(f"peft: {error}") from error
         attach_adapter(model, peft_config, model_location(config.initial_weights))
     if frozen or config.peft:
         trained, own = trained_share(model)

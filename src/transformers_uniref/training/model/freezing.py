@@ -8,6 +8,8 @@ from typing import Any
 
 from torch import nn
 
+from ...core.errors import UsageError
+
 _FUSION = (r"^fusion\.",)
 _DECODER = {
     "uniref": (
@@ -44,7 +46,7 @@ def frozen_by_preset(model: Any, preset: str) -> list[str]:
         return _found(names, _RELEASED_RESNET) if resnet else []
     trained = set(_found(names, _FUSION if preset == "fusion" else _DECODER[kind]))
     if not trained:
-        raise ValueError(f"freeze: {preset!r} leaves nothing to train in a model without a {preset}")
+        raise UsageError(f"freeze: {preset!r} leaves nothing to train in a model without a {preset}")
     return [name for name in names if name not in trained]
 
 
@@ -68,7 +70,7 @@ def freeze_(model: nn.Module, patterns: Sequence[str]) -> list[str]:
     for pattern in patterns:
         fitting = _found([name for name, _ in model.named_parameters()], [pattern])
         if not fitting:
-            raise ValueError(f"frozen: {pattern!r} is found in no parameter's name; {first_names(model)}")
+            raise UsageError(f"frozen: {pattern!r} is found in no parameter's name; {first_names(model)}")
         frozen += fitting
     for name in frozen:
         model.get_parameter(name).requires_grad_(False)

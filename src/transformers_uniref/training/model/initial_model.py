@@ -10,6 +10,7 @@ import torch
 from transformers import AutoConfig, AutoModel, PreTrainedConfig
 
 from ...adapters.folders import base_of
+from ...core.errors import UsageError
 from ...core.families import MODEL_FAMILIES
 from ...core.hub_reach import reach_options, why_not_here
 from ...core.model_names import model_location
@@ -27,10 +28,10 @@ def initial_config(config: ModelOptions) -> Any:
     """
     source = model_location(config.initial_weights)
     if not source:
-        raise ValueError("initial_weights: not set; name the model that is to be trained or that the adapter is for")
+        raise UsageError("initial_weights: not set; name the model that is to be trained or that the adapter is for")
     base = base_of(source)
     if base is not None:
-        raise ValueError(
+        raise UsageError(
             f"initial_weights: {source} is an adapter for {base}; make a model of both with `uniref export`, and "
             "name that"
         )
@@ -38,16 +39,16 @@ def initial_config(config: ModelOptions) -> Any:
         found = AutoConfig.from_pretrained(source, **reach_options(source))
     except (OSError, ValueError) as error:
         reason = why_not_here(source) or str(error).splitlines()[0]
-        raise ValueError(f"initial_weights: no model in {source} ({reason})") from error
+        raise UsageError(f"initial_weights: no model in {source} ({reason})") from error
     if found.model_type not in [family.model_type for family in MODEL_FAMILIES]:
-        raise ValueError(f"initial_weights: {source} holds a model of type {found.model_type!r}; needed is a UniRef")
+        raise UsageError(f"initial_weights: {source} holds a model of type {found.model_type!r}; needed is a UniRef")
     changes = {}
     for name, value in config.model.items():
         if _says(found, name, value):
             continue
         if not _OF_TRAINING.fullmatch(name):
             own = getattr(found, name, "nothing of it")
-            raise ValueError(
+            raise UsageError(
                 f"model.{name}: got {value!r}, and the configuration of {source} says {own!r}; the model is taken as "
                 "it is, only losses and dropouts may differ. model={} in `overrides` takes everything from there"
             )
@@ -84,5 +85,5 @@ def load_initial_model(config: ModelOptions) -> Any:
     )
     model, account = loaded
     if missing := sorted(account["missing_keys"]):
-        raise ValueError(f"initial_weights: {source} lacks {len(missing)} of its weights ({missing[0]}, ...)")
+        raise UsageError(f"initial_weights: {source} lacks {len(missing)} of its weights ({missing[0]}, ...)")
     return model.train()

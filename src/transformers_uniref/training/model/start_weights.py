@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedModel
 
+from ...core.errors import UsageError
 from ...core.model_names import model_location
 
 WORD_EMBEDDINGS = "language_encoder.text_encoder.embeddings.word_embeddings.weight"
@@ -40,7 +41,7 @@ def load_initial_weights_(model: Any, source: str, skip: Sequence[str], more_wor
     source = model_location(source)
     values, _ = PreTrainedConfig.get_config_dict(source)
     if values.get("model_type") != model.config.model_type:
-        raise ValueError(
+        raise UsageError(
             f"initial_weights: {source} holds a model of type {values.get('model_type')!r}; needed is "
             f"{model.config.model_type!r}"
         )
@@ -48,7 +49,7 @@ def load_initial_weights_(model: Any, source: str, skip: Sequence[str], more_wor
     wanted = model.state_dict()
     for pattern in skip:
         if not any(re.search(pattern, name) for name in given):
-            raise ValueError(f"initial_weights_skip: {pattern!r} is found in no tensor's name in {source}")
+            raise UsageError(f"initial_weights_skip: {pattern!r} is found in no tensor's name in {source}")
     skipped = {name for name in given if any(re.search(pattern, name) for pattern in skip)}
     words: list[str] = []
     if more_words and WORD_EMBEDDINGS in given and WORD_EMBEDDINGS not in skipped:
@@ -91,7 +92,7 @@ def load_part_(option: str, source: str, part: PreTrainedModel, config: PreTrain
     missing = set(info["missing_keys"])
     taken = {name: value for name, value in given.items() if name in wanted and name not in missing}
     if not taken:
-        raise ValueError(f"{option}: {source} holds nothing of a {type(part).__name__}")
+        raise UsageError(f"{option}: {source} holds nothing of a {type(part).__name__}")
     _refuse_other_shapes(option, source, taken, wanted, "its configuration and this run's differ")
     part.load_state_dict(taken, strict=False)
     lines = [f"{option} from {source}: {len(taken)} of {len(wanted)} tensors"]
@@ -112,7 +113,7 @@ def _refuse_other_shapes(
     ]
     if other:
         more = f" and {len(other) - SHOWN} more" if len(other) > SHOWN else ""
-        raise ValueError(f"{option}: {source} has tensors of other shapes: {', '.join(other[:SHOWN])}{more}; {advice}")
+        raise UsageError(f"{option}: {source} has tensors of other shapes: {', '.join(other[:SHOWN])}{more}; {advice}")
 
 
 def _line(title: str, names: Sequence[str]) -> list[str]:

@@ -8,6 +8,8 @@ from typing import Any
 
 from transformers import BertTokenizer
 
+from ...core.errors import KindError, UsageError
+
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
@@ -24,7 +26,7 @@ def build_tokenizer(words: Iterable[str], text_length: int) -> BertTokenizer:
     unique = sorted({word.strip().lower() for word in words})
     spaced = [word for word in unique if not word or " " in word]
     if spaced:
-        raise ValueError(f"words: got {spaced[0]!r}; single words without spaces are accepted")
+        raise UsageError(f"words: got {spaced[0]!r}; single words without spaces are accepted")
     characters = string.ascii_lowercase + string.digits
     tokens = [*SPECIAL_TOKENS, *characters, *(f"##{c}" for c in characters), *unique]
     vocabulary = {token: position for position, token in enumerate(dict.fromkeys(tokens))}
@@ -43,7 +45,7 @@ def extend_tokenizer(tokenizer: Any, words: Iterable[str], text_length: int) -> 
         TypeError: it is a tokenizer of another kind.
     """
     if not isinstance(tokenizer, BertTokenizer):
-        raise TypeError(f"extend_vocabulary: the tokenizer is a {type(tokenizer).__name__}; accepted: a BertTokenizer")
+        raise KindError(f"extend_vocabulary: the tokenizer is a {type(tokenizer).__name__}; accepted: a BertTokenizer")
     vocabulary = tokenizer.get_vocab()
     whole = build_tokenizer(words, text_length).get_vocab()
     new = sorted(set(whole) - set(vocabulary))

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ...core.errors import UsageError
+
 if TYPE_CHECKING:
     from accelerate import DistributedType
 
@@ -43,10 +45,10 @@ def requested_sharding(option: str) -> Sharding | None:
         return Sharding() if option == "fsdp2" else None
     version = os.environ.get("FSDP_VERSION", "1")
     if version != "2":
-        raise ValueError(f"accelerate: launched with fsdp_version {version}; accepted: 2, as in fsdp2.yaml")
+        raise UsageError(f"accelerate: launched with fsdp_version {version}; accepted: 2, as in fsdp2.yaml")
     for name, instead in _REFUSED_OPTIONS.items():
         if _is_set(name):
-            raise ValueError(f"accelerate: {name.lower()}: got true; accepted: false ({instead})")
+            raise UsageError(f"accelerate: {name.lower()}: got true; accepted: false ({instead})")
     return Sharding(os.environ.get("FSDP_RESHARD_AFTER_FORWARD", "true").lower() != "false")
 
 
@@ -63,7 +65,7 @@ def refuse_sharding(kind: DistributedType) -> None:
     wanted = [kind.value, *(of for name, of in _LAUNCHED_FOR_OTHERS.items() if _is_set(name))]
     sharded = [of for of in wanted if of in _LAUNCHED_FOR_OTHERS.values()]
     if sharded:
-        raise ValueError(
+        raise UsageError(
             f"accelerate: launched with {sharded[0]}; `uniref train` shards with FSDP2 only: use "
             "training/accelerate/fsdp2.yaml, or ddp.yaml for whole copies, or train with transformers.Trainer"
         )

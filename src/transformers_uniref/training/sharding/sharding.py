@@ -23,6 +23,7 @@ from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 from transformers.modeling_layers import GradientCheckpointingLayer
 
+from ...core.errors import UsageError
 from ..data.collation import Batch
 from .request import Sharding
 
@@ -41,13 +42,13 @@ def require_shardable(channels_last: bool, with_adapter: bool, compile: str) -> 
         ValueError: an option, or the installed PyTorch, stands against it.
     """
     if channels_last:
-        raise ValueError("channels_last: got true; accepted with sharding fsdp2: false, FSDP2 needs plain strides")
+        raise UsageError("channels_last: got true; accepted with sharding fsdp2: false, FSDP2 needs plain strides")
     if with_adapter:
-        raise ValueError("peft: given together with sharding fsdp2, which has not been tried; train it unsharded")
+        raise UsageError("peft: given together with sharding fsdp2, which has not been tried; train it unsharded")
     if compile:
-        raise ValueError(f"compile: got {compile!r}; accepted with sharding fsdp2: empty, it has not been tried")
+        raise UsageError(f"compile: got {compile!r}; accepted with sharding fsdp2: empty, it has not been tried")
     if not hasattr(FSDPModule, "reset_iter_state"):
-        raise ValueError(f"sharding: PyTorch {torch.__version__} is too old for it; 2.13 has what it needs")
+        raise UsageError(f"sharding: PyTorch {torch.__version__} is too old for it; 2.13 has what it needs")
 
 
 def shard_(model: nn.Module, helper: nn.Module, accelerator: Accelerator, sharding: Sharding) -> str:
@@ -117,7 +118,7 @@ def require_lockstep(accelerator: Accelerator, batches: Sequence[Batch]) -> None
     kinds = [sorted(batch.inputs) for batch in batches]
     mark = torch.tensor([zlib.crc32(repr(kinds).encode())], device=accelerator.device)
     if len(set(accelerator.gather(mark).tolist())) > 1:
-        raise ValueError(
+        raise UsageError(
             f"sharding: the processes have micro-batches of different kinds in one step (here {len(kinds)}: "
             f"{'; '.join(', '.join(kind) for kind in kinds)}); accepted with fsdp2: the same kinds in the same order"
         )

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from ...core.errors import UsageError
 from ..sharding.sharding import is_sharded, local, piece_of, put_away_
 
 
@@ -24,7 +25,7 @@ class ExponentialMovingAverage:
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         if not 0.0 <= decay < 1.0:
-            raise ValueError(f"decay: got {decay}; accepted: 0 <= decay < 1")
+            raise UsageError(f"decay: got {decay}; accepted: 0 <= decay < 1")
         self.decay = decay
         self.updates = 0
         self.parameters = {

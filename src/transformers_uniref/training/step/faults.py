@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...core.atomic import replacing
+from ...core.errors import FailureError
 from ...core.json_writing import to_json
 
 NAMED_IDS = 8
 
 
-class NonFiniteError(FloatingPointError, ValueError):
+class NonFiniteError(FailureError, FloatingPointError, ValueError):
     """The loss or the gradient of a step is NaN or infinite."""
 
 

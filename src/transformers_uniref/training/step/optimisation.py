@@ -12,6 +12,7 @@ from torch import nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
+from ...core.errors import UsageError
 from ..config.loop import OptimizerConfig, ParameterGroupConfig
 from ..model.freezing import first_names
 
@@ -52,7 +53,7 @@ def parameter_groups(model: nn.Module, config: OptimizerConfig, others: Iterable
                 by_setting.setdefault(setting, []).append(parameter)
     for group in config.groups:
         if group.pattern not in fitted:
-            raise ValueError(
+            raise UsageError(
                 f"optimizer.groups: {group.pattern!r} is found in no parameter's name, or an earlier group takes them "
                 f"all; {first_names(model)}"
             )
@@ -69,7 +70,7 @@ def build_optimizer(config: OptimizerConfig, model: nn.Module, others: Iterable[
     """AdamW over all trainable parameters of `model` and the training-only `others`."""
     groups = parameter_groups(model, config, others)
     if not groups:
-        raise ValueError("frozen: nothing is left to train")
+        raise UsageError("frozen: nothing is left to train")
     betas = (config.betas[0], config.betas[1])
     return AdamW(groups, lr=config.learning_rate, betas=betas, eps=config.eps, fused=True)
 
@@ -109,7 +110,7 @@ def restore_optimizer_(
     sizes = [len(group["params"]) for group in optimizer.param_groups]
     given = [len(group["params"]) for group in state["param_groups"]]
     if sizes != given:
-        raise ValueError(
+        raise UsageError(
             f"resume: the optimiser's groups have {sizes} parameters now and had {given} then; what is trained, "
             "`optimizer.groups` and `frozen` cannot change within a run"
         )

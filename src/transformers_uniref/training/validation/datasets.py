@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from ...core.errors import UsageError
 from ...datasets.schema import Record
 from ...processors.image_sizes import resized_size
 from ..config.data import CropConfig, DatasetConfig
@@ -147,5 +148,5 @@ def clip_of(record: Record, config: DatasetConfig) -> Clip | None:
         frames.append(picture.image)
         labels.append(label_map)
     if len({frame.shape for frame in frames}) > 1:
-        raise ValueError("its frames differ in size")
+        raise UsageError("its frames differ in size")
     return Clip(np.stack(frames), np.stack(labels), {number: list(texts) for number, texts in meant.items()})

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from ...core.errors import UsageError
 from ...core.optional import require
 from .world import World
 
@@ -89,7 +90,7 @@ def _generate(
     from datasets import Dataset, Features
 
     if isinstance(options["n"], bool) or not isinstance(options["n"], int) or options["n"] < 1:
-        raise ValueError(f"n must be a positive integer, got {options['n']!r}")
+        raise UsageError(f"n must be a positive integer, got {options['n']!r}")
     World(options["split"], options["size"], options["seed"])  # checks its arguments before a cache is opened
     return Dataset.from_generator(rows, features=Features(features), cache_dir=cache_dir, gen_kwargs=options)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...core.errors import UsageError
 from ...core.optional import require
 from ...datasets.schema import Row, features, make_instance, make_row
 from .world import NAMED_SHAPES, NOVEL_SHAPES, World
@@ -78,9 +79,9 @@ def _rows(kind: str, split: str, indices: list[range], seed: int, size: int, fra
 
 def _check(kind: str, n: int) -> None:
     if kind not in KINDS:
-        raise ValueError(f"kind: got {kind!r}; accepted: {', '.join(KINDS)}")
+        raise UsageError(f"kind: got {kind!r}; accepted: {', '.join(KINDS)}")
     if n < 1:
-        raise ValueError(f"n: got {n}; at least 1 is needed")
+        raise UsageError(f"n: got {n}; at least 1 is needed")
 
 
 def world_dataset(

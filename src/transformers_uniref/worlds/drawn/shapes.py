@@ -14,6 +14,7 @@ from functools import cache
 import numpy as np
 from PIL import Image, ImageDraw
 
+from ...core.errors import UsageError
 from .draws import Draws
 
 Contour = tuple[np.ndarray, bool]
@@ -259,7 +260,7 @@ def named_shape(name: str) -> Shape:
     """
     entry = _NAMED.get(name) or _NOVEL.get(name)
     if entry is None:
-        raise ValueError(f"name must be one of {NAMED_SHAPES + NOVEL_SHAPES}, got {name!r}")
+        raise UsageError(f"name must be one of {NAMED_SHAPES + NOVEL_SHAPES}, got {name!r}")
     return _build(name, entry[0](), entry[1])
 
 

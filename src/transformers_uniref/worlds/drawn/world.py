@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...core.errors import UsageError
 from ..scenes import check_integer
 from .clips import draw_clip_scene
 from .draws import SPLITS, TASKS, Draws
@@ -57,9 +58,9 @@ class World:
 
     def __init__(self, split: str = "train", size: int = 128, seed: int = 0, objects: tuple[int, int] = (2, 5)) -> None:
         if split not in SPLITS:
-            raise ValueError(f"split must be one of {SPLITS}, got {split!r}")
+            raise UsageError(f"split must be one of {SPLITS}, got {split!r}")
         if len(objects) != 2 or not 1 <= objects[0] <= objects[1] <= 8:
-            raise ValueError(f"objects must be (least, largest) with 1 <= least <= largest <= 8, got {objects!r}")
+            raise UsageError(f"objects must be (least, largest) with 1 <= least <= largest <= 8, got {objects!r}")
         self.split = split
         self.size = check_integer("size", size, 64)
         self.seed = check_integer("seed", seed, 0)
@@ -116,9 +117,9 @@ class World:
             ValueError: for an unknown family, no shot, or novel shapes asked of the train split.
         """
         if family not in FAMILIES:
-            raise ValueError(f"family must be one of {FAMILIES}, got {family!r}")
+            raise UsageError(f"family must be one of {FAMILIES}, got {family!r}")
         if novel and self.split == "train":
-            raise ValueError("novel must be False for the train split: its scenes never show the held-out shapes")
+            raise UsageError("novel must be False for the train split: its scenes never show the held-out shapes")
         check_integer("shots", shots, 1)
         return draw_few_shot_scene(self._draws("few_shot", index), self.split, self.size, shots, novel, family).values()
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ...core.errors import FailureError
 from ..drawn.clips import MANNER_WEIGHTS, MANNERS, motion_word, route, without_slivers
 from ..drawn.draws import Draws
 from ..drawn.scene import Pose
@@ -195,7 +196,7 @@ def draw_photo_clip(
         if base.has_object and not shows_enough(stack(masks[0], (), size, hiding), size, True):
             continue
         return _render(draws, source, base, masks, hiding, tracks)
-    raise RuntimeError(f"folder: no usable object in {ATTEMPTS} trials over {', '.join(source.sequences)}")
+    raise FailureError(f"folder: no usable object in {ATTEMPTS} trials over {', '.join(source.sequences)}")
 
 
 def _render(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ...core.errors import FailureError
 from ..drawn.draws import Draws
 from ..scenes import FewShotScene
 from .base import SceneSource, brightness_of, choose_base
@@ -105,4 +106,4 @@ def draw_photo_few_shot(
                 np.stack([_target_mask(one, pool) for one in examples]),
                 category,
             )
-    raise RuntimeError(f"folder: no usable pair in {ATTEMPTS} trials over {', '.join(targets)}")
+    raise FailureError(f"folder: no usable pair in {ATTEMPTS} trials over {', '.join(targets)}")

@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 from scipy import ndimage
 
+from ...core.errors import UsageError
 from ...core.mask_boxes import box_of
 from .names import DAVIS_NAMES, Names, Table, parse_names, read_names
 
@@ -119,7 +120,7 @@ class PhotoFolder:
         if not self.path.is_dir():
             raise FileNotFoundError(f"folder: there is no folder {self.path}")
         if isinstance(cache_mebibytes, bool) or not isinstance(cache_mebibytes, int) or cache_mebibytes < 1:
-            raise ValueError(f"cache_mebibytes must be a positive integer, got {cache_mebibytes!r}")
+            raise UsageError(f"cache_mebibytes must be a positive integer, got {cache_mebibytes!r}")
         self.cache_mebibytes = cache_mebibytes
         table = self._table(names)
         self.sequences = {one.name: one for one in map(lambda p: _read_sequence(p, table), self._sequence_folders())}
@@ -221,15 +222,15 @@ def _read_sequence(path: Path, table: dict[str, Names]) -> Sequence:
     frames = {file.stem: file for file in sorted((path / "frames").iterdir()) if file.suffix.lower() in _FRAME_ENDINGS}
     masks = {file.stem: file for file in sorted((path / "masks").glob("*.png"))}
     if not frames:
-        raise ValueError(f"{path / 'frames'} holds no picture; accepted endings: {', '.join(_FRAME_ENDINGS)}")
+        raise UsageError(f"{path / 'frames'} holds no picture; accepted endings: {', '.join(_FRAME_ENDINGS)}")
     for kind, missing, of in (
         ("mask", frames.keys() - masks.keys(), "frame"),
         ("frame", masks.keys() - frames.keys(), "mask"),
     ):
         if missing:
-            raise ValueError(f"{path}: no {kind} for {of} {min(missing)!r} ({len(missing)} missing)")
+            raise UsageError(f"{path}: no {kind} for {of} {min(missing)!r} ({len(missing)} missing)")
     if path.name not in table:
-        raise ValueError(
+        raise UsageError(
             f"names: no entry for the sequence {path.name!r} of {path.parent}; known: {', '.join(sorted(table))}"
         )
     first: tuple[int, int] | None = None
@@ -238,7 +239,7 @@ def _read_sequence(path: Path, table: dict[str, Names]) -> Sequence:
             size = image.size
         first = first or size
         if size != first:
-            raise ValueError(
+            raise UsageError(
                 f"{file} is {size[0]}x{size[1]} pixels, the first frame of its sequence {first[0]}x{first[1]}: "
                 "all frames and masks of a sequence must have one size"
             )

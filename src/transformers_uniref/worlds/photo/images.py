@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ...core.errors import FailureError
 from ..drawn.draws import Draws
 from ..drawn.grammar import KINDS
 from ..scenes import ImageScene, Sentence
@@ -231,4 +232,4 @@ def draw_photo_image(draws: Draws, source: SceneSource, easy: bool) -> ImageScen
             [find_photo_sentences(facts, target, kinds, draws) for target in range(len(things))],
             find_absent_sentences(facts, source, places=not easy, draws=draws),
         )
-    raise RuntimeError(f"folder: no usable object in {ATTEMPTS} trials over {', '.join(source.sequences)}")
+    raise FailureError(f"folder: no usable object in {ATTEMPTS} trials over {', '.join(source.sequences)}")

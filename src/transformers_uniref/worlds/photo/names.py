@@ -23,6 +23,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from ...core.errors import KindError, UsageError
+
 _PHRASE = re.compile(r"[a-z0-9]+( [a-z0-9]+)*")
 
 
@@ -60,10 +62,10 @@ Table = Mapping[str, "Names | str | list[str] | Mapping[str, Any]"]
 def _phrases(value: Any, where: str) -> tuple[str, ...]:
     phrases = [value] if isinstance(value, str) else value
     if not isinstance(phrases, list | tuple) or not all(isinstance(one, str) for one in phrases):
-        raise TypeError(f"{where} must be a text or a list of texts, got {value!r}")
+        raise KindError(f"{where} must be a text or a list of texts, got {value!r}")
     for phrase in phrases:
         if not _PHRASE.fullmatch(phrase):
-            raise ValueError(f"{where}: got {phrase!r}; lower-case words with single spaces between them are accepted")
+            raise UsageError(f"{where}: got {phrase!r}; lower-case words with single spaces between them are accepted")
     return tuple(phrases)
 
 
@@ -75,7 +77,7 @@ def parse_names(table: Table) -> dict[str, Names]:
         ValueError: for an unknown key, an object without a noun, or a phrase that is not lower-case words.
     """
     if not isinstance(table, Mapping):
-        raise TypeError(f"names must map sequences to their nouns, got {type(table).__name__}")
+        raise KindError(f"names must map sequences to their nouns, got {type(table).__name__}")
     parsed = {}
     for sequence, value in table.items():
         where = f"names[{sequence!r}]"
@@ -85,10 +87,10 @@ def parse_names(table: Table) -> dict[str, Names]:
         words = dict(value) if isinstance(value, Mapping) else {"nouns": value}
         unknown = sorted(set(map(str, words)) - set(_KEYS))
         if unknown:
-            raise ValueError(f"{where}: unknown key {unknown[0]!r}; accepted: {', '.join(_KEYS)}")
+            raise UsageError(f"{where}: unknown key {unknown[0]!r}; accepted: {', '.join(_KEYS)}")
         names = Names(**{"nouns": ()} | {key: _phrases(part, f"{where}.{key}") for key, part in words.items()})
         if not names.nouns:
-            raise ValueError(f"{where}.nouns must name the object at least once, got none")
+            raise UsageError(f"{where}.nouns must name the object at least once, got none")
         parsed[str(sequence)] = names
     return parsed
 
@@ -112,7 +114,7 @@ def _read_table(path: Path) -> Any:
         try:
             return json.loads(text)
         except json.JSONDecodeError as error:
-            raise ValueError(f"{path}: not valid JSON ({error})") from error
+            raise UsageError(f"{path}: not valid JSON ({error})") from error
     try:
         import yaml
     except ImportError as error:
@@ -120,7 +122,7 @@ def _read_table(path: Path) -> Any:
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ValueError(f"{path}: not valid YAML ({str(error).splitlines()[0]})") from error
+        raise UsageError(f"{path}: not valid YAML ({str(error).splitlines()[0]})") from error
 
 
 DAVIS_NAMES = read_names(Path(__file__).with_name("davis_names.json"))

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ...core.errors import KindError, UsageError
 from ..drawn.draws import TASKS, Draws
 from ..drawn.few_shot import FAMILIES
 from ..scenes import check_integer
@@ -58,10 +59,10 @@ def held_out(sequences: Sequence[str], validation: Sequence[str] | None = None) 
     """
     if validation is not None:
         if isinstance(validation, str):
-            raise TypeError(f"validation must be a list of sequences, got the text {validation!r}")
+            raise KindError(f"validation must be a list of sequences, got the text {validation!r}")
         unknown = sorted(set(validation) - set(sequences))
         if unknown:
-            raise ValueError(
+            raise UsageError(
                 f"validation: there is no sequence {unknown[0]!r}; the folder holds {', '.join(sequences)}"
             )
         return list(validation)
@@ -97,13 +98,13 @@ class PhotoWorld:
         validation: Sequence[str] | None = None,
     ) -> None:
         if split not in PHOTO_SPLITS:
-            raise ValueError(f"split must be one of {PHOTO_SPLITS}, got {split!r}")
+            raise UsageError(f"split must be one of {PHOTO_SPLITS}, got {split!r}")
         self.split = split
         self.size = check_integer("size", size, 64)
         self.seed = check_integer("seed", seed, 0)
         if isinstance(folder, PhotoFolder):
             if names is not None:
-                raise ValueError("names must be given to the PhotoFolder, not beside it")
+                raise UsageError("names must be given to the PhotoFolder, not beside it")
             self.folder = folder
         else:
             self.folder = PhotoFolder(folder, names)
@@ -111,7 +112,7 @@ class PhotoWorld:
         kept = held_out(everything, validation)
         sequences = [one for one in everything if (one in kept) == (split == "validation")]
         if not sequences:
-            raise ValueError(
+            raise UsageError(
                 f"split: no sequence is left for {split!r}; the folder holds {', '.join(everything)}, "
                 f"of which validation takes {', '.join(kept) or 'none'}"
             )
@@ -158,11 +159,11 @@ class PhotoWorld:
                 none.
         """
         if family not in FAMILIES:
-            raise ValueError(f"family must be one of {FAMILIES}, got {family!r}")
+            raise UsageError(f"family must be one of {FAMILIES}, got {family!r}")
         if novel and self.split == "train":
-            raise ValueError("novel must be False for the train split")
+            raise UsageError("novel must be False for the train split")
         if novel and not self._novel:
-            raise ValueError("novel must be False: all categories of the validation split are in the train split")
+            raise UsageError("novel must be False: all categories of the validation split are in the train split")
         check_integer("shots", shots, 1)
         draws = self._draws("few_shot", index)
         same_object = family == "random" or (family == "mixed" and draws.chance(0.5))

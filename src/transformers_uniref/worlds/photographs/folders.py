@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
+from ...core.errors import UsageError
 from ...core.mask_codes import decode_rle
 from ...datasets.converters.coco_masks import to_rle
 
@@ -94,7 +95,7 @@ class CocoFolder:
             names = {category["id"]: category["name"] for category in document["categories"]}
             annotations = document["annotations"]
         except (KeyError, TypeError) as error:
-            raise ValueError(f"{self.folder / 'instances.json'}: no COCO annotations, {error} is missing") from None
+            raise UsageError(f"{self.folder / 'instances.json'}: no COCO annotations, {error} is missing") from None
         captions = self.folder / "captions.json"
         self._captions = _read_json(captions) if captions.is_file() else {}
         self._images = [images[number] for number in held_out(len(images), split)]
@@ -138,7 +139,7 @@ class CocoFolder:
         with Image.open(path) as picture:
             data = np.asarray(picture.convert("RGB"))
         if data.shape[:2] != (image["height"], image["width"]):
-            raise ValueError(f"{path}: {data.shape[1]}x{data.shape[0]} pixels, instances.json says otherwise")
+            raise UsageError(f"{path}: {data.shape[1]}x{data.shape[0]} pixels, instances.json says otherwise")
         return (
             data,
             [annotation["segmentation"] for annotation in annotations],
@@ -162,12 +163,12 @@ class AdeFolder:
             (at / "names.json" for at in (self.folder, self.folder.parent) if (at / "names.json").is_file()), None
         )
         if names is None:
-            raise ValueError(f"{self.folder}: no names.json here or above")
+            raise UsageError(f"{self.folder}: no names.json here or above")
         self._names = {int(number): name for number, name in _read_json(names).items()}
         self.classes = tuple(self._names.values())
         files = sorted((self.folder / "images").glob("*.jpg"))
         if not files:
-            raise ValueError(f"{self.folder / 'images'}: no photographs (*.jpg)")
+            raise UsageError(f"{self.folder / 'images'}: no photographs (*.jpg)")
         self.files = [files[number] for number in held_out(len(files), split)]
         self.by_class: dict[str, list[int]] = {}
 
@@ -225,13 +226,13 @@ def open_folder(folder: str | Path, split: Split = "train") -> PhotographFolder:
         return CocoFolder(path, split)
     if (path / "labels").is_dir():
         return AdeFolder(path, split)
-    raise ValueError(f"{path}: neither instances.json (COCO's layout) nor labels/ (ADE20K's)")
+    raise UsageError(f"{path}: neither instances.json (COCO's layout) nor labels/ (ADE20K's)")
 
 
 def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text())
     except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
+        raise UsageError(f"{path}: cannot be read ({error.strerror})") from error
     except ValueError as error:
-        raise ValueError(f"{path}: no JSON ({error})") from error
+        raise UsageError(f"{path}: no JSON ({error})") from error

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...core.errors import FailureError, UsageError
 from ..drawn.draws import SPLITS, Draws
 from ..scenes import FewShotScene, Reference
 from .captions import described
@@ -76,14 +77,14 @@ class Photographs:
         shares: Sequence[float] = (),
     ) -> None:
         if split not in SPLITS:
-            raise ValueError(f"split must be one of {SPLITS}, got {split!r}")
+            raise UsageError(f"split must be one of {SPLITS}, got {split!r}")
         if not folders:
-            raise ValueError("folders must name at least one folder, got none")
+            raise UsageError("folders must name at least one folder, got none")
         self.folders = [open_folder(folder, split) for folder in folders]
         self.split, self.size, self.seed = split, size, seed
         self.shares = list(shares) or [len(folder) ** 0.5 for folder in self.folders]
         if len(self.shares) != len(self.folders):
-            raise ValueError(f"shares: got {len(self.shares)} for {len(self.folders)} folders")
+            raise UsageError(f"shares: got {len(self.shares)} for {len(self.folders)} folders")
 
     def resized(self, size: int) -> Photographs:
         """The same photographs at another size; they share what is decoded."""
@@ -128,7 +129,7 @@ class Photographs:
                     text = absent_sentence(draws, missing, sorted(set(view.names)))
                     found = [*found[: sentences - 1], Reference(text, (), "absent")]
             return Photograph(view.image, masks, names, tuple(found), _semantic(folder, view), which)
-        raise RuntimeError(f"no photograph with anything to ask about in {_ATTEMPTS} draws from index {index}")
+        raise FailureError(f"no photograph with anything to ask about in {_ATTEMPTS} draws from index {index}")
 
     def few_shot(self, index: int, shots: int = 1) -> FewShotScene:
         """A photograph, and others with the same class marked: all objects of that class on each."""
@@ -147,7 +148,7 @@ class Photographs:
                     return FewShotScene(
                         pictures[0], masks[0], np.stack(pictures[1:]), np.stack(masks[1:]), category=name
                     )
-        raise RuntimeError(f"no class with {shots + 1} photographs from index {index}")
+        raise FailureError(f"no class with {shots + 1} photographs from index {index}")
 
     def _view_of(self, draws: Draws, folder: PhotographFolder, number: int, name: str) -> View | None:
         shot = folder.read(number)
