@@ -10,9 +10,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +18,7 @@ import torch
 
 from cli_support import uniref_arguments
 from transformers_uniref import __version__
+from transformers_uniref.core.errors import FailureError, KindError, UsageError
 from transformers_uniref.core.optional import MissingExtraError
 from transformers_uniref.core.palette import label_image
 from transformers_uniref.core.push_errors import HubFailureError, PushError
@@ -200,40 +199,29 @@ def test_what_the_machine_could_not_do_is_one_line_and_exit_code_1(
     assert shown.startswith(f"uniref: failed: {message}") and shown.count("\n") == 1
 
 
-def function_of_the_package(source: str, folder: Path) -> Callable[..., Any]:
-    """A function of a module of this package, whose source is there as with any other."""
-    file = folder / "made_up.py"
-    file.write_text(f"def function(value):\n    {source}\n")
-    namespace: dict[str, Any] = {"__name__": "transformers_uniref.made_up"}
-    exec(compile(file.read_text(), file, "exec"), namespace)
-    return namespace["function"]  # type: ignore[no-any-return]
+def test_a_mistake_a_failure_and_a_defect_are_told_apart_by_their_types() -> None:
+    for mistake in (UsageError, KindError, UserError, MissingExtraError, PushError, FileNotFoundError):
+        error = mistake("it cannot be used")
+        assert is_users_mistake(error) and not is_failure(error), mistake
+    for failure in (FailureError, NonFiniteError, HubFailureError, ConnectionResetError, MemoryError):
+        error = failure("it went wrong")
+        assert is_failure(error) and not is_users_mistake(error), failure
+    for defect in (ValueError, TypeError, RuntimeError, NotImplementedError, KeyError, BrokenPipeError):
+        error = defect("it went wrong")
+        assert not is_failure(error) and not is_users_mistake(error), defect
 
 
-def test_an_expression_that_goes_wrong_inside_the_package_is_a_defect(tmp_path: Path) -> None:
+def test_what_the_library_refuses_stays_the_error_that_python_has_for_it() -> None:
     with pytest.raises(ValueError) as caught:
-        label_image(np.array([[1, 2], [3, 4]], dtype=object).astype("U1"))
+        label_image(np.full((2, 2), 300))
     assert is_users_mistake(caught.value)
-    with pytest.raises(ValueError) as caught:
-        function_of_the_package("return [*map(int, value)]", tmp_path)("x")
-    assert not is_users_mistake(caught.value)
+    assert issubclass(KindError, TypeError) and issubclass(FailureError, RuntimeError)
 
 
-def test_what_the_package_says_with_a_runtime_error_is_a_failure_and_no_mistake(tmp_path: Path) -> None:
-    fail = function_of_the_package("raise value('it went wrong')", tmp_path)
-
-    def raised(kind: type[Exception]) -> Exception:
-        with pytest.raises(kind) as caught:
-            fail(kind)
-        return caught.value
-
-    for kind in (RuntimeError, FloatingPointError, NonFiniteError, HubFailureError):
-        error = raised(kind)
-        assert is_failure(error) and not is_users_mistake(error), kind
-    for kind in (NotImplementedError, KeyError):
-        error = raised(kind)
-        assert not is_failure(error) and not is_users_mistake(error), kind
-    refused = raised(PushError)
-    assert is_users_mistake(refused) and not is_failure(refused)
+def test_the_words_for_less_memory_are_those_of_the_front_end() -> None:
+    error = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate")
+    assert describe(error) == "out of memory"
+    assert describe(error, {}, "smaller pictures take less") == "out of memory; smaller pictures take less"
 
 
 def test_an_interruption_has_its_own_exit_code(

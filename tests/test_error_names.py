@@ -45,6 +45,19 @@ def test_no_text_of_the_library_names_an_option_of_the_command_line() -> None:
     ] == []
 
 
+def test_no_module_raises_an_error_whose_type_does_not_say_whose_it_is() -> None:
+    plain = re.compile(
+        r"\b(raise|return) (ValueError|TypeError|RuntimeError|Exception)\b|class \w+\((Value|Type)Error\)"
+    )
+    found = [
+        f"{path.relative_to(PACKAGE)}: {line.strip()}"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if plain.search(line)
+    ]
+    assert found == []
+
+
 def test_the_error_keeps_what_it_is_made_of_and_says_it_in_one_line() -> None:
     error = InvalidInputError("shard_size", 0, "1 or more", "1000 is usual")
     assert (error.argument, error.got, error.accepted, error.hint) == ("shard_size", 0, "1 or more", "1000 is usual")

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import TextIO
+from typing import Any
 
 from ...core.version import __version__
 from ..errors import FAILED, INTERRUPTED, USERS_MISTAKE, describe, is_failure, is_users_mistake
@@ -18,6 +18,8 @@ from .ending import interrupted_by_sigterm, stdout_is_lost
 from .help_text import complete_help
 from .option_names import option_names
 from .suggestions import SuggestingParser
+
+LESS_MEMORY = "smaller pictures, a smaller --batch-size or --dtype bfloat16 take less"
 
 VERBS = (
     "demo",
@@ -117,9 +119,9 @@ def _told(error: Exception, given: list[str]) -> str:
     """The error in one line, with the verb's options where the library names arguments."""
     verb = _verb(given)
     if verb is None:
-        return describe(error)
+        return describe(error, less_memory=LESS_MEMORY)
     module = _verb_module(verb)
-    return describe(error, option_names(module.add_arguments, getattr(module, "NAMES", None)))
+    return describe(error, option_names(module.add_arguments, getattr(module, "NAMES", None)), LESS_MEMORY)
 
 
 def _report(error: Exception, given: list[str]) -> int:
@@ -140,12 +142,5 @@ def _report(error: Exception, given: list[str]) -> int:
     return FAILED
 
 
-def _show_warning(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: TextIO | None = None,
-    line: str | None = None,
-) -> None:
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     print(f"uniref: warning: {' '.join(str(message).split())}", file=sys.stderr)
