@@ -32,8 +32,6 @@ from transformers_uniref.frontends.app.messages import LABELS
 from transformers_uniref.frontends.app.model_cache import BUNDLED, FOLDER, HUB, RELEASED, ModelCache, ModelChoice
 from transformers_uniref.frontends.app.page import Page, own_gate
 from transformers_uniref.frontends.app.picture_tasks import (
-    find_by_example,
-    find_by_sentences,
     picture_notes,
     picture_rows,
     save_picture_results,
@@ -44,6 +42,7 @@ from transformers_uniref.frontends.app.uploads import fitted, read_picture
 from transformers_uniref.frontends.app.video_handlers import add_objects, follow, remove_object, start_over
 from transformers_uniref.frontends.cli.main import main
 from transformers_uniref.frontends.errors import UserError, describe
+from transformers_uniref.inference.pictures import segment_pictures
 from transformers_uniref.inference.results import SegmentedObject
 from transformers_uniref.media.video.io import read_frames, save_animation
 from transformers_uniref.metrics.region import iou
@@ -156,7 +155,7 @@ def test_a_drawing_of_nothing_or_everything_is_refused() -> None:
 def test_sentences_find_what_they_name_in_a_drawn_scene(loaded: Loaded, tmp_path: Path) -> None:
     scene = World(split="test", size=128, seed=5).image(1, easy=True)
     sentences = [sentences[0] for sentences in scene["sentences"]]
-    found = find_by_sentences(scene["image"], sentences, 0.0, *loaded)
+    found = segment_pictures(*loaded, [(scene["image"], sentences)], threshold=0)[0]
     overlaps = [iou(item.mask, truth) for item, truth in zip(found, scene["masks"], strict=True)]
     assert np.mean(overlaps) > 0.5, overlaps
     overlay = draw_results(scene["image"], found)
@@ -175,23 +174,13 @@ def test_sentences_find_what_they_name_in_a_drawn_scene(loaded: Loaded, tmp_path
 def test_the_page_says_what_is_unknown_and_what_fell_below_the_models_gate(loaded: Loaded) -> None:
     gate = own_gate(Page(AppSettings(), OneModel(loaded), None, None), ModelChoice())
     assert gate == loaded[1].score_threshold
-    found = find_by_sentences(np.zeros((128, 128, 3), np.uint8), ["a <b>submarine</b>"], gate, *loaded)
+    found = segment_pictures(*loaded, [(np.zeros((128, 128, 3), np.uint8), ["a <b>submarine</b>"])], threshold=gate)[0]
     assert not found[0].passed and not found[0].mask.any()
     _, unknown, below = picture_notes(found)
     assert unknown == "unknown to this model: b, submarine"
     assert below.startswith(f"no answer passed {gate:g}".replace("0.", "."))
     passed = SegmentedObject(np.ones((2, 2), bool), "the star", score=0.8, threshold=gate)
     assert picture_notes([passed]) == ["Found: the star (0.80)."]
-
-
-def test_an_example_finds_its_like(loaded: Loaded) -> None:
-    overlaps = []
-    for index in range(3):
-        scene = World(split="test", size=128, seed=5).few_shot(index)
-        example, mask = scene["reference_images"][0], scene["reference_masks"][0]
-        [found] = find_by_example(scene["image"], example, mask, None, 0.0, *loaded)
-        overlaps.append(iou(found.mask, scene["mask"]))
-    assert np.mean(overlaps) > 0.4, overlaps
 
 
 def test_where_masks_overlap_the_better_score_owns_the_pixel(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from PIL import Image
 
 from transformers_uniref.evaluation.model_answers import ModelAnswers
 from transformers_uniref.frontends import loading
-from transformers_uniref.frontends.app.picture_tasks import find_by_sentences
 from transformers_uniref.frontends.cli.main import available_verbs, build_parser, main
+from transformers_uniref.inference.pictures import segment_pictures
 from transformers_uniref.modeling import precision
 
 
@@ -52,6 +52,6 @@ def test_a_model_of_half_precision_answers_for_evaluations_and_the_page() -> Non
     model, processor = loading.load_model_and_processor(None, "cpu", "bfloat16")
     picture = np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8)
     ((answer,),) = ModelAnswers(model, processor).to_sentences([picture], [["a dog"]])
-    (found,) = find_by_sentences(picture, ["a dog"], 0.0, model, processor)
+    [[found]] = segment_pictures(model, processor, [(picture, ["a dog"])], threshold=0)
     assert answer.mask.shape == (48, 64) and 0 <= answer.score <= 1
     assert found.score == pytest.approx(float(answer.score), abs=0.01)

@@ -8,8 +8,9 @@ import zlib
 import numpy as np
 import pytest
 
+from oracle_support.drawn_cases import crc32
 from oracle_support.folder import INPUTS, SUBSET, Oracle, draw_inputs, find_oracle
-from transformers_uniref.verification.drawn_weights import crc32, generate, original_state_dict
+from transformers_uniref.verification.drawn_weights import generate, original_state_dict
 
 ORACLE = find_oracle()
 CHECKSUMS = {name: value for name, value in Oracle(SUBSET).json("manifests/weights_crc32").items() if name != "note"}

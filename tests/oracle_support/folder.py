@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from transformers_uniref.verification import drawn_inputs as scenes
-from transformers_uniref.verification.drawn_weights import crc32
+
+from .drawn_cases import SAM_SIZES, crc32, training_inputs
 
 TESTS = Path(__file__).resolve().parent.parent
 SUBSET = TESTS / "oracle"
@@ -97,9 +98,9 @@ class Oracle:
 
 def draw_inputs(oracle: Oracle, family: str) -> dict[str, np.ndarray]:
     if family == SAM_FAMILY:
-        return scenes.image_case_inputs("sam", scenes.SAM_SIZES)
+        return scenes.image_case_inputs("sam", SAM_SIZES)
     if family == "train":
-        return scenes.training_inputs()
+        return training_inputs()
     if family == "video":
         used = {case["source_video"] for case in oracle.json("video/noise")["noise"].values()}
         return scenes.video_inputs(sorted(used))

@@ -9,10 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from transformers_uniref.verification import drawn_inputs as scenes
-
 from . import image_cases, train_cases, video_cases
 from .comparison import LOGITS, LOSSES, MASKS, PROBES, Report, check_probe
+from .drawn_cases import sam_clip
 from .image_cases import Arrays, ImageCase
 from .recorder import Recorder
 
@@ -184,4 +183,4 @@ def read_clip(name: str, model: Any, processor: Any, expected: Arrays) -> video_
     """One of `TASKS`: three frames, objects given by masks in frames 0 and 2, or by two sentences that propagate."""
     arrays = {key.removeprefix(f"{name}/"): array for key, array in expected.items() if key.startswith(f"{name}/")}
     height, width = arrays["argmax"].shape[1:]
-    return video_cases.VideoCase(TASKS[name], model, processor, scenes.sam_clip(), (int(height), int(width)), arrays)
+    return video_cases.VideoCase(TASKS[name], model, processor, sam_clip(), (int(height), int(width)), arrays)

@@ -19,8 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from transformers_uniref.verification.drawn_weights import crc32
-
+from .drawn_cases import crc32
 from .folder import IMAGE_FAMILIES, INPUT_CHECKSUMS, INPUTS, SAM_FAMILY, SUBSET, Oracle, draw_inputs
 
 LIMIT = 4_000_000  # bytes of the whole folder

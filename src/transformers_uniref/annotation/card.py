@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
-from ..core.atomic import replacing
 from ..core.provenance import hub_id
 from ..core.version import __version__
 from .plan import Plan
@@ -16,21 +14,7 @@ LISTED = 50
 """Skipped rows that the card names; every shard names its own in its metadata."""
 
 
-def write_card(
-    folder: Path,
-    source: Source,
-    settings: AnnotationSettings,
-    plan: Plan,
-    counts: Mapping[str, int],
-    bad: Mapping[str, str],
-    model_name: str,
-) -> None:
-    """Write `README.md`. It names the input and the model as others can look them up, and no path of this machine."""
-    with replacing(folder / "README.md") as partial:
-        partial.write_text(_card(source, settings, plan, counts, bad, model_name), encoding="utf-8")
-
-
-def _card(
+def annotation_card(
     source: Source,
     settings: AnnotationSettings,
     plan: Plan,
@@ -38,6 +22,7 @@ def _card(
     bad: Mapping[str, str],
     model_name: str,
 ) -> str:
+    """The text of `README.md`, which names input and model as others can look them up, and no path of this machine."""
     origin = f"\nsource_datasets: [{source.name}]" if hub_id(source.name) else ""
     model = f"\nbase_model: {model_name}" if hub_id(model_name) else ""
     asked = []

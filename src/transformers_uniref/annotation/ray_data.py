@@ -106,14 +106,7 @@ class BatchAnnotator:
                 self.bad.add(error.sample_id, error.reason)
         answers = self.answering([(picture.pixels, sample.sentences) for sample, picture in batch])
         rows = [
-            annotated_row(
-                sample,
-                picture,
-                found,
-                source=self.name,
-                split=self.split,
-                copy_images=self.settings.copy_images,
-            )
+            annotated_row(sample, picture, found, self.name, self.split, self.settings)
             for (sample, picture), found in zip(batch, answers, strict=True)
         ]
         return pa.Table.from_pylist(rows, schema=schema)

@@ -9,6 +9,7 @@ from ..datasets.schema import Row, features, make_instance, make_row
 from ..inference.results import SegmentedObject
 from .columns import PREDICTIONS, Columns, Sample
 from .pictures import Picture
+from .settings import AnnotationSettings
 
 
 def annotated_features(columns: Columns, of_input: Any, copy_images: bool) -> Any:
@@ -38,12 +39,11 @@ def annotated_row(
     sample: Sample,
     picture: Picture,
     predictions: Sequence[SegmentedObject],
-    *,
     source: str,
     split: str,
-    copy_images: bool,
+    settings: AnnotationSettings,
 ) -> Row:
-    """A row of the output.
+    """A row of the output for a row of this split of a source.
 
     Every prediction whose mask has a pixel is an object; its number is the prediction's place, from 1. A sentence
     whose mask is empty means no object.
@@ -73,6 +73,6 @@ def annotated_row(
         size=(picture.pixels.shape[0], picture.pixels.shape[1]),
         frame_names=[picture.name] if picture.name else [],
     )
-    if not copy_images:
+    if not settings.copy_images:
         del row["frames"]
     return {**row, PREDICTIONS: said, **sample.kept}

@@ -12,14 +12,14 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from ..core.atomic import alone
+from ..core.atomic import alone, replacing
 from ..core.errors import UsageError
 from ..core.processes import Processes
 from ..datasets.parquet_shards import read_summary, shard_name, write_rows
 from ..datasets.schema import Row
 from .answering import Answering
 from .bad_samples import BadSamples
-from .card import write_card
+from .card import annotation_card
 from .columns import BadSampleError, Columns, Sample, choose_columns
 from .pictures import Picture, load_picture
 from .plan import Plan, differences, make_plan, read_manifest, write_manifest
@@ -98,13 +98,16 @@ def annotate(
                     shutil.rmtree(folder, ignore_errors=True)
                 raise
         processes.wait()
-        plan = plan or _planned(folder)
+        found = read_manifest(folder)
+        if found is None:
+            raise UsageError(f"`output`: {folder} must be a folder that all processes share")
+        plan = plan or found[0]
         paths = [folder / DATA / shard_name(source.split, number, plan.shards) for number in range(plan.shards)]
-        finished = {number: found for number, path in enumerate(paths) if (found := read_summary(path)) is not None}
+        finished = {number: done for number, path in enumerate(paths) if (done := read_summary(path)) is not None}
         processes.wait()  # nobody writes before all know what was there
         work = _Work(source, columns, features, answering, settings, plan, BadSamples(settings.max_bad_samples, report))
-        for found in finished.values():
-            work.bad.extend(found["bad"])
+        for summary in finished.values():
+            work.bad.extend(summary["bad"])
         mine = processes.share([number for number in range(plan.shards) if number not in finished])
         total = sum(stop - start for start, stop in map(plan.bounds, mine))
         with tqdm(total=total, desc="annotate", unit="row", disable=not progress) as bar:
@@ -114,7 +117,9 @@ def annotate(
         result = AnnotationResult(folder, made=len(mine), kept=len(finished))
         if processes.is_main:
             _sum_up(result, paths, settings)
-            write_card(folder, source, settings, plan, result.counts, result.bad, model_name)
+            card = annotation_card(source, settings, plan, result.counts, result.bad, model_name)
+            with replacing(folder / "README.md") as partial:
+                partial.write_text(card, encoding="utf-8")
         return result
 
 
@@ -164,14 +169,6 @@ def _is_foreign(folder: Path, plan: Plan) -> bool:
     return before is None or before[1] != plan.fingerprint
 
 
-def _planned(folder: Path) -> Plan:
-    """The plan that the main process made."""
-    found = read_manifest(folder)
-    if found is None:
-        raise UsageError(f"`output`: {folder} must be a folder that all processes share")
-    return found[0]
-
-
 @dataclass
 class _Work:
     """What is needed to make any shard."""
@@ -191,7 +188,9 @@ class _Work:
 
         def rows() -> Iterator[Row]:
             for batch in self._batches(start, stop, bad, progress):
-                for row in self._answered(batch):
+                answers = self.answering([(picture.pixels, sample.sentences) for sample, picture in batch])
+                for (sample, picture), found in zip(batch, answers, strict=True):
+                    row = annotated_row(sample, picture, found, self.source.name, self.source.split, self.settings)
                     counts["rows"] += 1
                     counts["sentences"] += len(row["sentences"])
                     counts["objects"] += len(row["instances"])
@@ -222,18 +221,6 @@ class _Work:
                 batch = []
         if batch:
             yield batch
-
-    def _answered(self, batch: list[tuple[Sample, Picture]]) -> Iterator[Row]:
-        answers = self.answering([(picture.pixels, sample.sentences) for sample, picture in batch])
-        for (sample, picture), predictions in zip(batch, answers, strict=True):
-            yield annotated_row(
-                sample,
-                picture,
-                predictions,
-                source=self.source.name,
-                split=self.source.split,
-                copy_images=self.settings.copy_images,
-            )
 
 
 def _sum_up(result: AnnotationResult, paths: list[Path], settings: AnnotationSettings) -> None:

@@ -124,13 +124,6 @@ def is_mask(value: Any) -> bool:
     return isinstance(value, (Image.Image, str, os.PathLike))
 
 
-def alone(value: Any) -> Any:
-    """A stack of a single mask, (1, H, W), as that mask; anything else as it is."""
-    if isinstance(value, (np.ndarray, torch.Tensor)) and value.ndim == 3 and value.shape[0] == 1:
-        return value[0]
-    return value
-
-
 def _interpreted(mask: Any, name: str) -> GivenMask:
     if isinstance(mask, Image.Image):
         lossy = mask.format in _LOSSY_FORMATS

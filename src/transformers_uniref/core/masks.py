@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from .errors import KindError, UsageError
-from .mask_reading import alone, is_mask, read_mask
+from .mask_reading import is_mask, read_mask
 
 
 def binary_mask(mask: Any, size: tuple[int, int] | None, name: str, *, allow_empty: bool = False) -> np.ndarray:
@@ -112,6 +112,14 @@ def object_ids(obj_ids: Any) -> list[int]:
     return ids
 
 
+def several_masks(masks: Any) -> list[Any] | None:
+    """The masks of a list, or of a stack of another number than one; None for what is one mask or label map."""
+    if isinstance(masks, (list, tuple)):
+        return list(masks)
+    stack = isinstance(masks, (np.ndarray, torch.Tensor)) and masks.ndim > 2 and len(masks) != 1
+    return list(masks) if stack and not is_mask(masks) else None
+
+
 def object_masks(masks: Any, ids: list[int], name: str = "masks") -> list[np.ndarray]:
     """One bool mask (H, W) for each object, out of a label map or of binary masks.
 
@@ -123,11 +131,11 @@ def object_masks(masks: Any, ids: list[int], name: str = "masks") -> list[np.nda
     Raises:
         TypeError, ValueError: see `binary_mask`; an id that the label map lacks; another number of masks than ids.
     """
-    masks = alone(masks)
-    if isinstance(masks, (list, tuple)) or not is_mask(masks) and getattr(masks, "ndim", 2) > 2:
-        if len(masks) != len(ids):
-            raise UsageError(f"`{name}` must hold one mask for each of the {len(ids)} objects, got {len(masks)}.")
-        return [binary_mask(mask, None, name) for mask in masks]
+    several = several_masks(masks)
+    if several is not None:
+        if len(several) != len(ids):
+            raise UsageError(f"`{name}` must hold one mask for each of the {len(ids)} objects, got {len(several)}.")
+        return [binary_mask(mask, None, name) for mask in several]
     given = read_mask(masks, name)
     present = np.unique(given.values).tolist()
     if len(ids) == 1 and ids[0] not in present and (given.plain or set(present) <= {0, 1}):

@@ -23,7 +23,10 @@ _OF_THE_MACHINE = {
 
 
 class UserError(MistakeError):
-    """A mistake that a front end sees itself. Its message is a full sentence that says how to put it right."""
+    """A mistake that a front end sees itself. Its message is a full sentence that says how to put it right.
+
+    Any function of a front end may raise it where its input cannot be used; their docstrings name other errors alone.
+    """
 
 
 def is_users_mistake(error: BaseException) -> bool:

@@ -106,11 +106,7 @@ def output_folder(given: Path | None, name: str) -> Path:
 
 
 def checkpoint_location(given: str | None) -> str:
-    """Where a model lies: the default, a folder, a model by its name, or what was given (a Hub id).
-
-    Raises:
-        UserError: a name of the authors' weights that are not here.
-    """
+    """Where a model lies: the default, a folder, a model by its name, or what was given (a Hub id)."""
     try:
         return str(DEFAULT_CHECKPOINT) if given is None else model_location(given)
     except NotDownloadedError as error:
@@ -138,10 +134,6 @@ def load_model_and_processor(
         dtype: one of `DTYPES`: the type of the weights, in which pictures are computed under autocast and clips in
             a session; "auto" is what is fast on the device (`precision.fast_dtype`), None what they are saved in.
         compiled: let `torch.compile` translate each part of the model when it is first used.
-
-    Raises:
-        UserError: no such device; `torch.compile` does not work there; no such model, a damaged one, one of another
-            type, or one that lacks weights; an adapter without its base, for another one, or in a pickle.
     """
     from huggingface_hub.errors import StrictDataclassError
     from safetensors import SafetensorError
@@ -192,11 +184,7 @@ def load_model_and_processor(
 
 
 def check_compiler(device: Any) -> None:
-    """Compiles a trifle, so that a machine without a compiler says so at once and not in the middle of the work.
-
-    Raises:
-        UserError: `torch.compile` does not work on this device.
-    """
+    """Compiles a trifle, so that a machine without a compiler says so at once and not in the middle of the work."""
     import torch
 
     try:
@@ -214,11 +202,7 @@ def processor_location(location: str, base: str | None) -> str:
 
 
 def choose_device(given: str | None) -> Any:
-    """The device that was given, else the first CUDA device, else the processor.
-
-    Raises:
-        UserError: no such device.
-    """
+    """The device that was given, else the first CUDA device, else the processor."""
     import torch
 
     if given is None:

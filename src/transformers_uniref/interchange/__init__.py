@@ -21,32 +21,19 @@ if TYPE_CHECKING:
     from .supervision_detections import from_supervision, to_supervision
     from .youtube_vis import from_youtube_vis, to_youtube_vis, to_youtube_vis_results
 
-_MODULE_OF = {
-    "AnnotatedClip": "objects",
-    "AnnotatedImage": "objects",
-    "AnnotatedObject": "objects",
-    "clip_of": "results",
-    "from_coco": "coco",
-    "from_cvat_images": "cvat",
-    "from_cvat_video": "cvat",
-    "from_dataset_row": "dataset_rows",
-    "from_fiftyone": "fiftyone_labels",
-    "from_label_studio": "label_studio",
-    "from_supervision": "supervision_detections",
-    "from_youtube_vis": "youtube_vis",
-    "image_of": "results",
-    "read_document": "documents",
-    "save_document": "documents",
-    "to_coco": "coco",
-    "to_coco_results": "coco",
-    "to_cvat_images": "cvat",
-    "to_cvat_video": "cvat",
-    "to_fiftyone": "fiftyone_labels",
-    "to_label_studio": "label_studio",
-    "to_supervision": "supervision_detections",
-    "to_youtube_vis": "youtube_vis",
-    "to_youtube_vis_results": "youtube_vis",
+_MODULES = {
+    "coco": ("from_coco", "to_coco", "to_coco_results"),
+    "cvat": ("from_cvat_images", "from_cvat_video", "to_cvat_images", "to_cvat_video"),
+    "dataset_rows": ("from_dataset_row",),
+    "documents": ("read_document", "save_document"),
+    "fiftyone_labels": ("from_fiftyone", "to_fiftyone"),
+    "label_studio": ("from_label_studio", "to_label_studio"),
+    "objects": ("AnnotatedClip", "AnnotatedImage", "AnnotatedObject"),
+    "results": ("clip_of", "image_of"),
+    "supervision_detections": ("from_supervision", "to_supervision"),
+    "youtube_vis": ("from_youtube_vis", "to_youtube_vis", "to_youtube_vis_results"),
 }
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "AnnotatedClip",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from ..core.annotated_object import DEFAULT_LABEL, AnnotatedObject, make_plain, number, whole_number
+from ..core.annotated_object import DEFAULT_LABEL, AnnotatedObject, make_plain, number, numbered, whole_number
 from ..core.errors import UsageError
 
 
@@ -48,8 +48,8 @@ class AnnotatedImage:
     def label_map(self) -> np.ndarray:
         """int32 (H, W): 0 background, else the object's id, or its place from 1; later ones lie over earlier ones."""
         labels = np.zeros(self.size, dtype=np.int32)
-        for place, entry in enumerate(self.objects, start=1):
-            labels[entry.mask] = entry.object_id or place
+        for value, entry in numbered(self.objects):
+            labels[entry.mask] = value
         return labels
 
 

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import os
 import struct
-from contextlib import AbstractContextManager, ExitStack
+from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
-from types import TracebackType
 from typing import IO
 
 import numpy as np
 from PIL import Image
 
-from ..core.atomic import replacing
 from ..core.errors import UsageError
 from ..core.mask_boxes import box_around
-from .frame_check import checked_frame
+from .frame_writer import FrameWriter
 
 DEFAULT_LONGEST_SIDE = 480
 MOST_COLOURS = 256
@@ -36,7 +34,7 @@ _SHORTEST = 2
 """Hundredths of a second: browsers show frames of 0.01 s for 0.1 s."""
 
 
-class GifWriter(AbstractContextManager["GifWriter"]):
+class GifWriter(FrameWriter):
     """Writes frames into a GIF that loops; the file appears under its name only when all are written.
 
     `Image.save(save_all=True)` keeps all frames until the end, and PyAV is an extra, whose encoder leaves it to its
@@ -55,6 +53,8 @@ class GifWriter(AbstractContextManager["GifWriter"]):
         ValueError: another suffix, no positive rate, a side below 1, or a number of colours out of range.
     """
 
+    kind, suffixes = "an animation", (".gif",)
+
     def __init__(
         self,
         path: str | os.PathLike[str],
@@ -63,55 +63,32 @@ class GifWriter(AbstractContextManager["GifWriter"]):
         longest_side: int | None = DEFAULT_LONGEST_SIDE,
         colours: int | None = None,
     ) -> None:
-        self.path = Path(path)
-        if self.path.suffix.lower() != ".gif":
-            raise UsageError(f"`path` must end in .gif, got {self.path}")
-        if not 0 < frames_per_second < float("inf"):
-            raise UsageError(f"`frames_per_second` must be above 0, got {frames_per_second}.")
+        super().__init__(path, frames_per_second)
         if longest_side is not None and longest_side < 1:
             raise UsageError(f"`longest_side` must be 1 or more, or None to keep the size, got {longest_side}.")
         if colours is not None and not 2 <= colours <= MOST_COLOURS:
             raise UsageError(f"`colours` must be from 2 to {MOST_COLOURS}, or None, got {colours}.")
-        self.rate = frames_per_second
         self.longest_side = longest_side
-        self.num_frames = 0
-        self._size: tuple[int, int] | None = None
         self._waiting: tuple[int, np.ndarray] | None = None
         self._shown: np.ndarray | None = None
         self._allowance = 0.0
         self._ladder = _LADDER if colours is None else (colours,)
         self._rung = 0
-        self._stack = ExitStack()
         self._file: IO[bytes] | None = None
 
-    def __enter__(self) -> GifWriter:
-        partial = self._stack.enter_context(replacing(self.path))
+    def _open(self, partial: Path) -> None:
         self._file = self._stack.enter_context(partial.open("wb"))
-        return self
 
-    def write(self, frame: np.ndarray, time: float | None = None) -> None:
-        """Appends one frame.
-
-        Args:
-            frame: uint8 RGB (H, W, 3), of the first one's size.
-            time: seconds after the first frame at which it is shown, later than the frame before it; default: the
-                frames follow each other at the writer's rate.
-
-        Raises:
-            ValueError: another type, shape or size.
-        """
-        frame = checked_frame(frame, self._size)
-        self._size = (frame.shape[0], frame.shape[1])
-        moment = round(100 * (self.num_frames / self.rate if time is None else time))
-        self.num_frames += 1
+    def _append(self, frame: np.ndarray, seconds: float | Fraction) -> None:
+        moment = round(100 * seconds)
         if self._waiting is not None:
             before, picture = self._waiting
             if moment - before < _SHORTEST:
                 return
-            self._append(picture, moment - before)
+            self._write_blocks(picture, moment - before)
         self._waiting = (moment, frame if self.longest_side is None else shrunk(frame, self.longest_side))
 
-    def _append(self, frame: np.ndarray, hundredths: int) -> None:
+    def _write_blocks(self, frame: np.ndarray, hundredths: int) -> None:
         assert self._file is not None
         budget = _BYTES_PER_PIXEL * frame.shape[0] * frame.shape[1]
         if self._shown is None:
@@ -134,17 +111,10 @@ class GifWriter(AbstractContextManager["GifWriter"]):
         self._allowance -= len(blocks)
         self._file.write(blocks)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if kind is not None:
-            self._stack.__exit__(kind, error, traceback)
-            return
-        with self._stack:
-            if self._waiting is None or self._file is None:
-                raise UsageError(f"an animation needs at least one frame, got none: {self.path}")
-            self._append(self._waiting[1], round(100 / self.rate))
-            self._file.write(b";")
+    def _finish(self) -> None:
+        assert self._file is not None and self._waiting is not None
+        self._write_blocks(self._waiting[1], round(100 / self.rate))
+        self._file.write(b";")
 
 
 def shrunk(frame: np.ndarray, longest_side: int) -> np.ndarray:

@@ -1,8 +1,5 @@
 """What the four pipelines share: their parts, how their arguments are sorted, and how they are saved."""
 
-# mypy: disable-error-code="override"
-# Transformers leaves the arguments of these methods to the task, its annotations do not.
-
 from __future__ import annotations
 
 import os

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import UsageError
-from ..core.mask_reading import alone, is_mask, read_mask
-from ..core.masks import binary_mask, object_ids
+from ..core.mask_reading import read_mask
+from ..core.masks import binary_mask, object_ids, several_masks
 
 MaskPrompts = dict[int, dict[int, np.ndarray]]
 """bool (H, W) by object id, by frame index."""
@@ -46,7 +46,7 @@ def read_mask_prompts(masks: Any, name: str = "masks") -> MaskPrompts:
 def _frame_masks(given: Any, name: str) -> dict[int, np.ndarray]:
     if isinstance(given, Mapping):
         return dict(zip(object_ids(list(given)), (binary_mask(m, None, name) for m in given.values()), strict=True))
-    given = alone(given)
-    if isinstance(given, (list, tuple)) or (not is_mask(given) and getattr(given, "ndim", 2) == 3):
-        return {number: binary_mask(mask, None, name) for number, mask in enumerate(given, start=1)}
+    several = several_masks(given)
+    if several is not None:
+        return {number: binary_mask(mask, None, name) for number, mask in enumerate(several, start=1)}
     return read_mask(given, name).objects()

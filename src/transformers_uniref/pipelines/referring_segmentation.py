@@ -1,8 +1,5 @@
 """`pipeline("referring-segmentation")`: what a sentence refers to, in a picture."""
 
-# mypy: disable-error-code="override"
-# Transformers leaves the arguments of these methods to the task, its annotations do not.
-
 from __future__ import annotations
 
 from typing import Any

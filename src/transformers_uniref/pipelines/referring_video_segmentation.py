@@ -1,8 +1,5 @@
 """`pipeline("referring-video-segmentation")`: what sentences refer to, through a clip."""
 
-# mypy: disable-error-code="override"
-# Transformers leaves the arguments of these methods to the task, its annotations do not.
-
 from __future__ import annotations
 
 from typing import Any

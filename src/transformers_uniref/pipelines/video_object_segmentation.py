@@ -1,8 +1,5 @@
 """`pipeline("video-object-segmentation")`: the objects that masks show, through a clip."""
 
-# mypy: disable-error-code="override"
-# Transformers leaves the arguments of these methods to the task, its annotations do not.
-
 from __future__ import annotations
 
 from typing import Any

@@ -1,8 +1,5 @@
 """The common part of the two tasks on clips."""
 
-# mypy: disable-error-code="override"
-# Transformers leaves the arguments of these methods to the task, its annotations do not.
-
 from __future__ import annotations
 
 import warnings

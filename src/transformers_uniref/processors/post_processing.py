@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from ..core.box_formats import to_corners
 from ..core.errors import UsageError
 from ..core.score_gate import check_threshold, passes
-from .all_targets import check_targets, choose_objects, united
+from .all_targets import Targets, check_targets, choose_objects, united
 
 NMS_THRESHOLD = 0.7
 MASK_STRIDE = 4
@@ -148,9 +148,31 @@ def post_process_referring_segmentation(
     threshold: float | None = None,
     mask_threshold: float = 0.5,
     mask_stride: int | None = None,
-    targets: str = "one",
+    targets: Targets = "one",
 ) -> list[dict[str, Any]]:
-    """What each batch entry's reference means; see `UniRefProcessor.post_process_referring_segmentation`."""
+    """The best object of each batch entry, or all that are meant, at the size of the user's picture.
+
+    Args:
+        outputs: what the model returned: `logits`, `pred_boxes`, `pred_masks`, `mask_queries`, `image_sizes`,
+            `padded_sizes`.
+        target_sizes: (height, width) for each entry, a list or a tensor (N, 2); None keeps the network's size.
+        threshold: the score gate. An object whose score is not above it gets an empty mask ("not in the picture");
+            None keeps every one, as the released code does; `post_process_answers` gates as the model asks.
+        mask_threshold: probability above which a pixel belongs to the object.
+        mask_stride: 4, or 1 for outputs of `full_resolution_masks=True`. Default: told from the outputs.
+        targets: "one", the released rule: the best query. "all": none, one or many; `outputs` then come from a call
+            with `num_masks="all"`.
+
+    Returns:
+        For each entry `segmentation` bool (height, width), `score` in 0..1, `box` float (4,) x0, y0, x1, y1 in
+        pixels: the model's, or that around the mask for a model that predicts none (UniRef-SAM). With
+        `targets="all"` the mask is the union of the objects, the score that of the best query, the box the one
+        around the union, and `objects` a list of such dictionaries, best first, empty where nothing passes.
+
+    Raises:
+        ValueError: another number of sizes than entries; a threshold outside 0..1; other `targets`; "all" without
+            the masks of all queries.
+    """
     check_threshold(threshold, "threshold")
     check_threshold(mask_threshold, "mask_threshold")
     check_targets(targets)
@@ -208,7 +230,22 @@ def post_process_instance_segmentation(
     mask_threshold: float = 0.5,
     mask_stride: int | None = None,
 ) -> list[dict[str, torch.Tensor]]:
-    """Every object of each batch entry; see `UniRefProcessor.post_process_instance_segmentation`."""
+    """Every object of each batch entry, for detection: class-wise non-maximum suppression at 0.7, then the best.
+
+    Only queries whose masks the model decoded can appear: call it with `num_masks="all"`, or with a number.
+
+    Args:
+        outputs, target_sizes, mask_threshold, mask_stride: as for `post_process_referring_segmentation`.
+        threshold: keep scores above it.
+        top_k: keep at most so many.
+
+    Returns:
+        For each entry, best first: `scores` (n,), `labels` (n,), `boxes` (n, 4) x0, y0, x1, y1 in pixels, `masks`
+        bool (n, height, width).
+
+    Raises:
+        ValueError: another number of sizes than entries; a threshold outside 0..1; `top_k` below 1.
+    """
     check_threshold(threshold, "threshold")
     check_threshold(mask_threshold, "mask_threshold")
     if top_k < 1:

@@ -332,41 +332,8 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
         }
 
     # --------------------------------------------------------------------------------------------------- from the model
-    def post_process_referring_segmentation(
-        self,
-        outputs: Any,
-        target_sizes: Any = None,
-        threshold: float | None = None,
-        mask_threshold: float = 0.5,
-        mask_stride: int | None = None,
-        targets: Targets = "one",
-    ) -> list[dict[str, Any]]:
-        """The best object of each batch entry, or all that are meant, at the size of the user's picture.
-
-        Args:
-            outputs: what the model returned: `logits`, `pred_boxes`, `pred_masks`, `mask_queries`, `image_sizes`,
-                `padded_sizes`.
-            target_sizes: (height, width) for each entry, a list or a tensor (N, 2); None keeps the network's size.
-            threshold: the score gate. An object whose score is not above it gets an empty mask ("not in the picture");
-                None keeps every one, as the released code does; `post_process_answers` gates as the model asks.
-            mask_threshold: probability above which a pixel belongs to the object.
-            mask_stride: 4, or 1 for outputs of `full_resolution_masks=True`. Default: told from the outputs.
-            targets: "one", the released rule: the best query. "all": none, one or many; `outputs` then come from a call
-                with `num_masks="all"`.
-
-        Returns:
-            For each entry `segmentation` bool (height, width), `score` in 0..1, `box` float (4,) x0, y0, x1, y1 in
-            pixels: the model's, or that around the mask for a model that predicts none (UniRef-SAM). With
-            `targets="all"` the mask is the union of the objects, the score that of the best query, the box the one
-            around the union, and `objects` a list of such dictionaries, best first, empty where nothing passes.
-
-        Raises:
-            ValueError: another number of sizes than entries; a threshold outside 0..1; other `targets`; "all" without
-                the masks of all queries.
-        """
-        return post_processing.post_process_referring_segmentation(
-            outputs, target_sizes, threshold, mask_threshold, mask_stride, targets
-        )
+    post_process_referring_segmentation = staticmethod(post_processing.post_process_referring_segmentation)
+    post_process_instance_segmentation = staticmethod(post_processing.post_process_instance_segmentation)
 
     def post_process_answers(
         self,
@@ -410,35 +377,6 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
                 if "objects" in result:
                     result["objects"] = []
         return results
-
-    def post_process_instance_segmentation(
-        self,
-        outputs: Any,
-        target_sizes: Any = None,
-        threshold: float = 0.5,
-        top_k: int = 100,
-        mask_threshold: float = 0.5,
-        mask_stride: int | None = None,
-    ) -> list[dict[str, torch.Tensor]]:
-        """Every object of each batch entry, for detection: class-wise non-maximum suppression at 0.7, then the best.
-
-        Only queries whose masks the model decoded can appear: call it with `num_masks="all"`, or with a number.
-
-        Args:
-            outputs, target_sizes, mask_threshold, mask_stride: as for `post_process_referring_segmentation`.
-            threshold: keep scores above it.
-            top_k: keep at most so many.
-
-        Returns:
-            For each entry, best first: `scores` (n,), `labels` (n,), `boxes` (n, 4) x0, y0, x1, y1 in pixels, `masks`
-            bool (n, height, width).
-
-        Raises:
-            ValueError: another number of sizes than entries; a threshold outside 0..1; `top_k` below 1.
-        """
-        return post_processing.post_process_instance_segmentation(
-            outputs, target_sizes, threshold, top_k, mask_threshold, mask_stride
-        )
 
     def post_process_video_masks(self, output: VideoOutput, session: UniRefVideoSession) -> dict[int, torch.Tensor]:
         """One disjoint bool mask for each object of a frame, at the size of the session's results.

@@ -9,8 +9,8 @@ import torch
 
 from ..core.errors import KindError, UsageError
 from ..core.mask_boxes import box_of
-from ..core.mask_reading import alone, is_mask, read_mask
-from ..core.masks import binary_mask, nearest_resize
+from ..core.mask_reading import is_mask, read_mask
+from ..core.masks import binary_mask, nearest_resize, several_masks
 
 
 def instance_masks(given: Any, size: tuple[int, int], name: str) -> np.ndarray:
@@ -25,8 +25,10 @@ def instance_masks(given: Any, size: tuple[int, int], name: str) -> np.ndarray:
     Raises:
         TypeError, ValueError: neither of these; see `masks.binary_mask`.
     """
-    given = alone(given)
-    if is_mask(given):
+    several = several_masks(given)
+    if several is not None:
+        masks = [binary_mask(mask, size, name, allow_empty=True) for mask in several]
+    elif is_mask(given) or isinstance(given, (np.ndarray, torch.Tensor)):
         read = read_mask(given, name)
         if read.values.shape != tuple(size):
             raise UsageError(
@@ -34,9 +36,7 @@ def instance_masks(given: Any, size: tuple[int, int], name: str) -> np.ndarray:
             )
         masks = list(read.objects().values())
     else:
-        if not isinstance(given, (list, tuple, np.ndarray, torch.Tensor)):
-            raise KindError(f"`{name}` must be a label map or a list of masks for each result, got {given!r}.")
-        masks = [binary_mask(mask, size, name, allow_empty=True) for mask in given]
+        raise KindError(f"`{name}` must be a label map or a list of masks for each result, got {given!r}.")
     masks = [mask for mask in masks if mask.any()]
     return np.stack(masks) if masks else np.zeros((0, *size), dtype=bool)
 

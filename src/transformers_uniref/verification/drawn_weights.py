@@ -134,8 +134,3 @@ def original_state_dict(entries: list[dict[str, Any]]) -> dict[str, Any]:
         elif name.endswith("criterion._iter"):
             state[name] = torch.zeros(entry["shape"])
     return state
-
-
-def crc32(tensor: np.ndarray, dtype: str = "<f4") -> int:
-    """Of the values in C order, little-endian."""
-    return zlib.crc32(np.ascontiguousarray(tensor, dtype=np.dtype(dtype).newbyteorder("<")).tobytes())

@@ -101,10 +101,8 @@ def draw_mask(axis: Any, mask: np.ndarray, colour: Sequence[int], opacity: float
     tint = np.zeros((height, width, 4), dtype=np.float32)
     tint[mask] = (red, green, blue, opacity)
     axis.imshow(tint, extent=(0, width, height, 0), interpolation="nearest")
-    ring = np.pad(mask, 1).astype(np.float32)
-    x, y = np.arange(-1, width + 1) + 0.5, np.arange(-1, height + 1) + 0.5
-    axis.contour(x, y, ring, levels=[0.5], colors=["#101010"], linewidths=2.6)
-    axis.contour(x, y, ring, levels=[0.5], colors=[(red, green, blue)], linewidths=1.5)
+    draw_outline(axis, mask, "#101010", 2.6)
+    draw_outline(axis, mask, (red, green, blue), 1.5)
 
 
 def draw_number(axis: Any, mask: np.ndarray, text: str) -> None:
@@ -135,12 +133,11 @@ def draw_heat(axis: Any, heat: np.ndarray, size: tuple[int, int], lowest: float,
     )
 
 
-def draw_outline(axis: Any, mask: np.ndarray) -> None:
-    """The outline of a mask alone, for heat maps."""
+def draw_outline(axis: Any, mask: np.ndarray, colour: Any = "white", width: float = 1.2) -> None:
+    """The outline of a mask alone, in a colour of matplotlib and a width in points."""
     if mask.any():
-        height, width = mask.shape
-        x, y = np.arange(-1, width + 1) + 0.5, np.arange(-1, height + 1) + 0.5
-        axis.contour(x, y, np.pad(mask, 1).astype(np.float32), levels=[0.5], colors=["white"], linewidths=1.2)
+        x, y = (np.arange(-1, side + 1) + 0.5 for side in mask.shape[::-1])
+        axis.contour(x, y, np.pad(mask, 1).astype(np.float32), levels=[0.5], colors=[colour], linewidths=width)
 
 
 def add_legend(figure: Any, entries: Sequence[LegendEntry], width: float) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.annotated_object import numbered
 from ..core.errors import UsageError
 from ..core.palette import colour_blind_safe
 from ..core.picture_input import rgb_array
@@ -54,7 +55,7 @@ def plot_masks(
         ValueError: the masks are not of the picture's size.
     """
     picture = rgb_array(image, "image")
-    found = annotated(result, labels, picture.shape[:2])
+    found = result if isinstance(result, AnnotatedImage) else image_of(result, labels, size=picture.shape[:2])
     if tuple(found.size) != picture.shape[:2]:
         raise UsageError(f"`result` must have masks of the picture's size {picture.shape[:2]}, got {found.size}.")
     entries = legend_entries(found)
@@ -68,21 +69,11 @@ def plot_masks(
     return figure
 
 
-def annotated(result: Any, labels: Any, size: tuple[int, int]) -> AnnotatedImage:
-    """What a user calls a result as an `AnnotatedImage`."""
-    return result if isinstance(result, AnnotatedImage) else image_of(result, labels, size=size)
-
-
-def numbered(image: AnnotatedImage) -> list[tuple[int, Any]]:
-    """(number, object): object ids where there are any, else places from 1."""
-    return [(entry.object_id or place, entry) for place, entry in enumerate(image.objects, start=1)]
-
-
 def legend_entries(image: AnnotatedImage) -> list[LegendEntry]:
     """Number, label and score of every object; an object without a pixel is said to be missing."""
     entries = []
     several = len(image.objects) > 1
-    for number, entry in numbered(image):
+    for number, entry in numbered(image.objects):
         score = "" if entry.score is None else f"  {entry.score:.2f}"
         missing = "" if entry.is_found else "  (no pixel)"
         entries.append(LegendEntry(number, entry.label, str(number) if several else "", f"{score}{missing}".strip()))
@@ -92,7 +83,7 @@ def legend_entries(image: AnnotatedImage) -> list[LegendEntry]:
 def draw_objects(axis: Any, picture: np.ndarray, image: AnnotatedImage, opacity: float, boxes: bool = False) -> None:
     """A picture with its objects in one panel."""
     draw_picture(axis, picture)
-    for number, entry in numbered(image):
+    for number, entry in numbered(image.objects):
         colour = colour_blind_safe(number)
         draw_mask(axis, entry.mask, colour, opacity)
         if boxes:
@@ -105,5 +96,5 @@ def draw_objects(axis: Any, picture: np.ndarray, image: AnnotatedImage, opacity:
                 linestyle="--",
             )
     if len(image.objects) > 1:
-        for number, entry in numbered(image):
+        for number, entry in numbered(image.objects):
             draw_number(axis, entry.mask, str(number))

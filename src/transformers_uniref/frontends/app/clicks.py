@@ -21,11 +21,7 @@ _SEPARATOR = re.compile(r"[\s,;]+")
 
 
 def click_lines(text: str | None) -> list[list[float]]:
-    """The numbers of each line that holds any.
-
-    Raises:
-        UserError: something else than finite numbers.
-    """
+    """The numbers of each line that holds any."""
     lines = []
     for line in (text or "").splitlines():
         words = [word for word in _SEPARATOR.split(line) if word]
@@ -82,9 +78,6 @@ def clicked_mask(text: str | None, size: tuple[int, int], *, box: bool) -> np.nd
 
     Returns:
         bool (height, width): discs around the points, or the ellipse that touches the sides of the box.
-
-    Raises:
-        UserError: nothing yet, half a box, numbers that make no points or box, or lie outside the picture.
     """
     lines = click_lines(text)
     if not lines:

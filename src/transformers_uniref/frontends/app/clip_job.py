@@ -123,9 +123,6 @@ class ClipJob:
             sentence, mask: one of them, or both; the mask is bool (H, W) of the clip's size.
             origin: see `ClipObject`.
             number: its id, 1 to 255, if that is free; otherwise, and by default, the first free one.
-
-        Raises:
-            UserError: too many objects, or the frame has passed.
         """
         with self._step:
             self.check_room(1)
@@ -145,11 +142,7 @@ class ClipJob:
             return item
 
     def check_room(self, count: int) -> None:
-        """Whether so many objects more can be followed.
-
-        Raises:
-            UserError: they cannot.
-        """
+        """Refuses so many objects more where they cannot be followed."""
         if len(self.objects) + count > MAX_OBJECTS:
             room = MAX_OBJECTS - len(self.objects)
             raise UserError(
@@ -158,11 +151,7 @@ class ClipJob:
             )
 
     def remove(self, number: int) -> None:
-        """Follows an object no further; what was found of it stays.
-
-        Raises:
-            UserError: there is no such object.
-        """
+        """Follows an object no further; what was found of it stays."""
         with self._step:
             if number not in self.objects:
                 raise UserError(f"There is no object {number}.")
@@ -171,11 +160,7 @@ class ClipJob:
                 self._session.remove_object(number)
 
     def start_over(self) -> None:
-        """Forgets what was found, and keeps the objects, each in its frame.
-
-        Raises:
-            UserError: a run is under way.
-        """
+        """Forgets what was found, and keeps the objects, each in its frame."""
         with self._exclusive():
             self.position = 0
             self.found.clear()
@@ -198,11 +183,7 @@ class ClipJob:
 
     # -------------------------------------------------------------------------------------------------------------- run
     def run(self, model: AnyUniRefModel, processor: UniRefProcessor) -> Iterator[FrameResult]:
-        """Goes on from `position`; one result a frame.
-
-        Raises:
-            UserError: nothing to look for, a run is under way, the clip is done, or begun with another model.
-        """
+        """Goes on from `position`; one result a frame."""
         with self._exclusive():
             if not self.objects:
                 raise UserError("Say what to follow: add a sentence, or draw an object and add it.")

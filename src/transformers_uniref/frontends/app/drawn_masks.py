@@ -29,9 +29,6 @@ def drawn_mask(editor: Mapping[str, Any] | None, size: tuple[int, int]) -> np.nd
 
     Returns:
         bool (height, width).
-
-    Raises:
-        UserError: nothing was drawn, or too little to be left at this size, or everything.
     """
     strokes = np.zeros(size, dtype=bool)
     for layer in (editor or {}).get("layers") or []:

@@ -2,50 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from ...inference.pictures import segment_pictures
 from .example_buttons import build_example_buttons
 from .marking import FILE, Marking
 from .marking_area import build_marking_area
 from .messages import explained
 from .model_cache import ModelChoice
-from .page import AT_ONCE, PICTURES, SCROLL_TO, Page, own_gate
-from .picture_tasks import find_by_example
+from .page import AT_ONCE, Page, gate_slider, main_button
 from .results_area import build_results_area, shown_results
 from .sentences import split_sentences
 from .uploads import read_picture
 
-
-def answer(
-    page: Page,
-    example_path: str | None,
-    path: str | None,
-    text: str,
-    threshold: float,
-    choice: ModelChoice,
-    marking: Marking,
-) -> tuple[Any, ...]:
-    """What the results area shows, see `shown_results`.
-
-    Raises:
-        UserError: bad input; see `read_picture`, `Marking.mask`, `ModelCache.get`.
-    """
-    example = read_picture(example_path, "the example picture")
-    mask = marking.mask((example.shape[0], example.shape[1]))
-    image = read_picture(path, "the picture to search")
-    sentence = " ".join(split_sentences(text, required=False)) or None
-    model, processor = page.models.get(choice)
-    return shown_results(page, image, find_by_example(image, example, mask, sentence, threshold, model, processor))
+BY_EXAMPLE = "like the example"
 
 
 def example_picture(path: str | None) -> np.ndarray | None:
-    """The example picture, or None where there is none yet.
-
-    Raises:
-        UserError: see `read_picture`.
-    """
+    """The example picture, or None where there is none yet."""
     return read_picture(path, "the example picture") if path else None
 
 
@@ -63,18 +40,10 @@ def build_example_tab(page: Page, choice: Any) -> None:
         with gr.Column():
             picture = picture_field("2. Picture to search", "example-query", 240)
             text = gr.Textbox(label="The same in words (optional)", elem_id="example-text")
-            threshold = gr.Slider(
-                0,
-                1,
-                own_gate(page, ModelChoice()),
-                step=0.005,
-                label="An object that scores this or less counts as absent",
-            )
-            button = gr.Button(
-                "Find", variant="primary", elem_id="example-run", elem_classes=["uniref-run", "uniref-once"]
-            )
+            threshold = gate_slider(page, choice)
+            button = main_button("Find", "example-run")
         with gr.Column():
-            results = build_results_area("example")
+            connect_results = build_results_area("example")
 
     def show_example(path: str | None, *marked: Any) -> Any:
         return area.redrawn(example_picture(path), Marking(*marked))
@@ -82,10 +51,20 @@ def build_example_tab(page: Page, choice: Any) -> None:
     def forget_marks(path: str | None) -> Any:
         return "", None
 
-    def handle(path: str | None, query: str | None, words: str, least: float, model: ModelChoice, *marked: Any) -> Any:
-        return answer(page, path, query, words, least, model, Marking(*marked))
+    def find(path: str | None, query: str | None, words: str, least: float, chosen: ModelChoice, *marked: Any) -> Any:
+        shown = read_picture(path, "the example picture")
+        mask = Marking(*marked).mask((shown.shape[0], shown.shape[1]))
+        image = read_picture(query, "the picture to search")
+        sentences = [" ".join(lines)] if (lines := split_sentences(words, required=False)) else []
+        [found] = segment_pictures(
+            *page.models.get(chosen),
+            [(image, sentences)],
+            reference_images=[shown],
+            reference_masks=[mask],
+            threshold=least,
+        )
+        return shown_results(page, image, [replace(item, label=item.label or BY_EXAMPLE) for item in found])
 
-    choice.change(lambda chosen: own_gate(page, chosen), choice, threshold, api_visibility="private", **PICTURES)
     example.change(explained(show_example), [example, *area.inputs], area.pictures, **AT_ONCE)
     # What was marked in one picture means nothing in another that somebody sends.
     gr.on([example.upload, example.clear], forget_marks, example, [area.clicks, area.file], **AT_ONCE)
@@ -93,11 +72,4 @@ def build_example_tab(page: Page, choice: Any) -> None:
         [example, picture, area.way, area.file, text],
         lambda chosen: (chosen.files[0], chosen.files[1], FILE, chosen.files[2], chosen.text),
     )
-    found = button.click(
-        explained(handle),
-        [example, picture, text, threshold, choice, *area.inputs],
-        results.outputs,
-        api_name="example",
-        **PICTURES,
-    )
-    found.success(None, js=SCROLL_TO.format("example-notes"), api_visibility="private")
+    connect_results(button, find, [example, picture, text, threshold, choice, *area.inputs])

@@ -57,9 +57,6 @@ class Marking:
 
         Returns:
             bool (height, width) by number: one object, number 1, or those of a mask file by their values in it.
-
-        Raises:
-            UserError: nothing is marked; see `drawn_mask`, `clicked_mask`, `read_mask_file`.
         """
         if self.way == PAINT:
             return {1: drawn_mask(self.editor, size)}
@@ -73,11 +70,7 @@ class Marking:
         return {int(self.number): masks[int(self.number)]}
 
     def mask(self, size: tuple[int, int]) -> np.ndarray:
-        """The one object that is marked; see `masks`.
-
-        Raises:
-            UserError: see there; a mask file with several objects, none of which was chosen.
-        """
+        """The one object that is marked; see `masks`."""
         masks = self.masks(size)
         if len(masks) > 1:
             raise UserError(

@@ -25,9 +25,6 @@ def read_mask_file(path: str | None, size: tuple[int, int]) -> dict[int, np.ndar
     Returns:
         bool (height, width) by the object's value in the file; a mask in black and white is object 1.
 
-    Raises:
-        UserError: no file, no mask, one of another size than its picture, or with too many objects.
-
     Warns:
         UserWarning: its size was off by a hair, see `fit_mask`.
     """

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from functools import wraps
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from ..errors import describe, is_users_mistake
 
@@ -86,14 +86,7 @@ def show_warnings_on_pages() -> None:
     warnings.showwarning = _show_warning
 
 
-def _show_warning(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: TextIO | None = None,
-    line: str | None = None,
-) -> None:
+def _show_warning(message: Warning | str, category: type[Warning], filename: str, *_: Any, **__: Any) -> None:
     import gradio as gr
     from gradio.context import LocalContext
 

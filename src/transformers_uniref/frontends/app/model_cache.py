@@ -73,11 +73,7 @@ class ModelCache:
         return sorted(name for name in found if self._below_root(name))
 
     def get(self, choice: ModelChoice) -> tuple[AnyUniRefModel, UniRefProcessor]:
-        """The model, ready to predict, and its processor.
-
-        Raises:
-            UserError: not allowed, not found, or no UniRef model.
-        """
+        """The model, ready to predict, and its processor."""
         location = self.locate(choice)
         with self._lock:
             if choice not in self._loaded:
@@ -88,11 +84,7 @@ class ModelCache:
             return self._loaded[choice]
 
     def locate(self, choice: ModelChoice) -> str | None:
-        """Where a choice lies on this machine, fetched from the Hub if need be; None for the bundled default.
-
-        Raises:
-            UserError: not allowed, or not found.
-        """
+        """Where a choice lies on this machine, fetched from the Hub if need be; None for the bundled default."""
         if choice.kind not in self.kinds:
             raise UserError(f"This kind of model cannot be chosen here: {choice.kind}.")
         if choice.kind == FOLDER:
@@ -138,11 +130,7 @@ class ModelCache:
 
 
 def _fetch(name: str) -> Path:
-    """The folder in the Hub's cache that holds a model, fetched when it is not there.
-
-    Raises:
-        UserError: no such name, too large, an adapter, or not to be had.
-    """
+    """The folder in the Hub's cache that holds a model, fetched when it is not there."""
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import HTTPError
 

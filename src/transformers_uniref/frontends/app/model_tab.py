@@ -8,7 +8,7 @@ from ..errors import UserError
 from . import released_models
 from .messages import explained
 from .model_cache import BUNDLED, FOLDER, HUB, RELEASED, ModelChoice
-from .page import PICTURES, Page
+from .page import PICTURES, Page, main_button
 
 
 def build_model_tab(page: Page, choice: Any) -> None:
@@ -32,9 +32,7 @@ def build_model_tab(page: Page, choice: Any) -> None:
     )
     fetch = gr.Button("Fetch it", visible=False, elem_id="model-fetch")
     hub = gr.Textbox(label="Hub id", placeholder="owner/name", visible=False, elem_id="model-hub")
-    button = gr.Button(
-        "Use this model", variant="primary", elem_id="model-use", elem_classes=["uniref-run", "uniref-once"]
-    )
+    button = main_button("Use this model", "model-use")
     status = gr.Markdown("In use: the model of the start.", elem_id="model-status")
 
     def show_fields(chosen: str) -> Any:
@@ -58,10 +56,8 @@ def build_model_tab(page: Page, choice: Any) -> None:
         wanted = ModelChoice(chosen, (names.get(chosen) or "").strip())
         model, _ = models.get(wanted)
         count = sum(parameter.numel() for parameter in model.parameters())
-        return (
-            wanted,
-            f"In use: {gr_escape(str(wanted))} ({type(model).__name__}, {count / 1e6:.1f} million parameters).",
-        )
+        named = str(wanted).replace("`", "'")  # as Markdown shows it letter by letter
+        return wanted, f"In use: `{named}` ({type(model).__name__}, {count / 1e6:.1f} million parameters)."
 
     kind.change(show_fields, kind, [released, fetch, folder, hub], api_visibility="private", queue=False)
     fetch.click(
@@ -80,11 +76,6 @@ def build_model_tab(page: Page, choice: Any) -> None:
         api_visibility="private",
         **PICTURES,
     )
-
-
-def gr_escape(text: str) -> str:
-    """A name as Markdown shows it letter by letter."""
-    return "`" + text.replace("`", "'") + "`"
 
 
 def _described(kind: str, started_with: str | None) -> str:

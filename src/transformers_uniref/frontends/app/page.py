@@ -73,5 +73,23 @@ def editor_value(page: Page, picture: np.ndarray | None) -> Any:
 
 
 def own_gate(page: Page, choice: ModelChoice) -> float:
-    """The score gate that the chosen model carries, where the sliders begin; 0 for none."""
+    """The score gate that the chosen model carries; 0 for none."""
     return page.models.get(choice)[1].score_threshold or 0.0
+
+
+def gate_slider(page: Page, choice: Any) -> Any:
+    """The score gate of a tab, which begins at the own one of the chosen model; `choice` is a state of a choice."""
+    import gradio as gr
+
+    label = "An object that scores this or less counts as absent"
+    slider = gr.Slider(0, 1, own_gate(page, ModelChoice()), step=0.005, label=label)
+    choice.change(lambda chosen: own_gate(page, chosen), choice, slider, api_visibility="private", **PICTURES)
+    return slider
+
+
+def main_button(label: str, elem_id: str, **options: Any) -> Any:
+    """The button of a tab that makes the model work, and takes no second click meanwhile."""
+    import gradio as gr
+
+    looks = {"variant": "primary", "elem_classes": ["uniref-run", "uniref-once"], **options}
+    return gr.Button(label, elem_id=elem_id, **looks)

@@ -27,11 +27,7 @@ def choices() -> list[tuple[str, str]]:
 
 
 def fetch(name: str) -> Iterator[str]:
-    """Downloads and converts weights; a line of Markdown now and then, the last says that they are here.
-
-    Raises:
-        UserError: they could not be had, or a package is missing.
-    """
+    """Downloads and converts weights; a line of Markdown now and then, the last says that they are here."""
     from ...conversion.download import download
 
     line = f"Fetching {name} ..."

@@ -2,41 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ...inference.results import SegmentedObject
 from .legend import draw_results
-from .messages import as_text
-from .page import Page
+from .messages import as_text, explained
+from .page import PICTURES, SCROLL_TO, Page
 from .picture_tasks import picture_notes, picture_rows, save_picture_results
 
 TABLE_HEADERS = ["no.", "looked for", "score", "area %"]
 
 
-@dataclass(frozen=True)
-class ResultsArea:
-    """Its components, in the order of what `shown_results` returns."""
-
-    notes: Any
-    overlay: Any
-    table: Any
-    files: Any
-
-    @property
-    def outputs(self) -> list[Any]:
-        """All of them."""
-        return [self.notes, self.overlay, self.table, self.files]
-
-
-def build_results_area(name: str) -> ResultsArea:
+def build_results_area(name: str) -> Callable[[Any, Callable[..., Any], list[Any]], None]:
     """Lays it out, empty; called inside a `gradio.Blocks`.
 
     Args:
         name: begins the ids of its elements.
+
+    Returns:
+        A function that shows there what a click gives: with the button, what then returns `shown_results`, and the
+        components whose values that takes.
     """
     import gradio as gr
 
@@ -71,11 +59,17 @@ def build_results_area(name: str) -> ResultsArea:
         elem_id=f"{name}-files",
         elem_classes="uniref-files",
     )
-    return ResultsArea(notes, overlay, table, files)
+
+    def connect(button: Any, handler: Callable[..., Any], inputs: list[Any]) -> None:
+        shown = [notes, overlay, table, files]
+        found = button.click(explained(handler), inputs, shown, api_name=name, **PICTURES)
+        found.success(None, js=SCROLL_TO.format(f"{name}-notes"), api_visibility="private")
+
+    return connect
 
 
 def shown_results(page: Page, image: np.ndarray, found: Sequence[SegmentedObject]) -> tuple[str, Any, Any, Any]:
-    """Writes the files, and gives what the components of a `ResultsArea` show.
+    """Writes the files, and gives what the components of a results area show.
 
     Args:
         page: what the handlers reach.

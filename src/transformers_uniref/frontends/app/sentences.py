@@ -13,9 +13,6 @@ def split_sentences(text: str | None, *, required: bool = True) -> list[str]:
     Args:
         text: what was typed.
         required: whether there must be one at least.
-
-    Raises:
-        UserError: none, too many, one too long, or one of punctuation alone.
     """
     sentences = [" ".join(line.split()) for line in (text or "").splitlines() if line.strip()]
     if not sentences and required:

@@ -24,9 +24,6 @@ class AppSettings:
         models_root: folder whose subfolders users may choose as models.
         allow_folders: users may name any folder of this machine as a model.
         hub: users may name a model of the Hub.
-
-    Raises:
-        UserError: options that contradict each other or are out of range.
     """
 
     host: str = "127.0.0.1"

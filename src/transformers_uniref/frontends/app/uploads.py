@@ -24,9 +24,6 @@ def open_picture(path: str | None, called: str) -> Iterator[Image.Image]:
     Args:
         path: of the file; None when the user sent nothing.
         called: what the page calls it, in small letters.
-
-    Raises:
-        UserError: no file, no picture, a damaged one, or one with too many pixels.
     """
     title = f"{called[0].upper()}{called[1:]}"
     if not path:
@@ -58,9 +55,6 @@ def read_picture(path: str | None, called: str = "the picture") -> np.ndarray:
 
     Args:
         path, called: see `open_picture`.
-
-    Raises:
-        UserError: see there.
     """
     with open_picture(path, called) as image:
         image.load()

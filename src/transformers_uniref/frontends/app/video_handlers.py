@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import html
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import UserError
 from .clip_files import RENDERED, draw_frame, render_clip, save_masks
 from .clip_job import ClipJob
-from .clips import open_clip
 from .limits import LIVE_INTERVAL
 from .marking import ORIGINS, Marking
 from .model_cache import ModelChoice
@@ -34,15 +33,6 @@ class Progress:
     files: list[str] | None = None
 
 
-def start_job(page: Page, path: str | None) -> ClipJob:
-    """A job on an uploaded clip.
-
-    Raises:
-        UserError: see `open_clip`.
-    """
-    return ClipJob(open_clip(path), page.workspace.new_folder("clips"))
-
-
 def add_objects(job: ClipJob | None, frame: int, marking: Marking, text: str) -> list[int]:
     """Adds what is marked, or an object for each sentence; with both, one object that is given by both.
 
@@ -50,10 +40,6 @@ def add_objects(job: ClipJob | None, frame: int, marking: Marking, text: str) ->
 
     Returns:
         Ids of the new objects; those of a mask file keep their values in it where they are free.
-
-    Raises:
-        UserError: no clip, nothing marked or written, or several sentences about one object or several objects with one
-            sentence.
     """
     job = needed(job)
     sentences = split_sentences(text, required=False)
@@ -84,11 +70,7 @@ def is_pending(marking: Marking, text: str) -> bool:
 
 
 def remove_object(job: ClipJob | None, chosen: str | None) -> None:
-    """Follows one object no further; nothing happens where none is chosen.
-
-    Raises:
-        UserError: no clip, or no such object.
-    """
+    """Follows one object no further; nothing happens where none is chosen."""
     job = needed(job)
     if chosen:
         if not chosen.isdecimal():
@@ -107,9 +89,6 @@ def follow(page: Page, job: ClipJob | None, choice: ModelChoice) -> Iterator[Pro
     """Goes on with a clip until its end or until it is stopped, then writes the files.
 
     Nothing comes where that is going on already, and nothing more once the job is abandoned.
-
-    Raises:
-        UserError: no clip; see `ClipJob.run`.
     """
     job = needed(job)
     with job.handled() as is_free:
@@ -146,20 +125,12 @@ def _followed(page: Page, job: ClipJob, choice: ModelChoice) -> Iterator[Progres
             yield Progress(progress_bar("drawing the clip", written, job.position))
     end = "done" if job.position == count else "stopped; Follow goes on from here"
     files = [str(folder / RENDERED), *save_masks(job, folder)]
-    yield Progress(progress_bar(end, job.position, count) + told(job.doubts()), files=files)
-
-
-def told(lines: Sequence[str]) -> str:
-    """HTML: lines below the progress bar."""
-    return "".join(f'<div class="uniref-doubt">{html.escape(line)}</div>' for line in lines)
+    doubts = "".join(f'<div class="uniref-doubt">{html.escape(line)}</div>' for line in job.doubts())
+    yield Progress(progress_bar(end, job.position, count) + doubts, files=files)
 
 
 def start_over(job: ClipJob | None) -> ClipJob:
-    """Forgets what was found in a clip, and keeps its objects.
-
-    Raises:
-        UserError: no clip, or it is being followed.
-    """
+    """Forgets what was found in a clip, and keeps its objects."""
     job = needed(job)
     with job.handled() as is_free:
         if not is_free:
@@ -169,11 +140,7 @@ def start_over(job: ClipJob | None) -> ClipJob:
 
 
 def needed(job: ClipJob | None) -> ClipJob:
-    """The job.
-
-    Raises:
-        UserError: there is none.
-    """
+    """The job, without which nothing can be done."""
     if job is None:
         raise UserError("Choose a video first.")
     return job

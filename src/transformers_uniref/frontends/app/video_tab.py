@@ -11,12 +11,13 @@ import numpy as np
 
 from . import video_handlers as handlers
 from .clip_job import ClipJob
+from .clips import open_clip
 from .example_buttons import build_example_buttons
 from .limits import FORGET_AFTER_SECONDS, MAX_FRAMES
 from .marking import Marking
 from .marking_area import build_marking_area
 from .messages import explained
-from .page import AT_ONCE, CLIPS, SCROLL_TO, Page
+from .page import AT_ONCE, CLIPS, SCROLL_TO, Page, main_button
 
 OBJECT_HEADERS = ["no.", "looked for", "given by", "from frame"]
 
@@ -84,14 +85,7 @@ def build_video_tab(page: Page, choice: Any) -> None:
                 )
                 remove = gr.Button("Remove", size="md", min_width=90, elem_id="video-remove")
             with gr.Row():
-                run = gr.Button(
-                    "Follow",
-                    variant="primary",
-                    size="md",
-                    min_width=90,
-                    elem_id="video-run",
-                    elem_classes=["uniref-run", "uniref-once"],
-                )
+                run = main_button("Follow", "video-run", size="md", min_width=90)
                 stop = gr.Button("Stop", variant="stop", size="md", min_width=90, elem_id="video-stop")
                 over = gr.Button("Start over", size="md", min_width=90, elem_id="video-over")
             progress = gr.HTML(elem_id="video-progress")
@@ -141,7 +135,7 @@ def build_video_tab(page: Page, choice: Any) -> None:
         yield None, "No video yet.", slider, *area.emptied(None), *list_objects(None), *no_results()
         if path is None:
             return
-        job = handlers.start_job(page, path)
+        job = ClipJob(open_clip(path), page.workspace.new_folder("clips"))
         height, width = job.clip.size
         told = f"{width} x {height}, {len(job.clip)} frames, {job.clip.frames_per_second:.3g} a second"
         slider = gr.update(value=0, maximum=max(1, len(job.clip) - 1))

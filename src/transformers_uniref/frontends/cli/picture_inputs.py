@@ -53,10 +53,6 @@ def find_pictures(given: Sequence[str]) -> list[PictureInput]:
     Args:
         given: paths of files and folders, patterns such as `photos/*.jpg` or `**/*.png`, file:// URLs, and at most one
             "-".
-
-    Raises:
-        UserError: something that does not exist, a pattern without a match, a folder without a picture, "-" twice, a
-            URL of another machine.
     """
     if list(given).count(STDIN) > 1:
         raise UserError(f"IMAGE: standard input ({STDIN}) may be given once, got it {list(given).count(STDIN)} times")
@@ -110,11 +106,7 @@ def _files(path: Path) -> list[Path]:
 
 
 def _local_path(given: str) -> Path:
-    """A path, out of a path or a file:// URL.
-
-    Raises:
-        UserError: a URL of another kind, or of another machine.
-    """
+    """A path, out of a path or a file:// URL."""
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+)://", given)
     if scheme is None:
         return Path(given)

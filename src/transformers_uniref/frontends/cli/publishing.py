@@ -22,11 +22,7 @@ def add_push_arguments(parser: argparse._ActionsContainer, condition: str) -> No
 
 
 def output_and_hub_id(output: str, push: str | None) -> tuple[str, str | None]:
-    """The folder to write to, and where to upload it; None where it is not.
-
-    Raises:
-        UserError: what should be a Hub id is none.
-    """
+    """The folder to write to, and where to upload it; None where it is not."""
     from ...datasets.push import is_hub_id, local_folder
 
     if push == "":

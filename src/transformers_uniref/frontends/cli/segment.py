@@ -298,11 +298,7 @@ def _checked_settings(arguments: argparse.Namespace) -> Any:
 
 
 def _load(arguments: argparse.Namespace, settings: Any) -> ModelAnswering:
-    """The model, ready to be asked; words that it does not know are told.
-
-    Raises:
-        UserError: see `load_model_and_processor`; a model that reads no sentences, or no examples.
-    """
+    """The model, ready to be asked; words that it does not know are told."""
     from ...annotation.answering import ModelAnswering
     from ..errors import UserError
     from ..loading import introduce_model, load_model_and_processor, tell_unknown_words

@@ -215,11 +215,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def check_arguments(arguments: argparse.Namespace) -> None:
-    """Refuses what cannot be, before anything is read.
-
-    Raises:
-        UserError: naming the option, what came and what is accepted.
-    """
+    """Refuses what cannot be, before anything is read."""
     if not (arguments.mask or arguments.mask_at or arguments.text):
         raise UserError("say what to follow: --mask, --mask-at or --text")
     if arguments.threshold is not None and not 0 <= arguments.threshold <= 1:

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from contextlib import AbstractContextManager, ExitStack, suppress
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from PIL import Image
 
 from ...core.atomic import replacing
 from ...core.errors import UsageError
-from ..frame_check import checked_frame
+from ..frame_writer import FrameWriter, check_rate
 from ..gif_writing import GifWriter
 from ..video.file import pyav
 from .reading import DEFAULT_FRAMES_PER_SECOND
@@ -50,7 +49,7 @@ def clip_writer(
     return GifWriter(path, frames_per_second) if suffix == ".gif" else VideoWriter(path, frames_per_second)
 
 
-class VideoWriter(AbstractContextManager["VideoWriter"]):
+class VideoWriter(FrameWriter):
     """Encodes frames into a video file as they come; the file appears under its name only when all are written.
 
     ```python
@@ -70,77 +69,47 @@ class VideoWriter(AbstractContextManager["VideoWriter"]):
         MissingExtraError: PyAV is not installed.
     """
 
+    kind, suffixes = "a video", VIDEO_SUFFIXES
+
     def __init__(self, path: str | os.PathLike[str], frames_per_second: float = DEFAULT_FRAMES_PER_SECOND) -> None:
-        self.path = Path(path)
-        if self.path.suffix.lower() not in VIDEO_SUFFIXES:
-            raise UsageError(f"`path` must end in {', '.join(VIDEO_SUFFIXES)}, got {self.path}")
-        if not 0 < frames_per_second < float("inf"):
-            raise UsageError(f"`frames_per_second` must be above 0, got {frames_per_second}.")
+        super().__init__(path, frames_per_second)
         # Within this bound the rates of television, 24000/1001 and the like, stay exact.
-        self.rate = max(Fraction(frames_per_second).limit_denominator(1001), Fraction(1, 1001))
+        self.rate: Fraction = max(Fraction(frames_per_second).limit_denominator(1001), Fraction(1, 1001))
         # Fine enough for frames at any time, a whole number of ticks for frames at the rate, and below 65536, which is
         # what MPEG-4 can store.
         self._tick = Fraction(1, self.rate.numerator * max(1, 60000 // self.rate.numerator))
-        self.num_frames = 0
         self._latest = -1
-        self._size: tuple[int, int] | None = None
         self._av = pyav()
-        self._stack = ExitStack()
         self._container: Any = None
         self._stream: Any = None
 
-    def __enter__(self) -> VideoWriter:
-        partial = self._stack.enter_context(replacing(self.path))
+    def _open(self, partial: Path) -> None:
         self._container = self._stack.enter_context(self._av.open(str(partial), mode="w"))
-        return self
 
-    def write(self, frame: np.ndarray, time: float | None = None) -> None:
-        """Appends one frame.
-
-        Args:
-            frame: uint8 RGB (H, W, 3), of the first one's size.
-            time: seconds after the first frame at which it is shown, later than the frame before it; default: the
-                frames follow each other at the writer's rate.
-
-        Raises:
-            ValueError: another type, shape or size.
-        """
-        frame = checked_frame(frame, self._size)
-        if self._size is None:
-            self._size = (frame.shape[0], frame.shape[1])
-            self._open_stream()
+    def _append(self, frame: np.ndarray, seconds: float | Fraction) -> None:
         even = np.pad(frame, [(0, frame.shape[0] % 2), (0, frame.shape[1] % 2), (0, 0)], mode="edge")
+        if self._stream is None:
+            self._open_stream(*even.shape[:2])
         encoded = self._av.VideoFrame.from_ndarray(even, format="rgb24")
-        seconds = self.num_frames / self.rate if time is None else time
         self._latest = max(round(seconds / self._tick), self._latest + 1)
         encoded.pts, encoded.time_base = self._latest, self._tick
         with suppress(AttributeError):  # frames of older PyAV have no duration of their own; the last one's is lost
             encoded.duration = round(1 / self.rate / self._tick)
         for packet in self._stream.encode(encoded):
             self._container.mux(packet)
-        self.num_frames += 1
 
-    def _open_stream(self) -> None:
-        assert self._size is not None
+    def _open_stream(self, height: int, width: int) -> None:
         preferred = ("libvpx-vp9", "libvpx") if self.path.suffix.lower() == ".webm" else ("libx264", "mpeg4")
         available = self._av.codec.codecs_available
         codec = preferred[0] if preferred[0] in available else preferred[1]
         self._stream = self._container.add_stream(codec, rate=self.rate, options=_OPTIONS[codec])
         self._stream.codec_context.time_base = self._tick
-        self._stream.height, self._stream.width = (side + side % 2 for side in self._size)
+        self._stream.height, self._stream.width = height, width
         self._stream.pix_fmt = "yuv420p"
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if kind is not None:
-            self._stack.__exit__(kind, error, traceback)
-            return
-        with self._stack:
-            if self._stream is None:
-                raise UsageError(f"a video needs at least one frame, got none: {self.path}")
-            for packet in self._stream.encode():
-                self._container.mux(packet)
+    def _finish(self) -> None:
+        for packet in self._stream.encode():
+            self._container.mux(packet)
 
 
 def save_animation(
@@ -160,8 +129,7 @@ def save_animation(
     suffix = Path(path).suffix.lower()
     if suffix not in formats:
         raise UsageError(f"`path` must end in {', '.join(formats)}, got {os.fspath(path)}")
-    if not 0 < frames_per_second < float("inf"):
-        raise UsageError(f"`frames_per_second` must be above 0, got {frames_per_second}.")
+    check_rate(frames_per_second)
     pictures = [Image.fromarray(np.asarray(frame)) for frame in frames]
     if not pictures:
         raise UsageError("`frames` must hold at least one picture, got none.")

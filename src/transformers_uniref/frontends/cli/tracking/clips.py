@@ -46,9 +46,6 @@ def find_clips(given: Sequence[str], resources: ExitStack) -> list[GivenClip]:
     Args:
         given: files, folders, patterns, `file://` URLs, or "-".
         resources: holds on to the temporary copy of standard input.
-
-    Raises:
-        UserError: a pattern that matches nothing, a URL of another machine, "-" twice, nothing on standard input.
     """
     clips: list[GivenClip] = []
     pictures: list[Path] = []
@@ -72,11 +69,7 @@ def find_clips(given: Sequence[str], resources: ExitStack) -> list[GivenClip]:
 
 
 def local_path(word: str) -> Path:
-    """The path that a word or `file://` URL means.
-
-    Raises:
-        UserError: a URL of another machine or kind.
-    """
+    """The path that a word or `file://` URL means."""
     if "://" not in word:
         return Path(word)
     parts = urlsplit(word)

@@ -90,9 +90,6 @@ class Progress:
             run: all that results depend on, by the name of the option; what JSON can hold.
             session: new, with its sentences; it goes on where the earlier one was.
             total: frames that there are to do, as far as that is known.
-
-        Raises:
-            UserError: the earlier run was another one, or what it left is damaged.
         """
         from ....core.atomic import replacing
 
@@ -110,11 +107,7 @@ class Progress:
         self._frames = self._stack.enter_context((self.folder / FRAMES).open("a", encoding="utf-8"))
 
     def stored(self, position: int, name: str) -> Objects | None:
-        """What an earlier run found in the frame that is followed at this place; None where that is still to be done.
-
-        Raises:
-            UserError: it is damaged, or the frame has another name now.
-        """
+        """What an earlier run found in the frame that is followed at this place; None where it is still to be done."""
         from ....inference.results import SegmentedObject
 
         if position >= len(self._rows):

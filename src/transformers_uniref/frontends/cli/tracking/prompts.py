@@ -97,11 +97,7 @@ class Prompts:
         ]
 
     def check_sizes(self, size: tuple[int, int]) -> None:
-        """Compares all masks with the clip's (height, width) at once, not when their frames come.
-
-        Raises:
-            UserError: one differs by more than a hair.
-        """
+        """Compares all masks with the clip's (height, width) at once, not when their frames come."""
         import numpy as np
 
         from ....core.masks import fit_mask
@@ -157,11 +153,7 @@ def read_prompts(
 
 
 def masks_for(masks: Sequence[Path], name: str) -> list[Path]:
-    """The masks of one of several clips: those in a folder of masks that are named after the clip.
-
-    Raises:
-        UserError: no folder, or nothing in it for this clip.
-    """
+    """The masks of one of several clips: those in a folder of masks that are named after the clip."""
     if not masks:
         return []
     if len(masks) > 1 or not masks[0].is_dir():
