@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...core.json_writing import to_json
-from ..loading import add_model_arguments, add_quiet_argument
+from ..errors import UserError
+from ..loading import add_model_arguments, add_quiet_argument, introduce_model, load_model_and_processor
 from .publishing import add_push_arguments, output_and_hub_id
 
 if TYPE_CHECKING:
@@ -125,8 +126,6 @@ def _run(
     from ...core.families import DEFAULT_CHECKPOINT
     from ...core.optional import require
     from ...core.score_gate import gate_of
-    from ..errors import UserError
-    from ..loading import introduce_model, load_model_and_processor
 
     if processes.count > 1 and arguments.device is not None:
         raise UserError(f"--device does not go with several processes, each has its own; got {arguments.device}")

@@ -8,6 +8,7 @@ import textwrap
 from typing import Any
 
 from ...core.json_writing import to_json
+from ..errors import UserError, describe
 from ..loading import add_quiet_argument
 
 HELP = "fetch the authors' weights by name, check and convert them; then --model NAME finds them"
@@ -54,8 +55,6 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.list:
         return _list(arguments)
     if arguments.name is None:
-        from ..errors import UserError
-
         raise UserError("NAME is missing: which weights? uniref download --list shows the names")
     told = None if arguments.quiet else lambda line: print(f"uniref: {line}", file=sys.stderr)
     with _ProgressBar(arguments.name, arguments.quiet) as progress:
@@ -87,7 +86,6 @@ def fetch_if_wanted(arguments: argparse.Namespace) -> None:
         return
     from ...conversion.download import DownloadError, download
     from ...core.model_names import NotDownloadedError
-    from ..errors import UserError, describe
 
     try:
         model_location(name)  # a folder of that name goes before

@@ -10,7 +10,8 @@ from ...core.families import DEFAULT_CHECKPOINT
 from ...core.json_writing import to_json
 from ...evaluation.benchmarks import BENCHMARKS, WORLD_GENERALISED
 from ...evaluation.definitions import CLIP_FRAMES, TEST_SEED, describe_measures
-from ..loading import add_model_arguments, add_quiet_argument
+from ..errors import UserError
+from ..loading import add_model_arguments, add_quiet_argument, introduce_model, load_model_and_processor, model_folder
 from .evaluation.dataset import add_dataset_arguments, run_dataset
 from .evaluation.masks import add_mask_arguments, run_check, run_scoring
 from .option_types import at_least_one
@@ -102,8 +103,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _refuse(arguments: argparse.Namespace, option: str, others: set[str], needs: bool = False) -> None:
     """Raises UserError for an option that would be ignored."""
-    from ..errors import UserError
-
     for other in sorted(others):
         if getattr(arguments, other):
             verb = "needs" if needs else "does not go with"
@@ -114,8 +113,6 @@ def _run_world(arguments: argparse.Namespace) -> int:
     from ...core.provenance import weights_fingerprint
     from ...evaluation.model_answers import ModelAnswers
     from ...evaluation.world import evaluate_world
-    from ..errors import UserError
-    from ..loading import introduce_model, load_model_and_processor, model_folder
 
     split = arguments.split or _WORLD_SPLITS[0]
     if split not in _WORLD_SPLITS:

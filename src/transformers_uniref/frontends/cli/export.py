@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.json_writing import to_json
+from ..errors import UserError
 
 HELP = (
     "copy a bundled model into a folder, merge an adapter with its base into one, or write ONNX or torch.export files"
@@ -62,7 +63,6 @@ def run(arguments: argparse.Namespace) -> int:
     """Copies the files, all or none."""
     from ...core.atomic import filling
     from ...core.model_names import bundled_checkpoints
-    from ..errors import UserError
 
     if arguments.onnx or arguments.torch:
         return _graphs(arguments)
@@ -93,7 +93,6 @@ def _graphs(arguments: argparse.Namespace) -> int:
     """Writes the image path as graphs, compared with the model."""
     from ...export import ExportDiffersError, export_onnx, export_program
     from ...export.folder import require_onnx
-    from ..errors import UserError
     from ..loading import load_model_and_processor
 
     kind = "onnx" if arguments.onnx else "torch"
@@ -136,7 +135,6 @@ def _merge(arguments: argparse.Namespace) -> int:
     from ...adapters.merging import merge_adapter
     from ...adapters.saving import replacing_folder
     from ...core.hub_reach import reach_options
-    from ..errors import UserError
     from ..loading import processor_location
 
     target = arguments.output

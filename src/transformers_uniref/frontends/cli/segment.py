@@ -9,8 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...core.json_writing import to_json
-from ..errors import FAILED
-from ..loading import add_model_arguments, add_output_arguments
+from ..errors import FAILED, UserError, describe, is_users_mistake
+from ..loading import (
+    add_model_arguments,
+    add_output_arguments,
+    introduce_model,
+    load_model_and_processor,
+    output_folder,
+    tell_unknown_words,
+)
 from .option_names import option_names
 from .option_types import at_least_one, some_of
 from .picture_inputs import PictureInput, find_pictures, names_one_file
@@ -154,15 +161,11 @@ class Segmentation:
 
     def folder(self, picture: PictureInput) -> Path:
         """Where a picture's results go."""
-        from ..loading import output_folder
-
         given: Path | None = self.arguments.output
         return given / picture.name if given is not None and self.many else output_folder(given, picture.name)
 
     def refuse_clashes(self) -> None:
         """Raises UserError where results would replace others, before anything is computed."""
-        from ..errors import UserError
-
         if self.arguments.output is None:
             return
         folders = [self.folder(picture) for picture in self.pictures]
@@ -193,8 +196,6 @@ class Segmentation:
         self, images: Sequence[tuple[PictureInput, np.ndarray]], answering: ModelAnswering
     ) -> Iterator[tuple[PictureInput, np.ndarray, list[SegmentedObject]]]:
         """Those that can be segmented, with what was found; the others are reported."""
-        from ..errors import is_users_mistake
-
         text = self.arguments.text or []
         try:
             found = answering([(image, text) for _, image in images])
@@ -211,7 +212,6 @@ class Segmentation:
     def write(self, picture: PictureInput, image: np.ndarray, found: Sequence[SegmentedObject]) -> None:
         """Writes the results of a picture, all or none, and says so."""
         from ...core.atomic import filling
-        from ..errors import UserError
 
         if len(found) > MOST_OBJECTS:
             raise UserError(
@@ -241,8 +241,6 @@ class Segmentation:
 
     def _leave_out(self, picture: PictureInput, error: Exception) -> None:
         """Reports a picture at fault; anything else goes on its way."""
-        from ..errors import describe, is_users_mistake
-
         if not is_users_mistake(error):
             raise error
         self.failed += 1
@@ -269,7 +267,6 @@ def _checked_settings(arguments: argparse.Namespace) -> Any:
     from ...core.masks import binary_mask
     from ...core.picture_input import rgb_array
     from ...processors.text import check_sentence
-    from ..errors import UserError
 
     text = arguments.text or []
     examples, masks = len(arguments.reference_image), len(arguments.reference_mask)
@@ -300,8 +297,6 @@ def _checked_settings(arguments: argparse.Namespace) -> Any:
 def _load(arguments: argparse.Namespace, settings: Any) -> ModelAnswering:
     """The model, ready to be asked; words that it does not know are told."""
     from ...annotation.answering import ModelAnswering
-    from ..errors import UserError
-    from ..loading import introduce_model, load_model_and_processor, tell_unknown_words
 
     model, processor = load_model_and_processor(arguments.model, arguments.device, arguments.dtype, arguments.compile)
     if arguments.text and processor.tokenizer is None:

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ...core.json_writing import to_json
 from ..errors import FAILED, UserError, describe, is_users_mistake
-from ..loading import add_model_arguments, add_output_arguments
+from ..loading import (
+    add_model_arguments,
+    add_output_arguments,
+    introduce_model,
+    load_model_and_processor,
+    output_folder,
+    tell_unknown_words,
+)
 from .ending import interruption_between_steps
 from .option_names import option_names
 from .option_types import at_least_one, some_of
@@ -179,7 +186,6 @@ def add_drawing_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Follows objects through each clip; with `--json` a line for each clip goes to standard output."""
     from ...core.optional import require
-    from ..loading import introduce_model, load_model_and_processor
 
     check_arguments(arguments)
     if set(WITH_PYAV) & set(arguments.formats):
@@ -237,7 +243,6 @@ def track_clip(
 ) -> None:
     """Follows the objects through one clip and writes its results, all or none; keeps what an interruption leaves."""
     from ...media.video.io import probe_clip
-    from ..loading import output_folder, tell_unknown_words
 
     names = [FORMATS[name] for name in arguments.formats]
     target = folder or (newest_unfinished(clip.name) if arguments.resume else None) or output_folder(None, clip.name)

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...core.json_writing import to_json
-from ..loading import DTYPES, add_quiet_argument
+from ..errors import FAILED, UserError, translated
+from ..loading import DTYPES, add_quiet_argument, choose_device, load_model_and_processor
 from .option_names import option_names
 
 if TYPE_CHECKING:
@@ -54,8 +55,6 @@ def run(arguments: argparse.Namespace) -> int:
     from ...core.released_models import RELEASED_BY_NAME
     from ...verification.released_numbers import compare_with_released_code
     from ...verification.trial import overlap, peak_memory, try_model
-    from ..errors import FAILED, UserError, translated
-    from ..loading import choose_device, load_model_and_processor
 
     weights = RELEASED_BY_NAME.get(arguments.model)
     if arguments.source is not None and (weights is None or not weights.figures):

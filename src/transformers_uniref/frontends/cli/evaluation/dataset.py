@@ -10,6 +10,7 @@ from typing import Any
 
 from ....core.json_writing import to_json
 from ....evaluation.benchmarks import BENCHMARKS, PRESETS, WORLD_GENERALISED, Benchmark
+from ...errors import UserError, translated
 
 
 def add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +47,6 @@ def add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
 def _dataset(benchmark: Benchmark, arguments: argparse.Namespace) -> Any:
     """What is measured on: the folder that was given, or the drawn scenes."""
     from ....evaluation.world_rows import DrawnRows
-    from ...errors import UserError
 
     if benchmark.name == WORLD_GENERALISED:
         given = {"seed": arguments.seed, "images": arguments.images, "size": arguments.size}
@@ -68,7 +68,6 @@ def run_dataset(arguments: argparse.Namespace) -> int:
     from ....evaluation.clips.metadata import read_names
     from ....evaluation.dataset_evaluation import evaluate_dataset
     from ....evaluation.dataset_report import result_table
-    from ...errors import translated
     from ...loading import introduce_model, load_model_and_processor, model_folder
     from ..main import FAILED
     from ..option_names import option_names

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ....core.json_writing import to_json
 from ....evaluation.definitions import PROTOCOL_NAMES
+from ...errors import FAILED, UserError, translated
 
 
 def add_mask_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,7 +56,6 @@ def run_scoring(arguments: argparse.Namespace) -> int:
     from ....evaluation.clips.metadata import read_names
     from ....evaluation.mask_report import score_table
     from ....evaluation.mask_scoring import score_masks
-    from ...errors import UserError
 
     for option in ("predictions", "annotations", "protocol"):
         if getattr(arguments, option) is None:
@@ -89,7 +89,6 @@ def run_scoring(arguments: argparse.Namespace) -> int:
 def run_check(arguments: argparse.Namespace) -> int:
     """Prints what was found to standard output, with `--json` as JSON. The exit code is 1 if there is a problem."""
     from ....evaluation.submission_check import check_submission
-    from ...errors import FAILED, translated
     from ..option_names import option_names
 
     report = check_submission(arguments.check, arguments.server, arguments.reference, progress=True)
