@@ -65,12 +65,7 @@ def describe(error: BaseException, names: Mapping[str, str] | None = None, less_
 
 
 def translated(text: str, names: Mapping[str, str]) -> str:
-    """A message of the library in the words of a front end.
-
-    Args:
-        text: names arguments between backticks.
-        names: what the front end calls them; an argument that it does not have stays as it is.
-    """
+    """A message that names arguments between backticks, in the words of a front end; what it does not have stays."""
     return re.sub(r"`(\w+)`", lambda found: names.get(found[1], found[0]), text)
 
 

@@ -69,15 +69,9 @@ def without_last_click(text: str | None) -> str:
 
 
 def clicked_mask(text: str | None, size: tuple[int, int], *, box: bool) -> np.ndarray:
-    """The mask that points or a box stand for.
+    """The mask, bool (height, width), that the points of an object or one `box` stand for.
 
-    Args:
-        text: see the module.
-        size: (height, width) of the picture.
-        box: the text holds one box; otherwise points of one object.
-
-    Returns:
-        bool (height, width): discs around the points, or the ellipse that touches the sides of the box.
+    Points become discs, a box the ellipse that touches its sides; `text` is that of the module, `size` (height, width).
     """
     lines = click_lines(text)
     if not lines:
@@ -110,10 +104,7 @@ def _points(lines: list[list[float]]) -> list[list[float]]:
 def draw_clicks(picture: np.ndarray, text: str | None, scale: float) -> np.ndarray:
     """The points, corners and boxes over a picture, as far as the text can be read; uint8 (H, W, 3).
 
-    Args:
-        picture: uint8 (H, W, 3), `scale` times as large as the picture that the numbers speak of.
-        text: see the module.
-        scale: see there.
+    The picture is `scale` times as large as the one that the numbers speak of.
     """
     try:
         lines = click_lines(text)

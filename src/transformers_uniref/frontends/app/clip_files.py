@@ -21,11 +21,7 @@ RENDERED, MASKS, CODES = "overlay.mp4", "masks.zip", "masks.json"
 
 
 def draw_frame(job: ClipJob, result: FrameResult) -> np.ndarray:
-    """A frame with its masks and a legend of all known objects, in the proportions with which it is shown.
-
-    Returns:
-        uint8 (H', W', 3).
-    """
+    """A frame with its masks and a legend of all known objects, as it is to be shown; uint8 (H', W', 3)."""
     aspect, nothing = job.clip.frames.pixel_aspect, np.zeros(job.clip.size, dtype=bool)
     shown = []
     for number, known in list(job.known.items()):
@@ -37,14 +33,10 @@ def draw_frame(job: ClipJob, result: FrameResult) -> np.ndarray:
 
 
 def render_clip(job: ClipJob, path: Path) -> Iterator[int]:
-    """Writes an MP4 of all computed frames, and yields after each frame how many are written.
+    """Writes an MP4 of all computed frames, of which there is one at least; yields after each how many are written.
 
     The label maps on disk are drawn: where masks overlap, the object with the larger number lies on top. Frames of a
     clip have one size, and so have their legends, which list every object from the first frame on.
-
-    Args:
-        job: with a computed frame at least.
-        path: ends in `.mp4`.
     """
     with VideoWriter(path, job.clip.frames_per_second) as writer:
         for index in range(job.position):
@@ -59,14 +51,10 @@ def render_clip(job: ClipJob, path: Path) -> Iterator[int]:
 
 
 def save_masks(job: ClipJob, folder: Path) -> list[str]:
-    """Writes the masks of all computed frames.
+    """Writes the masks of all computed frames, of which there is one at least.
 
-    Args:
-        job: with a computed frame at least.
-        folder: exists.
-
-    Returns:
-        The files: `masks.zip` (a palette PNG a frame) and `masks.json` (COCO's run-length code a frame and object).
+    The files that come back are `masks.zip` (a palette PNG a frame) and `masks.json` (COCO's run-length code a frame
+    and object).
     """
     with zipfile.ZipFile(folder / MASKS, "w", zipfile.ZIP_STORED) as archive:
         for index in range(job.position):

@@ -58,13 +58,7 @@ class ClipObject:
 
 @dataclass(frozen=True)
 class FrameResult:
-    """What was found in one frame.
-
-    Attributes:
-        index: of the frame.
-        frame: uint8 (H, W, 3).
-        objects: those that were looked for.
-    """
+    """What was found in the frame of a number, uint8 (H, W, 3): the objects that were looked for."""
 
     index: int
     frame: np.ndarray

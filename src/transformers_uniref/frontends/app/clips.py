@@ -25,13 +25,7 @@ _SIGNATURES = (
 
 @dataclass(frozen=True)
 class Clip:
-    """A clip within the limits.
-
-    Attributes:
-        path: of the file.
-        frames: read one at a time.
-        frames_per_second: as the file says, within 1 to 120.
-    """
+    """A clip within the limits, whose frames are read one at a time; its rate is the file's, within 1 to 120 a second."""
 
     path: Path
     frames: VideoFrames
@@ -47,10 +41,9 @@ class Clip:
 
 
 def open_clip(path: str | None) -> Clip:
-    """Opens an uploaded clip.
+    """Opens an uploaded clip, if it is one and within the limits.
 
     Raises:
-        UserError: no file, no clip, a damaged one, too long or with too large frames.
         MissingExtraError: PyAV is not installed.
     """
     if not path:

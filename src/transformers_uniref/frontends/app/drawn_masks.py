@@ -21,14 +21,9 @@ def is_drawn(editor: Mapping[str, Any] | None) -> bool:
 
 
 def drawn_mask(editor: Mapping[str, Any] | None, size: tuple[int, int]) -> np.ndarray:
-    """What was drawn on any layer.
+    """What was drawn on any layer, bool (height, width) of the picture that was drawn on.
 
-    Args:
-        editor: value of a `gradio.ImageEditor` of type "numpy": `layers` are uint8 (h, w, 4) of any one size.
-        size: (height, width) of the picture that was drawn on.
-
-    Returns:
-        bool (height, width).
+    `editor` is the value of a `gradio.ImageEditor` of type "numpy": `layers` are uint8 (h, w, 4) of any one size.
     """
     strokes = np.zeros(size, dtype=bool)
     for layer in (editor or {}).get("layers") or []:

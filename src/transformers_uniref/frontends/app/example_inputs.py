@@ -43,13 +43,7 @@ class Example:
 
 @dataclass(frozen=True)
 class ExampleInputs:
-    """What each tab offers.
-
-    Attributes:
-        sentences: a picture each, and sentences.
-        pairs: example picture, picture to search, and the mask of the example each.
-        clips: a clip each, and a sentence.
-    """
+    """What each tab offers: pictures with sentences; example, picture to search and mask; clips with a sentence."""
 
     sentences: list[Example] = field(default_factory=list)
     pairs: list[Example] = field(default_factory=list)
@@ -57,12 +51,7 @@ class ExampleInputs:
 
 
 def make_examples(folder: Path, seed: int = 0) -> ExampleInputs:
-    """Draws the scenes and copies the photographs.
-
-    Args:
-        folder: for all files; exists.
-        seed: another one draws other scenes.
-    """
+    """Draws the scenes that `seed` gives and copies the photographs, all into a folder that exists."""
     world = World(split="test", size=SIZE, seed=seed)
     return ExampleInputs(
         sentences=[

@@ -50,13 +50,9 @@ class Marking:
         return not (self.file if self.way == FILE else (self.clicks or "").strip())
 
     def masks(self, size: tuple[int, int]) -> dict[int, np.ndarray]:
-        """The marked objects.
+        """The marked objects of a picture of this (height, width), bool by number.
 
-        Args:
-            size: (height, width) of the picture.
-
-        Returns:
-            bool (height, width) by number: one object, number 1, or those of a mask file by their values in it.
+        One object has the number 1, those of a mask file have their values in it.
         """
         if self.way == PAINT:
             return {1: drawn_mask(self.editor, size)}
@@ -79,13 +75,9 @@ class Marking:
         return next(iter(masks.values()))
 
     def preview(self, picture: np.ndarray) -> np.ndarray:
-        """The picture with what is marked by clicks, a box or a file, as far as it makes a mask.
+        """The picture, uint8 (H, W, 3), with what is marked by clicks, a box or a file, as far as it makes a mask.
 
-        Args:
-            picture: uint8 (H, W, 3).
-
-        Returns:
-            uint8 (H', W', 3): its longer side is `EDITOR_SIDE`.
+        The longer side of what comes back is `EDITOR_SIDE`.
         """
         shown = fitted(picture, EDITOR_SIDE, EDITOR_SIDE)
         try:

@@ -56,12 +56,7 @@ class MarkingArea:
         return [*self.pictures, self.clicks, self.file, self.number]
 
     def redrawn(self, picture: np.ndarray | None, marking: Marking) -> tuple[Any, Any, Any]:
-        """Values of `pictures`.
-
-        Args:
-            picture: uint8 (H, W, 3), or None for none.
-            marking: of which strokes are dropped, and all else is shown.
-        """
+        """Values of `pictures`, with all of the marking but its strokes; the picture is uint8 (H, W, 3), or None."""
         import gradio as gr
 
         # Once it is there it stays: an editor that is built anew with each picture flickers and may fail.
@@ -209,14 +204,9 @@ def build_marking_area(
 
 
 def pixel_of(index: Any, size: tuple[int, int]) -> tuple[float, float]:
-    """Where in a picture someone clicked.
+    """Where in a picture someone clicked: x, y in its pixels, to a tenth, inside it.
 
-    Args:
-        index: x, y in the preview, whose longer side is `EDITOR_SIDE`.
-        size: (height, width) of the picture.
-
-    Returns:
-        x, y in pixels of the picture, to a tenth, inside it.
+    `index` is x, y in the preview, whose longer side is `EDITOR_SIDE`; `size` the picture's (height, width).
     """
     scale = max(size) / EDITOR_SIDE
     x, y = ((float(value) + 0.5) * scale for value in index)

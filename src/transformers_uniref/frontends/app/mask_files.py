@@ -16,14 +16,9 @@ CALLED = "the mask file"
 
 
 def read_mask_file(path: str | None, size: tuple[int, int]) -> dict[int, np.ndarray]:
-    """The objects of an uploaded mask: binary, or an id map with a value for each object.
+    """The objects of an uploaded mask, binary or with a value for each: bool (height, width) by that value.
 
-    Args:
-        path: of the file; None when the user sent nothing.
-        size: (height, width) of the picture that it belongs to.
-
-    Returns:
-        bool (height, width) by the object's value in the file; a mask in black and white is object 1.
+    A mask in black and white is object 1. `size` is that of the picture that it belongs to.
 
     Warns:
         UserWarning: its size was off by a hair, see `fit_mask`.

@@ -31,11 +31,9 @@ _DEPTH = 2
 
 @dataclass(frozen=True)
 class ModelChoice:
-    """What a user chose.
+    """What a user chose: `BUNDLED`, `RELEASED`, `FOLDER` or `HUB`, and a name, "" for the bundled model.
 
-    Attributes:
-        kind: `BUNDLED`, `RELEASED`, `FOLDER` or `HUB`.
-        name: of the authors' weights, a folder, below the root or anywhere, or a Hub id; "" for the bundled model.
+    Folders lie below the root or anywhere.
     """
 
     kind: str = BUNDLED
@@ -46,11 +44,7 @@ class ModelChoice:
 
 
 class ModelCache:
-    """Loads models that the settings allow; safe to use from several threads.
-
-    Args:
-        settings: say which.
-    """
+    """Loads models that the settings allow; safe to use from several threads."""
 
     def __init__(self, settings: AppSettings) -> None:
         self.settings = settings

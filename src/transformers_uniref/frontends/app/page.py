@@ -29,14 +29,7 @@ SCROLL_TO = "() => unirefScrollTo('{}')"
 
 @dataclass(frozen=True)
 class Page:
-    """What the handlers of every tab reach.
-
-    Attributes:
-        settings: how the application was started.
-        models: those that may be chosen.
-        workspace: its folder.
-        examples: what can be tried at once.
-    """
+    """What the handlers of every tab reach."""
 
     settings: AppSettings
     models: ModelCache

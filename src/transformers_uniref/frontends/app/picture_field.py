@@ -6,13 +6,7 @@ from typing import Any
 
 
 def picture_field(label: str, elem_id: str, height: int) -> Any:
-    """An empty `gradio.Image` that hands the file on as it came: `read_picture` decides what it is.
-
-    Args:
-        label: of the field.
-        elem_id: id of its element.
-        height: in pixels, however large the picture is.
-    """
+    """An empty `gradio.Image` that hands the file on as it came: `read_picture` decides what it is."""
     import gradio as gr
 
     field = gr.Image(

@@ -42,16 +42,10 @@ def picture_notes(found: Sequence[SegmentedObject]) -> list[str]:
 
 
 def save_picture_results(folder: Path, overlay: np.ndarray, found: Sequence[SegmentedObject]) -> list[str]:
-    """Writes overlay, label map and run-length code.
+    """Writes overlay, label map and run-length code into a folder.
 
-    Args:
-        folder: exists.
-        overlay: see `draw_results`.
-        found: the results.
-
-    Returns:
-        The files: `overlay.png`, `masks.png` (palette PNG of the picture's size; where masks overlap, the better score
-        wins) and `masks.json` (COCO's run-length code of each whole mask).
+    The files that come back are `overlay.png`, `masks.png` (palette PNG of the picture's size; where masks overlap, the
+    better score wins) and `masks.json` (COCO's run-length code of each whole mask).
     """
     Image.fromarray(overlay).save(folder / "overlay.png")
     save_label_map(folder / "masks.png", label_map(found))

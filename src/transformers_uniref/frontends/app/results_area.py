@@ -17,10 +17,7 @@ TABLE_HEADERS = ["no.", "looked for", "score", "area %"]
 
 
 def build_results_area(name: str) -> Callable[[Any, Callable[..., Any], list[Any]], None]:
-    """Lays it out, empty; called inside a `gradio.Blocks`.
-
-    Args:
-        name: begins the ids of its elements.
+    """Lays it out, empty, with this beginning of its elements' ids; called inside a `gradio.Blocks`.
 
     Returns:
         A function that shows there what a click gives: with the button, what then returns `shown_results`, and the
@@ -69,13 +66,7 @@ def build_results_area(name: str) -> Callable[[Any, Callable[..., Any], list[Any
 
 
 def shown_results(page: Page, image: np.ndarray, found: Sequence[SegmentedObject]) -> tuple[str, Any, Any, Any]:
-    """Writes the files, and gives what the components of a results area show.
-
-    Args:
-        page: what the handlers reach.
-        image: the picture that was searched, uint8 (H, W, 3).
-        found: at least one result.
-    """
+    """Writes the files, and gives what a results area shows of a picture, uint8 (H, W, 3), and at least one object."""
     import gradio as gr
 
     files = save_picture_results(page.workspace.new_folder(), draw_results(image, found), found)

@@ -15,12 +15,7 @@ from .uploads import read_picture
 
 
 def build_sentence_tab(page: Page, choice: Any) -> None:
-    """Lays the tab out and connects it; called inside a `gradio.Blocks`.
-
-    Args:
-        page: what the handlers reach.
-        choice: `gradio.State` of a `ModelChoice`.
-    """
+    """Lays the tab out and connects it; called inside a `gradio.Blocks`. `choice` is a state of a `ModelChoice`."""
     import gradio as gr
 
     from .picture_field import picture_field

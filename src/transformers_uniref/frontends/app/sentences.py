@@ -8,12 +8,7 @@ from .limits import MAX_OBJECTS, MAX_SENTENCE_LETTERS
 
 
 def split_sentences(text: str | None, *, required: bool = True) -> list[str]:
-    """The sentences of a text box, one a line; empty lines are left out.
-
-    Args:
-        text: what was typed.
-        required: whether there must be one at least.
-    """
+    """The sentences of a text box, one a line; empty lines are left out."""
     sentences = [" ".join(line.split()) for line in (text or "").splitlines() if line.strip()]
     if not sentences and required:
         raise UserError("Write what to look for: one sentence a line.")

@@ -38,14 +38,10 @@ class LocalFilesOnly:
 
 @contextmanager
 def running(settings: AppSettings) -> Iterator[str]:
-    """Serves the application in the background while the block runs, and gives its address.
-
-    Args:
-        settings: how to start it; the model that they name is loaded first.
+    """Serves the application in the background while the block runs, and gives its address; a model is loaded first.
 
     Raises:
         MissingExtraError: Gradio or PyAV is not installed.
-        UserError: no such model or device, or the port is taken.
     """
     # Gradio reads this when it is imported; it would report that it was started.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -100,11 +96,7 @@ def _launch(blocks: Any, settings: AppSettings) -> str:
 
 
 def serve(settings: AppSettings) -> None:
-    """Serves the application until the process is told to end (Ctrl-C, SIGTERM).
-
-    Raises:
-        MissingExtraError, UserError: see `running`.
-    """
+    """Serves the application until the process is told to end (Ctrl-C, SIGTERM); see `running`."""
     from .messages import show_warnings_on_pages
 
     ended = threading.Event()

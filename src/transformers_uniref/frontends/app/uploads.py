@@ -21,9 +21,7 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 def open_picture(path: str | None, called: str) -> Iterator[Image.Image]:
     """An uploaded picture whose header has been checked, not yet decoded; what goes wrong in the block is told too.
 
-    Args:
-        path: of the file; None when the user sent nothing.
-        called: what the page calls it, in small letters.
+    The path is None when the user sent nothing; `called` is what the page calls it, in small letters.
     """
     title = f"{called[0].upper()}{called[1:]}"
     if not path:
@@ -51,23 +49,16 @@ def open_picture(path: str | None, called: str) -> Iterator[Image.Image]:
 
 
 def read_picture(path: str | None, called: str = "the picture") -> np.ndarray:
-    """The picture of an uploaded file, upright, uint8 RGB (H, W, 3).
-
-    Args:
-        path, called: see `open_picture`.
-    """
+    """The picture of an uploaded file, upright, uint8 RGB (H, W, 3); see `open_picture`."""
     with open_picture(path, called) as image:
         image.load()
         return rgb_array(image, called)
 
 
 def fitted(image: np.ndarray, least: int, largest: int, *, smooth: bool = True) -> np.ndarray:
-    """A picture or mask whose longer side is within bounds, proportions kept.
+    """A picture, uint8 (H, W, 3), or mask, bool (H, W), whose longer side is within these pixels, proportions kept.
 
-    Args:
-        image: uint8 (H, W, 3), or bool (H, W).
-        least, largest: of the longer side, in pixels.
-        smooth: interpolate; False for masks.
+    Masks are not to be interpolated (`smooth`).
     """
     side = max(image.shape[:2])
     scale = min(largest, max(least, side)) / side

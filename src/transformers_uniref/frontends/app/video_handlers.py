@@ -34,12 +34,9 @@ class Progress:
 
 
 def add_objects(job: ClipJob | None, frame: int, marking: Marking, text: str) -> list[int]:
-    """Adds what is marked, or an object for each sentence; with both, one object that is given by both.
+    """Adds what is marked, or an object for each sentence; with both, one object that is given by both. All or none.
 
-    All are added or none.
-
-    Returns:
-        Ids of the new objects; those of a mask file keep their values in it where they are free.
+    The ids of the new objects come back; those of a mask file keep their values in it where they are free.
     """
     job = needed(job)
     sentences = split_sentences(text, required=False)

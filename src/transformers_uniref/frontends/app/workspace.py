@@ -12,13 +12,7 @@ from PIL import Image
 
 
 class Workspace:
-    """A temporary folder that goes when the application ends.
-
-    ```python
-    with Workspace() as workspace:
-        folder = workspace.new_folder()
-    ```
-    """
+    """A temporary folder, used as a context, that goes when the application ends."""
 
     def __init__(self) -> None:
         self.root = Path(tempfile.mkdtemp(prefix="uniref-app-")).resolve()

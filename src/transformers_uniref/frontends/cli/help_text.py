@@ -9,11 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 
 def complete_help(parser: argparse.ArgumentParser, examples: Mapping[str, Sequence[str]]) -> None:
-    """Gives every parser `--debug`, and its help those of the examples that call it; the outermost one of each verb.
+    """Gives every parser `--debug`, and its help the examples that call it; the outermost one gets one of each verb.
 
-    Args:
-        parser: the outermost one.
-        examples: whole command lines, by verb.
+    Examples are whole command lines, by verb.
     """
     for each in all_parsers(parser):
         each.add_argument(

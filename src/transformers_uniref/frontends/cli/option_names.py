@@ -14,11 +14,7 @@ def option_names(
     """What the command line calls each argument, such as {"id_column": "--id-column", "dataset": "DATASET"}.
 
     The library's name is that under which argparse stores the value (`dest`), or, of an option that may be repeated,
-    its plural.
-
-    Args:
-        add_arguments: declares the verb's options.
-        others: what is stored under another name than the library's.
+    its plural; `others` are stored under another name than the library's.
     """
     parser = argparse.ArgumentParser(add_help=False)
     add_arguments(parser)

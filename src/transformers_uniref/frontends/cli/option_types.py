@@ -9,11 +9,7 @@ from ...core.near_names import did_you_mean
 
 
 def at_least_one(text: str) -> int:
-    """A whole number from 1.
-
-    Raises:
-        ArgumentTypeError: anything else.
-    """
+    """A whole number from 1, as the `type` of an option."""
     try:
         value = int(text)
     except ValueError:

@@ -37,11 +37,7 @@ class PictureInput:
     path: Path | None
 
     def read(self) -> np.ndarray:
-        """The picture, uint8 RGB (H, W, 3), upright.
-
-        Raises:
-            FileNotFoundError, ValueError, UserError: it is gone, damaged, or no picture.
-        """
+        """The picture, uint8 RGB (H, W, 3), upright."""
         from ...core.picture_input import rgb_array
 
         return rgb_array(self.path, "IMAGE") if self.path is not None else _from_stdin()
@@ -50,9 +46,7 @@ class PictureInput:
 def find_pictures(given: Sequence[str]) -> list[PictureInput]:
     """The pictures that a command names, each once, in the order given and inside a folder or pattern naturally.
 
-    Args:
-        given: paths of files and folders, patterns such as `photos/*.jpg` or `**/*.png`, file:// URLs, and at most one
-            "-".
+    Files, folders, patterns such as `photos/*.jpg` or `**/*.png`, file:// URLs, and at most one "-" may be given.
     """
     if list(given).count(STDIN) > 1:
         raise UserError(f"IMAGE: standard input ({STDIN}) may be given once, got it {list(given).count(STDIN)} times")

@@ -144,10 +144,6 @@ def run(arguments: argparse.Namespace) -> int:
 class Segmentation:
     """The pictures of one command, and what becomes of them.
 
-    Args:
-        arguments: of the verb.
-        pictures: those to segment.
-
     Attributes:
         many: whether each picture has a folder of its own in `--output`, and a damaged one is left out.
         failed: how many were left out.
@@ -257,12 +253,7 @@ class Segmentation:
 
 
 def _checked_settings(arguments: argparse.Namespace) -> Any:
-    """Refuses what contradicts itself or cannot be read, before anything is loaded.
-
-    Raises:
-        UserError: no reference at all; unequal numbers of examples and masks; several sentences with examples.
-        ValueError: an empty sentence, a damaged example, a threshold out of range.
-    """
+    """Refuses what contradicts itself or cannot be read, before anything is loaded."""
     from ...annotation.settings import AnnotationSettings
     from ...core.masks import binary_mask
     from ...core.picture_input import rgb_array

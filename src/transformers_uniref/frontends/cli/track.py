@@ -346,7 +346,6 @@ def follow(
 
     Raises:
         KeyboardInterrupt: between two frames, when the user wants that.
-        UserError: --mask-at names a frame that the clip has not.
     """
     from tqdm import tqdm
 

@@ -41,11 +41,7 @@ def find_clips(given: Sequence[str], resources: ExitStack) -> list[GivenClip]:
     """The clips that are meant, in the order in which they were named; their content is not looked at.
 
     Pictures that a pattern finds, or several that are named, are the frames of one clip; all else is a clip each. A
-    name that exists is taken as it is, even with a `*` in it.
-
-    Args:
-        given: files, folders, patterns, `file://` URLs, or "-".
-        resources: holds on to the temporary copy of standard input.
+    name that exists is taken as it is, even with a `*` in it. `resources` holds on to a copy of standard input.
     """
     clips: list[GivenClip] = []
     pictures: list[Path] = []

@@ -68,15 +68,7 @@ def write_binary_masks(folder: Path, frame: TrackedFrame) -> None:
 
 @dataclass(frozen=True)
 class Drawing:
-    """How the objects are drawn.
-
-    Attributes:
-        tags: whether the names are written into the overlays, beside the objects.
-        legend: whether a legend lies below the overlays.
-        sheet_frames: how many frames the contact sheet shows.
-        gif_side: longer side of the GIF in pixels, at most.
-        gif_colours: most colours of a frame of the GIF; None: as many as keep it small.
-    """
+    """How the objects are drawn: the options of `uniref track` of these names."""
 
     tags: bool = False
     legend: bool = True
@@ -89,16 +81,8 @@ class Drawing:
 class Outputs:
     """The outputs of one clip but its label maps, which `Progress` keeps.
 
-    Used as a context: what is written frame by frame is whole at its end.
-
-    Args:
-        formats: some of `FORMATS`.
-        folder: to write into.
-        clip: what the clip is called.
-        frames_per_second: of the frames that are followed.
-        texts: the objects' sentences by their numbers, None where there is none.
-        legend: the objects' names by their numbers.
-        drawing: how they are drawn.
+    Used as a context: what is written frame by frame is whole at its end. Formats are some of `FORMATS`; `texts` are
+    the objects' sentences by their numbers, None where there is none, `legend` their names.
     """
 
     formats: tuple[str, ...]

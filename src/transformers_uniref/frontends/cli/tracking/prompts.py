@@ -114,7 +114,7 @@ class Prompts:
 def read_prompts(
     masks: Sequence[Path], masks_at: Sequence[str], sentences: Sequence[str], info: ClipInfo, span: Span
 ) -> Prompts:
-    """Reads and numbers what is said about the objects of a clip.
+    """Reads and numbers what is said about the objects of a clip, as far as its frames are followed.
 
     Args:
         masks: a folder of files named after their frames, or files for the first frame that is followed. The values in
@@ -123,12 +123,7 @@ def read_prompts(
         masks_at: "FRAME=FILE" for later frames. An object that is known is corrected, another begins; a black and
             white file begins one with the next free number.
         sentences: "SENTENCE" or "NUMBER=SENTENCE". With masks, sentences without numbers are one for each object.
-        info: the clip.
-        span: which of its frames are followed.
-
-    Raises:
-        UserError: naming the option, what came and what is accepted.
-        ValueError: an unreadable mask.
+        info, span: the clip, and which of its frames are followed.
     """
     prompts = Prompts()
     if len(masks) == 1 and masks[0].is_dir():
