@@ -141,7 +141,14 @@ def _export(
     verify: bool,
     overwrite: bool,
 ) -> ExportedFolder:
-    model = _checked_model(model)
+    if not isinstance(model, UniRefModel):
+        hint = ": UniRef-SAM has no export" if type(model).__name__ == "UniRefSamModel" else ""
+        raise KindError(f"model must be a UniRefModel, got {type(model).__name__}{hint}.")
+    if model.device.type != "cpu" or model.dtype != torch.float32:
+        raise UsageError(
+            f"model must be on a CPU in float32 to be exported, got {model.dtype} on {model.device}: load it anew, or "
+            "call model.float().cpu()."
+        )
     chosen = available_paths(model, paths)
     folder = Path(path)
     claimed = [f"{name}.{suffix}" for name in chosen] + [f"{name}.{suffix}.data" for name in chosen] + [DESCRIPTION]
@@ -195,15 +202,3 @@ def _quiet_exporter() -> Iterator[None]:
             yield
         finally:
             logger.setLevel(level)
-
-
-def _checked_model(model: AnyUniRefModel) -> UniRefModel:
-    if not isinstance(model, UniRefModel):
-        hint = ": UniRef-SAM has no export" if type(model).__name__ == "UniRefSamModel" else ""
-        raise KindError(f"model must be a UniRefModel, got {type(model).__name__}{hint}.")
-    if model.device.type != "cpu" or model.dtype != torch.float32:
-        raise UsageError(
-            f"model must be on a CPU in float32 to be exported, got {model.dtype} on {model.device}: load it anew, or "
-            "call model.float().cpu()."
-        )
-    return model

@@ -35,7 +35,7 @@ def add_model_arguments(parser: argparse.ArgumentParser, *, tuning: bool = True)
     )
     group.add_argument(
         "--device",
-        type=_device_name,
+        type=lambda text: None if text == "auto" else text,
         metavar="NAME",
         help="where to compute: cpu, cuda, cuda:1, mps; auto, the default, is cuda where there is one, else cpu",
     )
@@ -73,10 +73,6 @@ def tell_unknown_words(processor: UniRefProcessor, sentences: Sequence[str]) -> 
     unknown = dict.fromkeys(word for sentence in sentences for word in processor.unknown_words(sentence))
     if unknown:
         print(f"uniref: unknown to this model: {', '.join(unknown)}", file=sys.stderr)
-
-
-def _device_name(text: str) -> str | None:
-    return None if text == "auto" else text
 
 
 def add_output_arguments(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:

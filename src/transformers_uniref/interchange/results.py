@@ -135,7 +135,9 @@ def _references(results: Sequence[Any], labels: Any) -> Iterable[AnnotatedObject
             )
         mask = entry["segmentation"] if "segmentation" in entry else entry["mask"]
         label = text if text is not None else entry.get("label")
-        yield AnnotatedObject(bool_mask(mask), _label(label), entry.get("score"), _corners(entry.get("box")))
+        box = entry.get("box")
+        corners = [box[key] for key in ("xmin", "ymin", "xmax", "ymax")] if isinstance(box, Mapping) else box
+        yield AnnotatedObject(bool_mask(mask), _label(label), entry.get("score"), corners)
 
 
 def _instances(result: Mapping[str, Any], labels: Any) -> Iterable[AnnotatedObject]:
@@ -189,7 +191,3 @@ def _texts(labels: Any, count: int) -> list[str | None]:
 
 def _label(given: Any) -> str:
     return DEFAULT_LABEL if given is None or given == "" else str(given)
-
-
-def _corners(box: Any) -> Any:
-    return [box[key] for key in ("xmin", "ymin", "xmax", "ymax")] if isinstance(box, Mapping) else box

@@ -26,7 +26,7 @@ def to_youtube_vis(clips: Iterable[AnnotatedClip], *, categories: Mapping[str, i
         ValueError: a label that `categories` lacks; a clip id that comes twice.
     """
     given = list(clips)
-    numbers = _numbers(given, categories)
+    numbers = numbered((label for clip in given for label in clip.labels().values()), categories)
     ids = image_ids([clip.clip_id for clip in given], "clip_id")
     videos: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
@@ -150,7 +150,3 @@ def from_youtube_vis(document: Mapping[str, Any]) -> list[AnnotatedClip]:
 
 def _file_names(video: Mapping[str, Any]) -> Sequence[str]:
     return video.get("file_names") or [""] * int(video["length"])
-
-
-def _numbers(clips: Sequence[AnnotatedClip], categories: Mapping[str, int] | None) -> dict[str, int]:
-    return numbered((label for clip in clips for label in clip.labels().values()), categories)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from .clips.reading import FRAME_SUFFIXES
+from .clips.kinds import FRAME_SUFFIXES
 
 JPEG_SUFFIXES = (".jpg", ".jpeg")
 PNG_SUFFIXES = (".png",)

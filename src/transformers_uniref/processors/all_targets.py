@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
-
-import torch
-from torch import Tensor
+from typing import Literal
 
 from ..core.errors import UsageError
 from ..modeling.object_choice import choose_objects
@@ -20,12 +17,4 @@ def check_targets(targets: str) -> None:
         raise UsageError(f"`targets` must be 'one' (the best object) or 'all' (none, one or many), got {targets!r}.")
 
 
-def united(objects: list[dict[str, Any]], like: Tensor) -> Tensor:
-    """The union (H, W) of the masks of objects; empty without any, of the shape and device of `like`."""
-    union = torch.zeros_like(like, dtype=torch.bool)
-    for one in objects:
-        union |= one["segmentation"]
-    return union
-
-
-__all__ = ["TARGETS", "Targets", "check_targets", "choose_objects", "united"]
+__all__ = ["TARGETS", "Targets", "check_targets", "choose_objects"]

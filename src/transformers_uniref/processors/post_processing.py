@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from ..core.box_formats import to_corners
 from ..core.errors import UsageError
 from ..core.score_gate import check_threshold, passes
-from .all_targets import Targets, check_targets, choose_objects, united
+from .all_targets import Targets, check_targets, choose_objects
 
 NMS_THRESHOLD = 0.7
 MASK_STRIDE = 4
@@ -216,7 +216,9 @@ def _all_objects(
             own = mask_bounds(masks[query])
             box = own if predicted is None else scale_boxes(predicted[index, queries[query]].float(), target)
             objects.append({"segmentation": masks[query], "score": float(best_scores[query]), "box": box})
-        union = united(objects, masks[0])
+        union = torch.zeros_like(masks[0])
+        for one in objects:
+            union |= one["segmentation"]
         score = float(best_scores.max())
         results.append({"segmentation": union, "score": score, "box": mask_bounds(union), "objects": objects})
     return results

@@ -185,7 +185,9 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
         wanted = None if segmentation_maps is None else _wanted_masks(segmentation_maps, [sizes[i] for i in indices])
         options = dict(images_kwargs)
         if size is None:
-            size = self._default_size(sentences, groups)
+            rules = self.image_processor
+            with_examples = rules.few_shot_size if sentences is None else rules.video_size
+            size = rules.size if groups is None else with_examples
             options.setdefault("enlarged_to", self.image_processor.enlarged_to)
         options["size"] = size
 
@@ -210,11 +212,6 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
         text = [] if self.tokenizer is None else ["input_ids", "attention_mask"]
         references = ["reference_pixel_values", "reference_pixel_mask", "reference_masks"]
         return ["pixel_values", "pixel_mask", *text, *references, "image_indices"]
-
-    def _default_size(self, sentences: Any, groups: Any) -> Any:
-        if groups is None:
-            return self.image_processor.size
-        return self.image_processor.few_shot_size if sentences is None else self.image_processor.video_size
 
     def _sentences(self, text: Any, n_images: int | None) -> tuple[list[str], list[int] | None]:
         """Flat, normalised sentences and, when they came in one list for each picture, whose each one is."""

@@ -46,14 +46,13 @@ def check_sentence(sentence: Any, name: str = "text") -> str:
     return normalise_sentence(sentence)
 
 
-def tokenise(sentences: Sequence[str], tokenizer: Any, length: int, name: str = "text") -> dict[str, np.ndarray]:
+def tokenise(sentences: Sequence[str], tokenizer: Any, length: int) -> dict[str, np.ndarray]:
     """Token ids of sentences, always padded to `length` as in training (never to the longest of the batch).
 
     Args:
         sentences: N normalised sentences.
         tokenizer: a Transformers tokenizer.
         length: tokens per sentence, [CLS] and [SEP] (or their equals) included.
-        name: what the caller calls the sentences, for messages.
 
     Returns:
         `input_ids` and `attention_mask`, int64 (N, length), 1 = token.
@@ -70,11 +69,11 @@ def tokenise(sentences: Sequence[str], tokenizer: Any, length: int, name: str = 
     for sentence, ids in zip(sentences, whole, strict=True):
         if len(ids) == 0:
             raise UsageError(
-                f"`{name}` must name something to segment, got {sentence!r}, of which the tokenizer makes no token."
+                f"`text` must name something to segment, got {sentence!r}, of which the tokenizer makes no token."
             )
         if len(ids) > room:
             warnings.warn(
-                f"`{name}` has a sentence of {len(ids)} tokens; the model reads the first {room}: {sentence!r}",
+                f"`text` has a sentence of {len(ids)} tokens; the model reads the first {room}: {sentence!r}",
                 stacklevel=4,
             )
     return padded_tokens(sentences, tokenizer, length)

@@ -136,16 +136,11 @@ class VideoPrompting:
         shape: str = "ellipse",
         frame_size: tuple[int, int] | None = None,
     ) -> None:
-        """Gives objects by boxes in one frame, drawn as a mask; see `add_point_prompt`.
+        """Gives objects by boxes in one frame, drawn as a mask; all else is as for `add_point_prompt`.
 
         Args:
-            session, frame_idx, obj_ids: see `add_point_prompt`.
             boxes: of the object x0, y0, x1, y1 in pixels; with a list of ids a list of that.
             shape: "ellipse" or "rectangle", see `box_mask`.
-            frame_size: see `add_point_prompt`.
-
-        Raises:
-            TypeError, ValueError: naming the argument, what came, and what is accepted. Nothing is added then.
         """
         self._add_drawn_prompt(session, frame_idx, obj_ids, "boxes", boxes, {"shape": shape}, frame_size)
 
@@ -158,17 +153,12 @@ class VideoPrompting:
         width: float | None = None,
         frame_size: tuple[int, int] | None = None,
     ) -> None:
-        """Gives objects by scribbles in one frame, drawn as a mask of thick lines; see `add_point_prompt`.
+        """Gives objects by scribbles in one frame, drawn as a mask of thick lines; all else as for `add_point_prompt`.
 
         Args:
-            session, frame_idx, obj_ids: see `add_point_prompt`.
             scribbles: of the object a stroke, (n, 2) points (x, y) in pixels, or a list of strokes; with a list of ids
                 a list of that.
             width: see `scribble_mask`.
-            frame_size: see `add_point_prompt`.
-
-        Raises:
-            TypeError, ValueError: naming the argument, what came, and what is accepted. Nothing is added then.
         """
         self._add_drawn_prompt(session, frame_idx, obj_ids, "scribbles", scribbles, {"width": width}, frame_size)
 

@@ -25,7 +25,7 @@ _SIGNATURES = (
 
 @dataclass(frozen=True)
 class Clip:
-    """A clip within the limits, whose frames are read one at a time; its rate is the file's, within 1 to 120 a second."""
+    """A clip within the limits, whose frames are read one at a time; its rate is the file's, within 1 to 120."""
 
     path: Path
     frames: VideoFrames
@@ -56,7 +56,13 @@ def open_clip(path: str | None) -> Clip:
     try:
         info = probe_clip(file)
         _check_length(info.num_frames or 0)
-        _check_size(info.size)
+        # Nothing is decoded whose stated size is too large.
+        height, width = info.size or (0, 0)
+        if width * height > MAX_FRAME_PIXELS:
+            raise UserError(
+                f"The video's frames are {width} x {height}; up to {MAX_FRAME_PIXELS / 1e6:.1f} megapixels, such as "
+                "1920 x 1080, are accepted. Make it smaller and send it again."
+            )
         frames = VideoFrames(file)
     except (ValueError, OSError) as error:
         raise UserError(_unreadable(file)) from error
@@ -82,13 +88,3 @@ def _unreadable(file: Path) -> str:
 def _check_length(count: int) -> None:
     if count > MAX_FRAMES:
         raise UserError(f"The video has {count} frames; up to {MAX_FRAMES} are accepted. Cut it and send it again.")
-
-
-def _check_size(size: tuple[int, int] | None) -> None:
-    """Looks at the size that the file states: nothing is decoded that is too large."""
-    height, width = size or (0, 0)
-    if width * height > MAX_FRAME_PIXELS:
-        raise UserError(
-            f"The video's frames are {width} x {height}; up to {MAX_FRAME_PIXELS / 1e6:.1f} megapixels, such as "
-            "1920 x 1080, are accepted. Make it smaller and send it again."
-        )

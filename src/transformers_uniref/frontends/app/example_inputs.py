@@ -50,9 +50,9 @@ class ExampleInputs:
     clips: list[Example] = field(default_factory=list)
 
 
-def make_examples(folder: Path, seed: int = 0) -> ExampleInputs:
-    """Draws the scenes that `seed` gives and copies the photographs, all into a folder that exists."""
-    world = World(split="test", size=SIZE, seed=seed)
+def make_examples(folder: Path) -> ExampleInputs:
+    """Draws the scenes and copies the photographs, all into a folder that exists."""
+    world = World(split="test", size=SIZE, seed=0)
     return ExampleInputs(
         sentences=[
             *(_drawn_picture(world, index, folder) for index in range(SCENES)),

@@ -16,9 +16,14 @@ def build_model_tab(page: Page, choice: Any) -> None:
     import gradio as gr
 
     models, settings = page.models, page.settings
-    kinds = models.kinds
+    described = {
+        BUNDLED: "the model of the start" if settings.model else "the bundled one: tiny, knows drawn scenes",
+        RELEASED: "the authors' weights: made for photographs",
+        FOLDER: "a folder of this machine",
+        HUB: "a model of the Hub",
+    }
     kind = gr.Radio(
-        [(_described(name, settings.model), name) for name in kinds], value=BUNDLED, label="Model", elem_id="model-kind"
+        [(described[name], name) for name in models.kinds], value=BUNDLED, label="Model", elem_id="model-kind"
     )
     folder = gr.Dropdown(
         models.folders(),
@@ -76,13 +81,3 @@ def build_model_tab(page: Page, choice: Any) -> None:
         api_visibility="private",
         **PICTURES,
     )
-
-
-def _described(kind: str, started_with: str | None) -> str:
-    if kind == BUNDLED:
-        return "the model of the start" if started_with else "the bundled one: tiny, knows drawn scenes"
-    return {
-        RELEASED: "the authors' weights: made for photographs",
-        FOLDER: "a folder of this machine",
-        HUB: "a model of the Hub",
-    }[kind]

@@ -21,10 +21,5 @@ def picture_field(label: str, elem_id: str, height: int) -> Any:
     )
     # Gradio's own would open the file first, and end in an error without words on the page where it cannot. A subclass
     # would say so more plainly, but Gradio writes a stub file beside the source of every subclass.
-    field.preprocess = path_of_file  # type: ignore[method-assign]
+    field.preprocess = lambda payload: None if payload is None else str(payload.path)  # type: ignore[method-assign]
     return field
-
-
-def path_of_file(payload: Any) -> str | None:
-    """The path of an uploaded file, None for none."""
-    return None if payload is None else str(payload.path)

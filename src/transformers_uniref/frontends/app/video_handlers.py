@@ -6,7 +6,6 @@ import html
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from ..errors import UserError
 from .clip_files import RENDERED, draw_frame, render_clip, save_masks
@@ -61,11 +60,6 @@ def add_objects(job: ClipJob | None, frame: int, marking: Marking, text: str) ->
     ]
 
 
-def is_pending(marking: Marking, text: str) -> bool:
-    """Whether something is marked or written that was not added yet."""
-    return bool((text or "").strip()) or not marking.is_empty
-
-
 def remove_object(job: ClipJob | None, chosen: str | None) -> None:
     """Follows one object no further; nothing happens where none is chosen."""
     job = needed(job)
@@ -73,13 +67,6 @@ def remove_object(job: ClipJob | None, chosen: str | None) -> None:
         if not chosen.isdecimal():
             raise UserError(f"An object is named by its number, got {chosen[:20]!r}.")
         job.remove(int(chosen))
-
-
-def object_rows(job: ClipJob | None) -> list[list[Any]]:
-    """Rows of the table of objects: number, sentence, how it was given, frame."""
-    if job is None:
-        return []
-    return [[item.number, item.text, item.given_by, item.frame] for item in job.objects.values()]
 
 
 def follow(page: Page, job: ClipJob | None, choice: ModelChoice) -> Iterator[Progress]:

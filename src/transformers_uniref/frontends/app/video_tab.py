@@ -122,7 +122,8 @@ def build_video_tab(page: Page, choice: Any) -> None:
     def list_objects(job: ClipJob | None) -> tuple[Any, ...]:
         numbers = [str(known) for known in job.objects] if job is not None else []
         choice_of_one = gr.update(choices=numbers, value=numbers[-1] if numbers else None)
-        return handlers.object_rows(job), choice_of_one, gr.update(visible=bool(numbers))
+        rows = [] if job is None else [[one.number, one.text, one.given_by, one.frame] for one in job.objects.values()]
+        return rows, choice_of_one, gr.update(visible=bool(numbers))
 
     def load(path: str | None, known: ClipJob | None) -> Iterator[Any]:
         # Gradio tells of one upload more than once; what was added to it meanwhile stays.
@@ -149,7 +150,7 @@ def build_video_tab(page: Page, choice: Any) -> None:
         return *list_objects(job), *area.emptied(frame_at(job, index)), ""
 
     def add_pending(job: ClipJob | None, index: float, sentences: str, *marked: Any) -> Any:
-        if not handlers.is_pending(Marking(*marked), sentences):
+        if not (sentences or "").strip() and Marking(*marked).is_empty:
             return tuple(gr.skip() for _ in added)
         return add_objects(job, index, sentences, *marked)
 

@@ -125,6 +125,7 @@ def _run(
     from ...annotation.source import open_source
     from ...core.families import DEFAULT_CHECKPOINT
     from ...core.optional import require
+    from ...core.provenance import hub_id as hub_id_of
     from ...core.score_gate import gate_of
 
     if processes.count > 1 and arguments.device is not None:
@@ -138,6 +139,7 @@ def _run(
     model, processor = load_model_and_processor(arguments.model, device, arguments.dtype)
     if processes.is_main:
         introduce_model(arguments)
+    model_name = arguments.model or DEFAULT_CHECKPOINT.name
     # As a number, so that the plan and the card tell it.
     gate = gate_of(settings.threshold, processor.score_threshold)
     settings = replace(settings, threshold=gate or 0)
@@ -146,7 +148,8 @@ def _run(
         ModelAnswering(model, processor, settings),
         settings,
         output,
-        model_name=_model_name(arguments.model or DEFAULT_CHECKPOINT.name),
+        # A Hub id, or the last part of a folder's name: its path is nobody's business.
+        model_name=hub_id_of(model_name) or Path(model_name).resolve().name,
         processes=processes,
         overwrite=arguments.overwrite,
         progress=show,
@@ -194,10 +197,3 @@ def _settings(arguments: argparse.Namespace) -> AnnotationSettings:
         batch_size=arguments.batch_size,
         max_bad_samples=arguments.max_bad_samples,
     )
-
-
-def _model_name(model: str) -> str:
-    """A Hub id, or the last part of a folder's name: its path is nobody's business."""
-    from ...core.provenance import hub_id
-
-    return hub_id(model) or Path(model).resolve().name

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from ...core.near_names import did_you_mean
+from ..errors import UserError
 
 
 def at_least_one(text: str) -> int:
@@ -17,6 +22,16 @@ def at_least_one(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be 1 or more, got {value}")
     return value
+
+
+def local_path(word: str, refusal: str) -> Path:
+    """The path that a word or a `file://` URL means; a URL of another machine or kind is refused with these words."""
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", word) is None:
+        return Path(word)
+    parts = urlsplit(word)
+    if parts.scheme.lower() != "file" or parts.netloc not in ("", "localhost"):
+        raise UserError(refusal)
+    return Path(url2pathname(parts.path))
 
 
 def some_of(accepted: Sequence[str]) -> Callable[[str], tuple[str, ...]]:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import glob
 import io
 import os
-import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from ..errors import UserError
+from .option_types import local_path
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,7 +77,9 @@ def _paths(given: str) -> list[Path | None]:
     if path.exists():
         return [*_files(path)]
     if "://" not in given and glob.has_magic(given):
-        matches = sorted(glob.glob(os.path.expanduser(given), recursive=True), key=_natural_order)
+        from ...media.clips.reading import natural_order
+
+        matches = sorted(glob.glob(os.path.expanduser(given), recursive=True), key=natural_order)
         if not matches:
             raise UserError(f"IMAGE: no file matches {given}")
         return [file for match in matches for file in _files(Path(match))]
@@ -100,14 +100,9 @@ def _files(path: Path) -> list[Path]:
 
 
 def _local_path(given: str) -> Path:
-    """A path, out of a path or a file:// URL."""
-    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+)://", given)
-    if scheme is None:
-        return Path(given)
-    url = urlsplit(given)
-    if url.scheme != "file" or url.netloc not in ("", "localhost"):
-        raise UserError(f"IMAGE must be a file of this machine or a file:// URL of it, got {given}; download it first")
-    return Path(url2pathname(url.path))
+    return local_path(
+        given, f"IMAGE must be a file of this machine or a file:// URL of it, got {given}; download it first"
+    )
 
 
 def _from_stdin() -> np.ndarray:
@@ -136,7 +131,3 @@ def _distinct(name: str, taken: set[str]) -> str:
         chosen = f"{name}-{number}"
     taken.add(chosen.casefold())
     return chosen
-
-
-def _natural_order(path: str) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", path)]

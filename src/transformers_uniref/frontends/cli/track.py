@@ -36,7 +36,7 @@ from .tracking.outputs import (
     TrackedFrame,
 )
 from .tracking.progress import Progress, has_unfinished, newest_unfinished
-from .tracking.prompts import Prompts, Span, add_masks, described, masks_for, read_prompts
+from .tracking.prompts import Prompts, Span, add_masks, masks_for, read_prompts
 from .tracking.summary import Tally
 
 if TYPE_CHECKING:
@@ -266,7 +266,7 @@ def track_clip(
             clip.shown,
             info.frames_per_second / span.stride,
             {number: tally.text for number, tally in tallies.items()},
-            dict(described(prompts.objects(), prompts.sentences)),
+            prompts.names(),
             Drawing(
                 arguments.tags,
                 not arguments.no_legend,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
+
+from ...core.picture_input import UNREADABLE
 
 FRAME_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 ANIMATION_SUFFIXES = (".apng", ".gif", ".png", ".webp")
@@ -16,9 +18,6 @@ ACCEPTED = (
 # Pillow opens more: the first picture of a raw MPEG or motion JPEG stream, for instance.
 _PICTURES = {"AVIF", "BMP", "DIB", "GIF", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP"}
 _PICTURES_BY_NAME = {"JPEG", "MPO"}
-
-UNREADABLE = (UnidentifiedImageError, OSError, SyntaxError, ValueError)
-"""What Pillow raises for files that are no pictures, or damaged ones."""
 
 
 def is_picture(path: Path) -> bool:

@@ -18,10 +18,11 @@ import numpy as np
 from PIL import Image
 
 from ...core.errors import UsageError
-from ...core.picture_input import rgb_array
+from ...core.picture_input import UNREADABLE, rgb_array
 from ..cut_off import missing_bytes
+from ..picture_files import picture_files
 from ..video.file import SQUARE, Damaged, VideoFile, damage, pyav, warn_of_failures
-from .kinds import ACCEPTED, FRAME_SUFFIXES, UNREADABLE, is_picture
+from .kinds import ACCEPTED, is_picture
 
 DEFAULT_FRAMES_PER_SECOND = 24.0
 
@@ -87,19 +88,16 @@ def frame_files(folder: str | os.PathLike[str]) -> list[Path]:
     directory = Path(folder)
     if not directory.is_dir():
         raise FileNotFoundError(f"`video` must be {ACCEPTED}; there is no folder {directory}")
-    files = [
-        file
-        for file in directory.iterdir()
-        if file.suffix.lower() in FRAME_SUFFIXES and not file.name.startswith(".") and file.is_file()
-    ]
+    files = picture_files(directory)
     if not files:
         raise UsageError(f"`video` must be {ACCEPTED}; this folder holds no picture: {directory}")
-    return in_natural_order(files)
+    return sorted(files, key=natural_order)
 
 
-def in_natural_order(files: Sequence[Path]) -> list[Path]:
-    """Files by their names, numbers counted as numbers (2 before 10)."""
-    return sorted(files, key=_natural_order)
+def natural_order(file: str | Path) -> list[tuple[int, str]]:
+    """A key to sort files by their names, and texts, in which numbers count as numbers (2 before 10)."""
+    text = file if isinstance(file, str) else file.name
+    return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", text)]
 
 
 def probe_clip(source: ClipSource, damaged: Damaged = "refuse") -> ClipInfo:
@@ -201,10 +199,6 @@ def _pictures_info(files: Sequence[Path], folder: Path | None = None) -> ClipInf
         raise FileNotFoundError(f"`video` names a frame that does not exist: {missing[0]}")
     path = files[0].parent if folder is None else folder
     return ClipInfo(path, "frames", len(files), DEFAULT_FRAMES_PER_SECOND, _distinct_names(files), tuple(files))
-
-
-def _natural_order(file: Path) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", file.name)]
 
 
 def _distinct_names(files: Sequence[Path]) -> tuple[str, ...]:

@@ -74,7 +74,8 @@ class ClipRleWriter(AbstractContextManager["ClipRleWriter"]):
             self._size = self._size or (int(mask.shape[0]), int(mask.shape[1]))
             if mask.shape != self._size:
                 raise UsageError(f"`masks` must have the size of the first, {self._size}, got {mask.shape}.")
-            row = [*_mask_columns(mask), round(float(scores[number]), 6)]
+            about = [encode_rle(mask), coco_box(mask), int(mask.sum())] if mask.any() else [None, None, None]
+            row = [*about, round(float(scores[number]), 6)]
             self._rows[number].write(to_json(row, separators=(",", ":")) + "\n")
         self.num_frames += 1
 
@@ -118,11 +119,6 @@ class ClipRleWriter(AbstractContextManager["ClipRleWriter"]):
             _write_list(file, (value for part in (before, values) for value in part))
             file.write("]")
         file.write("}")
-
-
-def _mask_columns(mask: np.ndarray) -> list[Any]:
-    """Code, box [x, y, width, height] and area of a mask; None for an empty one."""
-    return [encode_rle(mask), coco_box(mask), int(mask.sum())] if mask.any() else [None, None, None]
 
 
 def _write_list(file: IO[str], values: Any) -> None:

@@ -11,10 +11,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from ...errors import UserError
+from ..option_types import local_path
 
 if TYPE_CHECKING:
     from ....media.video.io import ClipInfo
@@ -50,32 +49,20 @@ def find_clips(given: Sequence[str], resources: ExitStack) -> list[GivenClip]:
             if given.count(STANDARD_INPUT) > 1:
                 raise UserError("standard input can be read once: give - once")
             clips.append(GivenClip(word, "stdin", _spooled_input(resources)))
-        elif _is_pattern(word):
+            continue
+        if "://" not in word and glob.has_magic(word) and not Path(word).exists():
             clips.extend(_matching(word))
-        elif len(given) > 1 and _is_still(path := local_path(word)) and path.is_file():
+            continue
+        path = local_path(word, f"only files of this machine can be read, file:///..., got {word}")
+        if len(given) > 1 and _is_still(path) and path.is_file():
             pictures.append(path)
         else:
-            path = local_path(word)
             clips.append(GivenClip(word, path.resolve().stem if path.is_file() else path.resolve().name, path))
     if pictures:
         if clips:
             raise UserError(f"pictures are the frames of one clip and cannot be mixed with clips: {pictures[0]}")
         clips.append(_clip_of_pictures(f"{pictures[0]} ... {pictures[-1]}", pictures))
     return clips
-
-
-def local_path(word: str) -> Path:
-    """The path that a word or `file://` URL means."""
-    if "://" not in word:
-        return Path(word)
-    parts = urlsplit(word)
-    if parts.scheme.lower() != "file" or parts.netloc not in ("", "localhost"):
-        raise UserError(f"only files of this machine can be read, file:///..., got {word}")
-    return Path(url2pathname(parts.path))
-
-
-def _is_pattern(word: str) -> bool:
-    return "://" not in word and glob.has_magic(word) and not Path(word).exists()
 
 
 def _is_still(path: Path) -> bool:
@@ -85,9 +72,9 @@ def _is_still(path: Path) -> bool:
 
 
 def _matching(pattern: str) -> list[GivenClip]:
-    from ....media.clips.reading import in_natural_order
+    from ....media.clips.reading import natural_order
 
-    found = in_natural_order([Path(name) for name in glob.glob(pattern, recursive=True)])
+    found = sorted((Path(name) for name in glob.glob(pattern, recursive=True)), key=natural_order)
     if not found:
         raise UserError(f"nothing matches {pattern}")
     if all(_is_still(path) and path.is_file() for path in found):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,6 +83,13 @@ class Prompts:
     def objects(self) -> list[int]:
         """The numbers of all objects, ascending."""
         return sorted({*self.sentences, *self.masked()})
+
+    def names(self) -> dict[int, str]:
+        """What legends call each object: "2: the dog", or "object 3"."""
+        said = self.sentences
+        return {
+            number: f"{number}: {said[number]}" if number in said else f"object {number}" for number in self.objects()
+        }
 
     def masked(self, frame: int | None = None) -> list[int]:
         """The numbers of the objects with masks, in a frame or in any, ascending."""
@@ -282,9 +289,3 @@ def _sentences(given: Sequence[str], masked: Sequence[int]) -> dict[int, str]:
     for text in plain:
         numbered[_next_free(numbered)] = text  # type: ignore[arg-type]
     return dict(sorted(numbered.items()))
-
-
-def described(numbers: Sequence[int], sentences: dict[int, str]) -> Iterator[tuple[int, str]]:
-    """The name of each object, for legends: "2: the dog", or "object 3"."""
-    for number in numbers:
-        yield number, f"{number}: {sentences[number]}" if number in sentences else f"object {number}"
