@@ -68,14 +68,8 @@ def make_plan(
 ) -> Plan:
     """Read ids and sentences of the whole dataset, count rows and look for ids that come twice.
 
-    Ids are compared on disk, so that memory does not grow with the dataset.
-
-    Args:
-        source: the dataset.
-        columns: of it.
-        settings: of the annotation.
-        identity: of what answers.
-        progress: called with the number of rows read since.
+    Ids are compared on disk, so that memory does not grow with the dataset. `identity` is that of what answers;
+    `progress` is called with the number of rows read since.
 
     Raises:
         ValueError: an id is missing or comes twice, or there are no rows.

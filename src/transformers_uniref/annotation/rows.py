@@ -13,13 +13,7 @@ from .settings import AnnotationSettings
 
 
 def annotated_features(columns: Columns, of_input: Any, copy_images: bool) -> Any:
-    """The `datasets.Features` of the output.
-
-    Args:
-        columns: of the input.
-        of_input: its features, from which those of kept columns are taken.
-        copy_images: whether `frames` is there.
-    """
+    """The `datasets.Features` of the output; those of kept columns are taken from the input's."""
     from datasets import Features, List, Value
 
     schema = dict(features())

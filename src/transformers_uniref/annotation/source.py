@@ -68,13 +68,7 @@ class Source:
             yield iter(rows.shard(num_shards=rows.num_shards, index=number))
 
     def read(self, start: int, stop: int, sizes: Sequence[int], columns: Sequence[str]) -> Iterator[Row]:
-        """The rows `start` to `stop` (exclusive), one at a time.
-
-        Args:
-            start, stop: numbers of rows.
-            sizes: rows of every part.
-            columns: which are read.
-        """
+        """The rows `start` to `stop` (exclusive), one at a time, with some columns; `sizes` are the rows of every part."""
         rows = self.rows.select_columns(list(columns))
         if not self.is_stream:
             yield from (rows[number] for number in range(start, stop))
@@ -126,13 +120,9 @@ def open_source(dataset: str, split: str | None = None, subset: str | None = Non
 
 
 def from_rows(rows: Any, name: str, split: str | None = None, folder: Path | None = None) -> Source:
-    """A dataset that is open already.
+    """A dataset that is open already: a `datasets.Dataset` or `IterableDataset`.
 
-    Args:
-        rows: a `datasets.Dataset` or `IterableDataset`.
-        name: what the output calls it.
-        split: of it; None: its own, or "train".
-        folder: where relative paths in its columns begin.
+    The output calls it `name`; without a `split` it has its own, or "train"; relative paths in it begin in `folder`.
 
     Raises:
         ValueError: the columns of a stream are unknown.

@@ -18,15 +18,7 @@ DESCRIPTION = "export.json"
 def describe_export(
     model: UniRefModel, processor: UniRefProcessor, paths: list[str], suffix: str, folder: Path
 ) -> dict[str, Any]:
-    """Writes the processor's files into `folder` and returns the description that goes beside them.
-
-    Args:
-        model: what is exported.
-        processor: its processor.
-        paths: the graphs.
-        suffix: of their files.
-        folder: to write to.
-    """
+    """Writes the processor's files into `folder` and returns the description of the graphs that goes beside them."""
     before = {file.name for file in folder.iterdir()}
     processor.save_pretrained(folder)
     written = {file.name for file in folder.iterdir()} - before

@@ -21,13 +21,9 @@ Objects = dict[int, SegmentedObject]
 def follow(
     model: VideoPropagationMixin, processor: UniRefProcessor, session: UniRefVideoSession, *, apart: bool = False
 ) -> Iterator[Objects]:
-    """The objects of each frame of a session that has its clip, the next one when it is asked for.
+    """The objects of each frame of a session that has its clip and prompts, the next one when it is asked for.
 
-    Args:
-        model: in evaluation mode.
-        processor: its processor.
-        session: with its prompts.
-        apart: see `read_frame`.
+    The model is in evaluation mode; for `apart` see `read_frame`.
     """
     for output in model.propagate_in_video_iterator(session):
         yield read_frame(processor, session, output, apart=apart)
@@ -36,26 +32,17 @@ def follow(
 def next_frame(
     model: VideoPropagationMixin, processor: UniRefProcessor, session: UniRefVideoSession, frame: Any
 ) -> Objects:
-    """The objects of the next frame of a stream.
-
-    Args:
-        model, processor, session: as for `follow`; the session is one without a clip.
-        frame: a picture.
-    """
+    """The objects of the next frame, a picture, of a stream: of a session without a clip."""
     return read_frame(processor, session, model(inference_session=session, frame=frame))
 
 
 def read_frame(
     processor: UniRefProcessor, session: UniRefVideoSession, output: VideoOutput, *, apart: bool = False
 ) -> Objects:
-    """What a model's output says about a frame.
+    """What a model's output for one frame says about it.
 
-    Args:
-        processor: the model's.
-        session: that was asked.
-        output: of the model, for one frame.
-        apart: each object has the pixels that are likelier its own than not, and two may share one; by default the
-            objects share the pixels out (`UniRefProcessor.post_process_video_masks`).
+    With `apart`, each object has the pixels that are likelier its own than not, and two may share one; by default the
+    objects share the pixels out (`UniRefProcessor.post_process_video_masks`).
     """
     ids, soft, scores, gated = output.object_ids, output.pred_masks, output.object_scores, output.objects_passed
     assert ids is not None and soft is not None and scores is not None and gated is not None

@@ -45,9 +45,6 @@ def prepare(processor: Any, picture: Any, **references: Any) -> Question:
         processor: a `UniRefProcessor`.
         picture: anything that it takes for a picture.
         **references: its arguments `text` (a sentence, or a list of them), `reference_images`, `reference_masks`.
-
-    Raises:
-        TypeError, ValueError: see the processor.
     """
     made = processor(images=picture, return_tensors="pt", return_original_sizes=True, **references)
     sizes = made.pop("original_sizes").tolist()
@@ -61,12 +58,8 @@ def prepare(processor: Any, picture: Any, **references: Any) -> Question:
 def compute(model: Any, inputs: Sequence[Mapping[str, Tensor]], targets: Targets = "one") -> list[dict[str, Tensor]]:
     """The model's outputs for each of several `Question.inputs` on its device.
 
-    What can go together without any padding does: one answer does not depend on the others, but for rounding.
-
-    Args:
-        model: as for `segment_pictures`.
-        inputs: one a question.
-        targets: "all" decodes the masks of all queries.
+    What can go together without any padding does: one answer does not depend on the others, but for rounding. Targets
+    "all" decode the masks of all queries.
     """
     check_targets(targets)
     outputs: list[Any] = [None] * len(inputs)
@@ -126,13 +119,7 @@ def read(
 def answer(
     model: Any, processor: Any, questions: Sequence[Question], *, targets: Targets = "one", **gates: Any
 ) -> list[list[SegmentedObject]]:
-    """Asks prepared questions.
-
-    Args:
-        model, processor: as for `segment_pictures`.
-        questions: those that can go together are computed together.
-        targets, **gates: see `read`.
-    """
+    """Asks prepared questions, those together that can go together; for targets and gates see `read`."""
     on_device = [{name: value.to(model.device) for name, value in one.inputs.items()} for one in questions]
     with torch.inference_mode():
         outputs = compute(model, on_device, targets)

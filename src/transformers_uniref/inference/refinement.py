@@ -52,15 +52,8 @@ def refine_masks(
 def find_by_example(model: Any, processor: Any, picture: np.ndarray, example: np.ndarray, masks: Any) -> Any:
     """What `model` returns for a picture and one annotated example, once for each of several masks of the example.
 
-    The visual encoder runs once for each of both pictures, and once in all where they are the same.
-
-    Args:
-        model, processor: as for `refine_masks`.
-        picture, example: uint8 (H, W, 3).
-        masks: n bool masks of the example's size.
-
-    Returns:
-        The model's output with n entries, for `processor.post_process_referring_segmentation`.
+    The visual encoder runs once for each of both pictures, uint8 (H, W, 3), and once in all where they are the same.
+    There are n bool masks of the example's size; the output has n entries, for post-processing.
     """
     inputs = processor(images=picture, reference_images=example, reference_masks=masks[0]).to(model.device)
     with half_precision(model):

@@ -148,12 +148,7 @@ def from_coco(document: Mapping[str, Any]) -> list[AnnotatedImage]:
 
 # ------------------------------------------------------------------------------------------- shared with YouTube-VIS
 def read_segmentation(segmentation: Any, size: tuple[int, int], annotation_id: Any) -> np.ndarray:
-    """Polygons or run lengths as bool (H, W).
-
-    Args:
-        segmentation: of an annotation.
-        size: (height, width) of the picture.
-        annotation_id: the annotation's, for messages.
+    """Polygons or run lengths of an annotation as bool (H, W); its id stands in messages.
 
     Raises:
         ValueError: it cannot be read, has no inside, or is of another size.

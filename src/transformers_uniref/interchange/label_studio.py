@@ -152,11 +152,7 @@ def encode_brush(mask: np.ndarray) -> list[int]:
 
 
 def decode_brush(code: Sequence[int], size: tuple[int, int]) -> np.ndarray:
-    """The bool (H, W) mask of Label Studio's brush code.
-
-    Args:
-        code: bytes as numbers 0 to 255.
-        size: (height, width) of the picture.
+    """The bool (H, W) mask of Label Studio's brush code, bytes as numbers 0 to 255.
 
     Raises:
         ValueError: the code does not hold a picture of this size, or ends early.

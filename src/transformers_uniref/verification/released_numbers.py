@@ -55,11 +55,7 @@ class Comparison:
 
 
 def compare_with_released_code(device: Any) -> list[Comparison]:
-    """Builds the small model as a released file, converts it, and lets it answer.
-
-    Args:
-        device: `torch.device`. The computation is in float32, as it was then.
-    """
+    """Builds the small model as a released file, converts it, and lets it answer on this device, in float32 as then."""
     import torch
 
     with np.load(FOLDER / "released_numbers.npz") as file:

@@ -57,13 +57,7 @@ class Trial:
 def try_model(
     model: AnyUniRefModel, processor: UniRefProcessor, tell: Callable[[str], None] = lambda line: None
 ) -> list[Trial]:
-    """Asks everything that the model can answer.
-
-    Args:
-        model: on its device, ready to predict.
-        processor: its processor.
-        tell: called with each question before it is asked.
-    """
+    """Asks everything that the model, ready on its device, can answer; tells each question before it is asked."""
     config, trials = model.config, []
 
     def ask(name: str, question: str, sentences: Sequence[str] = (), **examples: Any) -> Trial:

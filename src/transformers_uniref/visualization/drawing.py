@@ -141,13 +141,7 @@ def draw_outline(axis: Any, mask: np.ndarray, colour: Any = "white", width: floa
 
 
 def add_legend(figure: Any, entries: Sequence[LegendEntry], width: float) -> None:
-    """Colours and texts at the foot of a figure.
-
-    Args:
-        figure: made by `panels` with a foot of `legend_height`.
-        entries: what to say.
-        width: of the figure in inches.
-    """
+    """Colours and texts at the foot of a figure that `panels` made with a foot of `legend_height`; width in inches."""
     if not entries:
         return
     patches = require("matplotlib.patches", "plot", "plotting")
