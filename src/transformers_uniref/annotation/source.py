@@ -68,7 +68,7 @@ class Source:
             yield iter(rows.shard(num_shards=rows.num_shards, index=number))
 
     def read(self, start: int, stop: int, sizes: Sequence[int], columns: Sequence[str]) -> Iterator[Row]:
-        """The rows `start` to `stop` (exclusive), one at a time, with some columns; `sizes` are the rows of every part."""
+        """The rows `start` to `stop` (exclusive), one at a time, with some columns; `sizes` are those of every part."""
         rows = self.rows.select_columns(list(columns))
         if not self.is_stream:
             yield from (rows[number] for number in range(start, stop))

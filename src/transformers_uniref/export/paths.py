@@ -130,7 +130,7 @@ PATHS: dict[str, PathSpec] = {
 
 
 def dynamic_dims(spec: PathSpec, longest_sentence: int) -> dict[str, dict[int, Any]]:
-    """`dynamic_shapes` of `torch.export`: every named dimension of the inputs may change, up to the longest sentence."""
+    """`dynamic_shapes` of `torch.export`: every named dimension of the inputs may change, to the longest sentence."""
     dims: dict[str, Any] = {}
 
     def dim(name: str) -> Any:

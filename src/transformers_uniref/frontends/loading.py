@@ -61,6 +61,13 @@ def add_quiet_argument(parser: argparse.ArgumentParser | argparse._ArgumentGroup
     parser.add_argument("--quiet", action="store_true", help="say nothing on standard error but warnings and errors")
 
 
+def add_example_arguments(group: argparse._ArgumentGroup, image_help: str) -> None:
+    """Declares `--reference-image` and `--reference-mask`, which may be repeated."""
+    mask_help = "the mask of the object in the example picture (PNG of its size, 0 and one other value), one for each"
+    for name, text in (("--reference-image", image_help), ("--reference-mask", mask_help)):
+        group.add_argument(name, action="append", type=Path, default=[], metavar="FILE", help=text)
+
+
 def introduce_model(arguments: argparse.Namespace) -> None:
     """Says on standard error what a bundled model is, unless `--quiet` or `--json` was given."""
     text = introduction(arguments.model)

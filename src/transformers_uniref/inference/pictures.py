@@ -12,8 +12,12 @@ from torch import Tensor
 from ..modeling.outputs import UniRefModelOutput
 from ..modeling.precision import half_precision
 from ..processors.all_targets import Targets, check_targets
-from .batching import group_inputs, merge_inputs, split_outputs
 from .results import SegmentedObject
+
+_OUTPUTS = ("logits", "pred_boxes", "pred_masks", "mask_queries", "image_sizes", "padded_sizes")
+
+Inputs = Mapping[str, Tensor]
+"""What the processor makes of one picture and its n references: `pixel_values` (1, 3, H, W), `input_ids` (n, L), ..."""
 
 SENTENCES_AT_ONCE = 32
 """A picture with more sentences than this is computed again for the rest of them, so that memory stays bounded."""
@@ -55,7 +59,7 @@ def prepare(processor: Any, picture: Any, **references: Any) -> Question:
     return Question(dict(made), sizes, labels, heard, made.unknown_words or [[] for _ in labels])
 
 
-def compute(model: Any, inputs: Sequence[Mapping[str, Tensor]], targets: Targets = "one") -> list[dict[str, Tensor]]:
+def compute(model: Any, inputs: Sequence[Inputs], targets: Targets = "one") -> list[dict[str, Tensor]]:
     """The model's outputs for each of several `Question.inputs` on its device.
 
     What can go together without any padding does: one answer does not depend on the others, but for rounding. Targets
@@ -64,10 +68,10 @@ def compute(model: Any, inputs: Sequence[Mapping[str, Tensor]], targets: Targets
     check_targets(targets)
     outputs: list[Any] = [None] * len(inputs)
     with half_precision(model):
-        for positions in group_inputs(inputs):
+        for positions in _group_inputs(inputs):
             together = [inputs[position] for position in positions]
-            output = model(**merge_inputs(together), num_masks="all" if targets == "all" else 1)
-            found = split_outputs(output, together)
+            output = model(**_merge_inputs(together), num_masks="all" if targets == "all" else 1)
+            found = _split_outputs(output, together)
             for position, output in zip(positions, found, strict=True):
                 outputs[position] = output
     return outputs
@@ -173,3 +177,40 @@ def segment_pictures(
     for (position, _), objects in zip(asked, found, strict=True):
         answers[position] += objects
     return answers
+
+
+# -------------------------------------------------------------------------------------------------------------- batches
+def _group_inputs(items: Sequence[Inputs]) -> list[list[int]]:
+    """Which items make a batch without any padding, by their positions.
+
+    The released normalisation layers see the padding, so that a picture's result would depend on its neighbours'
+    sizes; pictures of one padded size do not disturb each other.
+    """
+    groups: dict[Any, list[int]] = {}
+    for position, item in enumerate(items):
+        shapes = {name: tuple(tensor.shape[1:]) for name, tensor in item.items() if name != "image_indices"}
+        groups.setdefault(tuple(sorted(shapes.items())), []).append(position)
+    return list(groups.values())
+
+
+def _count_entries(inputs: Inputs) -> int:
+    """How many results there will be: one for each sentence, or one for a group of examples."""
+    return len(inputs["input_ids"] if "input_ids" in inputs else inputs["reference_masks"])
+
+
+def _merge_inputs(items: Sequence[Inputs]) -> dict[str, Tensor]:
+    """One batch of the items of a group."""
+    merged = {name: torch.cat([item[name] for item in items]) for name in items[0] if name != "image_indices"}
+    counts = torch.tensor([_count_entries(item) for item in items])
+    if (counts != 1).any():
+        indices = torch.arange(len(items)).repeat_interleave(counts)
+        merged["image_indices"] = indices.to(merged["pixel_values"].device)
+    return merged
+
+
+def _split_outputs(outputs: Any, items: Sequence[Inputs]) -> list[dict[str, Tensor]]:
+    """The outputs of each item of a batch: what post-processing reads, as far as the model gives it."""
+    counts = [_count_entries(item) for item in items]
+    names = [name for name in _OUTPUTS if name in outputs]
+    parts = [outputs[name].split(counts) for name in names]
+    return [dict(zip(names, values, strict=True)) for values in zip(*parts, strict=True)]

@@ -10,8 +10,14 @@ from typing import TYPE_CHECKING
 
 from ...core.json_writing import to_json
 from ..errors import UserError
-from ..loading import add_model_arguments, add_quiet_argument, introduce_model, load_model_and_processor
-from .publishing import add_push_arguments, output_and_hub_id
+from ..loading import (
+    add_example_arguments,
+    add_model_arguments,
+    add_quiet_argument,
+    introduce_model,
+    load_model_and_processor,
+)
+from .publishing import add_push_arguments, output_and_hub_id, upload
 
 if TYPE_CHECKING:
     from ...annotation.settings import AnnotationSettings
@@ -51,21 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     columns.add_argument("--split", metavar="NAME", help="default: the only one")
     columns.add_argument("--subset", metavar="NAME", help="configuration of a dataset that has several")
-    columns.add_argument(
-        "--reference-image",
-        action="append",
-        type=Path,
-        default=[],
-        metavar="FILE",
-        help="an example picture, the same for every row; may be repeated; with --text-column, both count",
-    )
-    columns.add_argument(
-        "--reference-mask",
-        action="append",
-        type=Path,
-        default=[],
-        metavar="FILE",
-        help="the mask of the object in the example picture (PNG of its size, 0 and one other value), one for each",
+    add_example_arguments(
+        columns, "an example picture, the same for every row; may be repeated; with --text-column, both count"
     )
     work = parser.add_argument_group("how")
     add_model_arguments(parser, tuning=False)
@@ -167,12 +160,7 @@ def _run(
         print(f"written: {output} ({result.kept} shard(s) found finished)", file=sys.stderr)
     address = None
     if hub_id is not None:
-        from ...datasets.push import push
-
-        address = push(
-            output, hub_id, private=not arguments.public, message="Upload the annotation made by uniref annotate"
-        )
-        print(f"uploaded to {address}", file=sys.stderr)
+        address = upload(output, hub_id, arguments.public, "Upload the annotation made by uniref annotate")
     if arguments.json:
         summary = {"output": str(output), **counts, "shards_found_finished": result.kept}
         print(to_json({**summary, "skipped": result.bad, "uploaded": address}))

@@ -10,7 +10,7 @@ from typing import Any
 from ...core.json_writing import to_json
 from ..errors import translated
 from .option_names import option_names
-from .publishing import add_push_arguments, output_and_hub_id
+from .publishing import add_push_arguments, output_and_hub_id, upload
 
 HELP = "convert the downloads of benchmarks into datasets, and verify them"
 EXAMPLES = (
@@ -78,7 +78,6 @@ def _list(arguments: argparse.Namespace) -> int:
 def _build(arguments: argparse.Namespace) -> int:
     from ...datasets.converters.build import build
     from ...datasets.converters.registry import find_converter
-    from ...datasets.push import push
 
     converter = find_converter(arguments.name)
     output, hub_id = output_and_hub_id(arguments.output, arguments.push)
@@ -101,13 +100,7 @@ def _build(arguments: argparse.Namespace) -> int:
     code = _say(result.notes, result.deviations, arguments.allow_deviations)
     address = None
     if hub_id and code == 0:
-        address = push(
-            result.folder,
-            hub_id,
-            private=not arguments.public,
-            message="Upload the data set converted by uniref data build",
-        )
-        print(f"uploaded to {address}", file=sys.stderr)
+        address = upload(result.folder, hub_id, arguments.public, "Upload the data set converted by uniref data build")
     elif hub_id:
         print("not uploaded; --allow-deviations uploads it as it is", file=sys.stderr)
     _print_json(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from pathlib import Path
 
 from ..errors import UserError
 
@@ -19,6 +21,15 @@ def add_push_arguments(parser: argparse._ActionsContainer, condition: str) -> No
     parser.add_argument(
         "--public", action="store_true", help="with --push: a new repository is public (default: private)"
     )
+
+
+def upload(folder: Path, hub_id: str, public: bool, message: str) -> str:
+    """Uploads a dataset's folder, says where to, and returns the address."""
+    from ...datasets.push import push
+
+    address = push(folder, hub_id, private=not public, message=message)
+    print(f"uploaded to {address}", file=sys.stderr)
+    return address
 
 
 def output_and_hub_id(output: str, push: str | None) -> tuple[str, str | None]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ...core.json_writing import to_json
 from ..errors import FAILED, UserError, describe, is_users_mistake
 from ..loading import (
+    add_example_arguments,
     add_model_arguments,
     add_output_arguments,
     introduce_model,
@@ -56,22 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SENTENCE",
         help="what to look for; repeated, each sentence is an object of its own",
     )
-    looking.add_argument(
-        "--reference-image",
-        action="append",
-        type=Path,
-        default=[],
-        metavar="FILE",
-        help="an example picture; repeated, several examples of the same thing; together with one --text, both count",
-    )
-    looking.add_argument(
-        "--reference-mask",
-        action="append",
-        type=Path,
-        default=[],
-        metavar="FILE",
-        help="the mask of the object in the example picture (PNG of its size, 0 and one other value), one for each",
-    )
+    several = "repeated, several examples of the same thing; together with one --text, both count"
+    add_example_arguments(looking, f"an example picture; {several}")
     looking.add_argument(
         "--threshold",
         type=float,

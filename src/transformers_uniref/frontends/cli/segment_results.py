@@ -121,7 +121,6 @@ def messages(found: Sequence[SegmentedObject]) -> list[str]:
 def doubts(found: Sequence[SegmentedObject], show_all: bool) -> list[str]:
     """Lines that say what is not to be believed: no answer passed the gate, or some that are shown did not."""
     from ...core.score_gate import none_passed, written_gate
-    from .gate_wording import below_gate
 
     gate = found[0].threshold
     failed = [item for item in found if not item.passed]
@@ -130,3 +129,8 @@ def doubts(found: Sequence[SegmentedObject], show_all: bool) -> list[str]:
     if len(failed) < len(found):
         return [f"{len(failed)} of {len(found)} answers did not pass {written_gate(gate)}{below_gate(show_all)}"]
     return [none_passed(gate, max(item.score for item in failed)) + below_gate(show_all)]
+
+
+def below_gate(show_all: bool) -> str:
+    """Behind a line of `segment` or `track` about answers that did not pass: why they show, or how they would."""
+    return ": shown because of --all" if show_all else " (--threshold sets another gate, --all shows every answer)"

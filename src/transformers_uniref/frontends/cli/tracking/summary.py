@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ....core.score_gate import none_passed, passes, written
-from ..gate_wording import below_gate
+from ..segment_results import below_gate
 
 
 @dataclass
