@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -89,31 +89,32 @@ class AnnotatedClip:
     def tracks(self) -> dict[int, dict[int, AnnotatedObject]]:
         """{object id: {frame: object}}, rising; frames in which the object has no pixel are left out."""
         tracks: dict[int, dict[int, AnnotatedObject]] = {}
-        for index, frame in enumerate(self.frames):
-            for entry in frame.objects:
-                assert entry.object_id is not None
-                track = tracks.setdefault(entry.object_id, {})
-                if entry.is_found:
-                    track[index] = entry
+        for index, object_id, entry in self._entries():
+            track = tracks.setdefault(object_id, {})
+            if entry.is_found:
+                track[index] = entry
         return dict(sorted(tracks.items()))
 
     def labels(self) -> dict[int, str]:
         """{object id: its label in the first frame that has the object}."""
         named: dict[int, str] = {}
-        for frame in self.frames:
-            for entry in frame.objects:
-                assert entry.object_id is not None
-                named.setdefault(entry.object_id, entry.label)
+        for _, object_id, entry in self._entries():
+            named.setdefault(object_id, entry.label)
         return named
 
     def scores(self) -> dict[int, float | None]:
         """{object id: the mean of its scores over the frames that have one}; None where none has."""
         lists: dict[int, list[float]] = {}
-        for frame in self.frames:
+        for _, object_id, entry in self._entries():
+            lists.setdefault(object_id, []).extend([] if entry.score is None else [entry.score])
+        return {number: sum(scores) / len(scores) if scores else None for number, scores in lists.items()}
+
+    def _entries(self) -> Iterator[tuple[int, int, AnnotatedObject]]:
+        """(frame, object id, object) of all frames."""
+        for index, frame in enumerate(self.frames):
             for entry in frame.objects:
                 assert entry.object_id is not None
-                lists.setdefault(entry.object_id, []).extend([] if entry.score is None else [entry.score])
-        return {number: sum(scores) / len(scores) if scores else None for number, scores in lists.items()}
+                yield index, entry.object_id, entry
 
 
 def category_numbers(labels: Sequence[str]) -> dict[str, int]:

@@ -12,7 +12,8 @@ import re
 import shutil
 import sys
 import time
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -119,15 +120,12 @@ class Progress:
         scores = {int(number): score for number, score in row["scores"].items()}
         return {n: SegmentedObject(labels == n, score=score, object_id=n) for n, score in scores.items()}
 
-    def step(self) -> ExitStack:
+    @contextmanager
+    def step(self) -> Iterator[None]:
         """A context for the computation of a frame: what breaks it off leaves no session that could be saved."""
         self._consistent = False
-        stack = ExitStack()
-        stack.push(self._after_step)
-        return stack
-
-    def _after_step(self, kind: Any, error: Any, traceback: Any) -> None:
-        self._consistent = kind is None
+        yield
+        self._consistent = True
 
     def add(self, result: TrackedFrame) -> None:
         """Keeps what was found in the next frame."""
