@@ -136,7 +136,7 @@ def _references(results: Sequence[Any], labels: Any) -> Iterable[AnnotatedObject
         mask = entry["segmentation"] if "segmentation" in entry else entry["mask"]
         label = text if text is not None else entry.get("label")
         box = entry.get("box")
-        corners = [box[key] for key in ("xmin", "ymin", "xmax", "ymax")] if isinstance(box, Mapping) else box
+        corners: Any = [box[key] for key in ("xmin", "ymin", "xmax", "ymax")] if isinstance(box, Mapping) else box
         yield AnnotatedObject(bool_mask(mask), _label(label), entry.get("score"), corners)
 
 

@@ -212,13 +212,12 @@ def _all_objects(
         )
         best_scores = scores.amax(-1)
         objects = []
+        union = torch.zeros_like(masks[0])
         for query in choose_objects(masks, best_scores, threshold):
+            union |= masks[query]
             own = mask_bounds(masks[query])
             box = own if predicted is None else scale_boxes(predicted[index, queries[query]].float(), target)
             objects.append({"segmentation": masks[query], "score": float(best_scores[query]), "box": box})
-        union = torch.zeros_like(masks[0])
-        for one in objects:
-            union |= one["segmentation"]
         score = float(best_scores.max())
         results.append({"segmentation": union, "score": score, "box": mask_bounds(union), "objects": objects})
     return results
