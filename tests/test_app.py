@@ -31,7 +31,7 @@ from transformers_uniref.frontends.app.marking import CLICK, FILE, Marking
 from transformers_uniref.frontends.app.messages import LABELS
 from transformers_uniref.frontends.app.model_cache import BUNDLED, FOLDER, HUB, RELEASED, ModelCache, ModelChoice
 from transformers_uniref.frontends.app.page import Page, own_gate
-from transformers_uniref.frontends.app.picture_tasks import (
+from transformers_uniref.frontends.app.results_area import (
     picture_notes,
     picture_rows,
     save_picture_results,

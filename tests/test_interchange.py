@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -455,3 +456,22 @@ def test_documents_are_saved_whole_and_read_back(tmp_path: Path) -> None:
 def test_what_a_format_cannot_say_is_refused(call, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_json_says_of_an_answer_what_is_asked_for_in_the_order_asked() -> None:
+    mask = np.zeros((4, 6), dtype=bool)
+    mask[1:3, 2:5] = True
+    item = SegmentedObject(mask, "a dog", score=0.12345678, box=(1.234, 1, 5, 3), object_id=2, passed=False)
+    told = item.summary("score", "id", "text", "box", "bbox", "area", "passed", "unknown_words")
+    assert list(told.items()) == [
+        ("score", 0.123457),
+        ("id", 2),
+        ("text", "a dog"),
+        ("box", [1.23, 1, 5, 3]),
+        ("bbox", [2, 1, 3, 2]),
+        ("area", 6),
+        ("passed", False),
+        ("unknown_words", []),
+    ]
+    assert np.array_equal(decode_rle(item.summary("segmentation")["segmentation"]), mask)
+    assert replace(item, given=True).summary("id", "score", number=7) == {"id": 7, "score": None}

@@ -13,7 +13,7 @@ from .marking import FILE, Marking
 from .marking_area import build_marking_area
 from .messages import explained
 from .model_cache import ModelChoice
-from .page import AT_ONCE, Page, gate_slider, main_button
+from .page import AT_ONCE, Page, gate_slider, main_button, picture_field
 from .results_area import build_results_area, shown_results
 from .sentences import split_sentences
 from .uploads import read_picture
@@ -29,8 +29,6 @@ def example_picture(path: str | None) -> np.ndarray | None:
 def build_example_tab(page: Page, choice: Any) -> None:
     """Lays the tab out and connects it; see `build_sentence_tab`."""
     import gradio as gr
-
-    from .picture_field import picture_field
 
     connect_examples = build_example_buttons(page.examples.pairs)
     with gr.Row():

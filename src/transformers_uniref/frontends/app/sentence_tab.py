@@ -8,7 +8,7 @@ from ...inference.pictures import segment_pictures
 from .example_buttons import build_example_buttons
 from .limits import MAX_OBJECTS
 from .model_cache import ModelChoice
-from .page import Page, gate_slider, main_button
+from .page import Page, gate_slider, main_button, picture_field
 from .results_area import build_results_area, shown_results
 from .sentences import split_sentences
 from .uploads import read_picture
@@ -17,8 +17,6 @@ from .uploads import read_picture
 def build_sentence_tab(page: Page, choice: Any) -> None:
     """Lays the tab out and connects it; called inside a `gradio.Blocks`. `choice` is a state of a `ModelChoice`."""
     import gradio as gr
-
-    from .picture_field import picture_field
 
     connect_examples = build_example_buttons(page.examples.sentences)
     with gr.Row():
