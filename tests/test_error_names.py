@@ -131,7 +131,7 @@ def test_library_and_command_line_name_the_same_argument_each_in_its_way(capsys:
 
 def test_notes_of_results_name_options_too(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     summary = {"title": "LVOS", "split": "val", "task": "vos", "counts": {}, "measures": {}, "further": {}}
-    settings = {"preset": None, "gate": None, "references": "both", "sizes": {"video_size": {}}}
+    settings = {"preset": None, "gate": None, "targets": "one", "references": "both", "sizes": {"video_size": {}}}
     found = summary | {"settings": settings, "notes": ["G needs the unseen categories (`unseen`)"]}
     monkeypatch.setattr(dataset_evaluation, "evaluate_dataset", lambda *_, **__: found)
     assert front_door.main(["evaluate", "--dataset", "lvos-v2", "--source", "rows", "--quiet"]) == 0
