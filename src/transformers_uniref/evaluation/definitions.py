@@ -53,6 +53,7 @@ ALL_TARGETS: dict[str, str] = {
     "cIoU": "the same unions: all intersections over all unions (gRefCOCO)",
     "N-acc": "of the sentences that mean nothing, the share with no answer (gRefCOCO)",
     "T-acc": "of the others, the share with an answer (gRefCOCO)",
+    "mIoU_many": "of the sentences that mean several objects, the mean IoU of those unions",
     "AP@0.5": "average precision of single objects at IoU .5, in the order of their scores, a sentence as a picture "
     "of COCO (Lin et al. 2014)",
     "exact_count": "share of sentences answered by as many objects as they mean",

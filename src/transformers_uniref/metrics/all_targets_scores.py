@@ -44,6 +44,7 @@ class AllTargetsScores(Accumulator):
         """Fractions, None where there is nothing to measure; `count_error` in objects; and `samples`.
 
         - `gIoU`, `cIoU`, `N-acc`, `T-acc` of the unions: see `generalized_measures`.
+        - `mIoU_many`: mean IoU of the unions where several objects are meant; 0 for no answer.
         - `AP@0.5` of single objects at IoU .5, all sentences together: see `average_precision`.
         - `exact_count`: share of sentences answered by as many objects as are meant.
         - `count_error`: mean absolute difference of both numbers.
@@ -52,9 +53,11 @@ class AllTargetsScores(Accumulator):
         intersections, unions, meant, found, scores, hits = self._columns()
         true, given = np.array(meant), np.array(found)
         of_unions = generalized_measures(intersections, unions, (true == 0).tolist(), (given == 0).tolist())
+        ious = np.array(intersections) / np.maximum(unions, 1)
         one = true == 1
         return {
             **{name: of_unions[name] for name in ("gIoU", "cIoU", "N-acc", "T-acc")},
+            "mIoU_many": float(ious[true > 1].mean()) if (true > 1).any() else None,
             "AP@0.5": average_precision(list(chain(*scores)), list(chain(*hits)), int(true.sum())),
             "exact_count": float((true == given).mean()),
             "count_error": float(np.abs(true - given).mean()),
