@@ -45,15 +45,26 @@ class MaskPooledScore(nn.Module):
         """Compare regions with references.
 
         Args:
+            queries, boxes, masks, maps, valid: see `pool`.
+            conditions: (N, d) the pooled condition of every reference that acted.
+
+        Returns:
+            (N, Q) to be added to class logits.
+        """
+        return self.compare(self.pool(queries, boxes, masks, maps, valid), conditions)
+
+    @staticmethod
+    def pool(
+        queries: Tensor, boxes: Tensor, masks: Tensor, maps: Sequence[Sequence[Tensor]], valid: Sequence[Tensor]
+    ) -> Tensor:
+        """What is known of every query's region, (N, Q, r).
+
+        Args:
             queries: (N, Q, d).
             boxes: (N, Q, 4) cxcywh relative to the valid area.
             masks: (N, Q, H/4, W/4) mask logits; no gradient flows into them.
             maps: visual pyramid, fused pyramid and encoder memory, each (N, d, H/s, W/s) for s = 8, 16, 32.
             valid: for each level (N, H/s, W/s), True where it is image.
-            conditions: (N, d) the pooled condition of every reference that acted.
-
-        Returns:
-            (N, Q) to be added to class logits.
         """
         shares = masks.detach().sigmoid()
         inside = F.interpolate(valid[0][:, None].to(shares.dtype), size=shares.shape[-2:])
@@ -69,8 +80,11 @@ class MaskPooledScore(nn.Module):
                 pooled.append(F.layer_norm(weights.to(values.dtype) @ values, values.shape[-1:]))
         rank = (area[:, None, :] > area[:, :, None]).to(area.dtype).mean(2)
         geometry = torch.stack([(area + 1e-4).log() / 3, rank], dim=-1)
-        region = torch.cat([*pooled, (2 * boxes - 1).to(queries.dtype), geometry.to(queries.dtype)], dim=-1)
-        hidden = self.region(self.dropout(region))
+        return torch.cat([*pooled, (2 * boxes - 1).to(queries.dtype), geometry.to(queries.dtype)], dim=-1)
+
+    def compare(self, regions: Tensor, conditions: Sequence[Tensor]) -> Tensor:
+        """(N, Q) of regions (N, Q, r), see `pool`, and the condition (N, d) of every reference."""
+        hidden = self.region(self.dropout(regions))
         scale, shift = torch.stack([self.condition(one) for one in conditions]).sum(0)[:, None].chunk(2, dim=-1)
         hidden = F.gelu(self.norm(hidden * (1 + scale) + shift))
         return self.output(F.gelu(self.hidden(self.dropout(hidden))))[..., 0]
