@@ -20,7 +20,7 @@ from cli_support import content, write_frames
 from processor_support import disc, picture
 from transformers_uniref.core.palette import save_label_map
 from transformers_uniref.frontends.cli.main import main
-from transformers_uniref.frontends.cli.tracking.progress import STATE, UNFINISHED
+from transformers_uniref.frontends.cli.tracking.progress import MASKS, STATE, UNFINISHED
 from transformers_uniref.inference import clips
 from transformers_uniref.media.clips.rle import ClipRleWriter
 from transformers_uniref.media.video.io import save_animation
@@ -332,6 +332,7 @@ def test_a_process_that_is_killed_goes_on_from_its_last_saved_state_and_keeps_wh
         process.kill()
     process.communicate(timeout=300)
     assert [file.name for file in (files / "results" / "masks").iterdir()] == ["old.png"]
+    (files / "results" / UNFINISHED / MASKS / ".00001-half_way.png").touch()
     assert main([*command, "--model", model, "--resume"]) == 0
     assert len(list((files / "results" / "masks").iterdir())) == 40
     assert sorted(path.name for path in (files / "results").iterdir()) == ["masks", "overlay.gif", "rle.json"]

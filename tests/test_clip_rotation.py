@@ -71,7 +71,7 @@ def test_a_pasted_object_turns_clockwise_on_the_screen() -> None:
     cutout = np.zeros((60, 20, 4), np.uint8)
     cutout[:, 8:12] = 255  # a line from top to bottom
     pasted_object = PastedObject(
-        "line", ("line",), [SimpleNamespace(image=Image.fromarray(cutout))], (0,), 1.0, 0.2, False, np.ones(3), 0.0
+        "line", [SimpleNamespace(image=Image.fromarray(cutout))], (0,), 1.0, 0.2, False, np.ones(3), 0.0
     )
     for degrees in (-30, 30):
         solid = rasterise(pasted_object, 0, Pose(0.5, 0.5, np.radians(degrees)), 128).solid

@@ -62,9 +62,14 @@ def real_clips_table(scores: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def photographs_table(rows: Sequence[tuple[str, str, str]]) -> str:
-    """A Markdown table of measures on photographs: what was measured, what was wanted, what was reached."""
-    return "\n".join(["| measure | wanted | measured |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)])
+PhotographRow = tuple[str, str, str, bool]
+"""What was measured on photographs, what was wanted, what was reached, whether that is enough."""
+
+
+def photographs_table(rows: Sequence[PhotographRow]) -> str:
+    """A Markdown table of measures on photographs."""
+    lines = [f"| {measure} | {wanted} | {reached} |" for measure, wanted, reached, _ in rows]
+    return "\n".join(["| measure | wanted | measured |", "|---|---|---|", *lines])
 
 
 def render_world_card(
@@ -79,7 +84,7 @@ def render_world_card(
     images: int,
     clips: int,
     real_clips: dict[str, Any] | None = None,
-    photographs: Sequence[tuple[str, str, str]] = (),
+    photographs: Sequence[PhotographRow] = (),
 ) -> str:
     """The model card as Markdown.
 
@@ -94,9 +99,10 @@ def render_world_card(
         images: number of images evaluated.
         clips: number of clips evaluated.
         real_clips: the JSON of `benchmarks/real_clips.py`, for a model that was also trained on clips from a camera.
-        photographs: for a model that was trained on photographs, what was measured on others: (what, wanted, reached).
+        photographs: for a model that was trained on photographs, what was measured on others.
     """
     table, short = measured_table(evaluation)
+    short = [measure for measure, _, _, is_enough in photographs if not is_enough] + short
     settings = {"dataset": "world", "split": "test", "seed": seed, "images": images, "clips": clips}
     measured = {**evaluation, "settings": {**settings, **evaluation.get("settings", {})}}
     data = card_metadata(

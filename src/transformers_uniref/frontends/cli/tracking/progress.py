@@ -100,6 +100,8 @@ class Progress:
             self._take_over(run)
             print(f"{self.clip}: goes on after {self._amount()}", file=sys.stderr)
             self._clear(keep=(MASKS, FRAMES, STATE, RUN))
+            for remains in (self.folder / MASKS).glob(".*"):  # of a process that was killed while it wrote
+                remains.unlink()
         (self.folder / MASKS).mkdir(exist_ok=True)
         with replacing(self.folder / RUN) as partial:
             partial.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
