@@ -15,7 +15,7 @@ from .video_tab import build_video_tab
 TITLE = "UniRef++"
 INTRODUCTION = """# UniRef++: segment what you refer to
 By a sentence, by an example that you mark, or by both, in pictures and videos."""
-ABOUT_BUNDLED = """The bundled model is tiny and knows *drawn* scenes; on photographs it is weak.
+ABOUT_BUNDLED = """The bundled model is small: right about common things in plain view, often wrong about the rest.
 Other weights can be chosen on the tab *Model*."""
 
 

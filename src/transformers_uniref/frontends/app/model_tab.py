@@ -17,7 +17,7 @@ def build_model_tab(page: Page, choice: Any) -> None:
 
     models, settings = page.models, page.settings
     described = {
-        BUNDLED: "the model of the start" if settings.model else "the bundled one: tiny, knows drawn scenes",
+        BUNDLED: "the model of the start" if settings.model else "the bundled one: small",
         RELEASED: "the authors' weights: made for photographs",
         FOLDER: "a folder of this machine",
         HUB: "a model of the Hub",
