@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..drawn.draws import Draws
@@ -106,8 +107,9 @@ def _candidates(draws: Draws, thing: Thing, group: Sequence[Thing], things: Sequ
     yield from _neighbours(draws, thing, things)
 
 
-def _between(value: float, low: float, high: float, margin: float = 0.06) -> bool | None:
-    """Whether a value lies in a range; None near its ends."""
+def _placed(one: Thing, axis: str, low: float, high: float, margin: float = 0.06) -> bool | None:
+    """Whether its centre lies in a range; None near the ends."""
+    value: float = getattr(one.facts, axis)
     if low + margin / 2 <= value <= high - margin / 2:
         return True
     return False if value <= low - margin or value >= high + margin else None
@@ -116,29 +118,26 @@ def _between(value: float, low: float, high: float, margin: float = 0.06) -> boo
 def _places(draws: Draws) -> Iterator[_Candidate]:
     for word, low, high in (("left", -1.0, 0.42), ("right", 0.58, 2.0)):
         forms = [f"on the {word}", f"on the {word} side", f"to the {word}", f"at the {word} of the picture"]
-        yield draws.choice(forms), "x", lambda one, low=low, high=high: _between(one.facts.x, low, high)
+        yield draws.choice(forms), "x", partial(_placed, axis="x", low=low, high=high)
     middle = draws.choice(["in the middle", "in the center", "in the centre of the picture"])
-    yield middle, "x", lambda one: _between(one.facts.x, 0.36, 0.64)
+    yield middle, "x", partial(_placed, axis="x", low=0.36, high=0.64)
     for word, low, high in (("top", -1.0, 0.36), ("bottom", 0.64, 2.0)):
         forms = [f"at the {word}", f"near the {word}", f"at the {word} of the picture"]
-        yield draws.choice(forms), "y", lambda one, low=low, high=high: _between(one.facts.y, low, high)
+        yield draws.choice(forms), "y", partial(_placed, axis="y", low=low, high=high)
 
 
 def _edges(draws: Draws) -> Iterator[_Candidate]:
-    for word, distance in (
-        ("left", lambda f: f.left),
-        ("right", lambda f: 1 - f.right),
-        ("top", lambda f: f.top),
-        ("bottom", lambda f: 1 - f.bottom),
-    ):
+    for word in ("left", "right", "top", "bottom"):
         forms = [f"at the {word} edge", f"cut off at the {word}", f"at the {word} edge of the picture"]
-        yield (
-            draws.choice([*forms, "partly out of the picture"] if word in ("left", "right") else forms),
-            "edge",
-            lambda one, distance=distance: (
-                True if distance(one.facts) <= _EDGE else False if distance(one.facts) >= _CLEAR_OF_EDGE else None
-            ),
-        )
+        if word in ("left", "right"):
+            forms.append("partly out of the picture")
+        yield draws.choice(forms), "edge", partial(_at_edge, side=word)
+
+
+def _at_edge(one: Thing, side: str) -> bool | None:
+    place: float = getattr(one.facts, side)
+    distance = 1 - place if side in ("right", "bottom") else place
+    return True if distance <= _EDGE else False if distance >= _CLEAR_OF_EDGE else None
 
 
 def _sizes(draws: Draws, group: Sequence[Thing]) -> Iterator[_Candidate]:
@@ -149,14 +148,14 @@ def _sizes(draws: Draws, group: Sequence[Thing]) -> Iterator[_Candidate]:
     typical = areas[len(areas) // 2] if len(areas) > 2 else (areas[0] * areas[1]) ** 0.5
     low = sorted(one.facts.bottom for one in group)[len(group) // 2]
     front = draws.choice(["in front", "in the foreground", "close to the camera", "up front"])
-    yield front, "depth", lambda one: _of_size(one.facts, typical, low, 1)
+    yield front, "depth", partial(_of_size, typical=typical, low=low, sign=1)
     back = draws.choice(["in the background", "in the back", "far away", "in the distance"])
-    yield back, "depth", lambda one: _of_size(one.facts, typical, low, -1)
+    yield back, "depth", partial(_of_size, typical=typical, low=low, sign=-1)
 
 
-def _of_size(facts: Facts, typical: float, low: float, sign: int) -> bool | None:
-    ratio = (facts.area / typical) ** sign
-    if ratio >= 1.4 and sign * (facts.bottom - low) >= 0:
+def _of_size(one: Thing, typical: float, low: float, sign: int) -> bool | None:
+    ratio = (one.facts.area / typical) ** sign
+    if ratio >= 1.4 and sign * (one.facts.bottom - low) >= 0:
         return True
     return False if ratio < 0.9 else None
 
@@ -167,25 +166,30 @@ def _clothes(draws: Draws, thing: Thing) -> Iterator[_Candidate]:
     if facts.colour:
         colour = facts.colour
         words = draws.choice([f"in {colour}", f"wearing {colour}", f"dressed in {colour}", f"in {colour} clothes"])
-        yield words, "clothes", lambda one: one.facts.colour == colour if one.facts.colour else None
+        yield words, "clothes", partial(_has_colour, part="colour", colour=colour)
     if facts.upper:
         upper = facts.upper
         piece = draws.choice(["shirt", "shirt", "top", "jacket", "t-shirt", "coat", "sweater"])
         words = draws.choice(["in a", "wearing a", "in the", "with a", "with the"])
         article = f"{words}n" if words.endswith(" a") and upper == "orange" else words
-        yield f"{article} {upper} {piece}", "upper", lambda one: one.facts.upper == upper if one.facts.upper else None
+        yield f"{article} {upper} {piece}", "upper", partial(_has_colour, part="upper", colour=upper)
     if facts.lower:
         lower = facts.lower
         piece = draws.choice(["pants", "pants", "shorts", "trousers", "jeans" if lower == "blue" else "pants"])
         words = draws.choice(["in", "wearing", "with"])
-        yield f"{words} {lower} {piece}", "lower", lambda one: one.facts.lower == lower if one.facts.lower else None
+        yield f"{words} {lower} {piece}", "lower", partial(_has_colour, part="lower", colour=lower)
+
+
+def _has_colour(one: Thing, part: str, colour: str) -> bool | None:
+    seen = getattr(one.facts, part)
+    return seen == colour if seen else None
 
 
 def _colours(draws: Draws, thing: Thing) -> Iterator[_Candidate]:
     colour = thing.facts.colour
     if colour:
         words = draws.choice([f"that is {colour}", f"with the {colour} color", f"in {colour}", f"of {colour} color"])
-        yield words, "colour", lambda one: one.facts.colour == colour if one.facts.colour else None
+        yield words, "colour", partial(_has_colour, part="colour", colour=colour)
 
 
 def _doings(draws: Draws, person: Thing, things: Sequence[Thing]) -> Iterator[_Candidate]:
@@ -207,7 +211,7 @@ def _doings(draws: Draws, person: Thing, things: Sequence[Thing]) -> Iterator[_C
             yield draws.choice([f"in the {noun}", f"inside the {noun}", f"on the {noun}"]), "doing", _any_of(marks, _in)
         if name in HELD or name in RIDDEN:
             forms = [f"without {a}", f"not holding {a}" if name in HELD else f"not on {a}", f"without the {noun}"]
-            yield draws.choice(forms), "doing", lambda one, touch=touch: _not(touch(one))
+            yield draws.choice(forms), "doing", partial(_not, touch)
 
 
 def _neighbours(draws: Draws, thing: Thing, things: Sequence[Thing]) -> Iterator[_Candidate]:
@@ -217,7 +221,7 @@ def _neighbours(draws: Draws, thing: Thing, things: Sequence[Thing]) -> Iterator
             forms = ["next to", "beside", "near", "close to", "by"]
             words = draws.choice([*forms, "standing next to"] if thing.name == _PERSON else forms)
             noun = noun_for(draws, mark.name)
-            yield f"{words} the {noun}", "near", lambda one, mark=mark: _touches(one.facts, mark.facts)
+            yield f"{words} the {noun}", "near", partial(_next_to, mark=mark)
     alike = [one for one in things if one.name == thing.name and one is not thing and not one.crowd]
     noun = _PERSON if thing.name == _PERSON else noun_for(draws, thing.name)
     for mark in draws.shuffled(alike)[:2]:
@@ -226,13 +230,13 @@ def _neighbours(draws: Draws, thing: Thing, things: Sequence[Thing]) -> Iterator
             continue
         side = "left" if thing.facts.x < mark.facts.x else "right"
         words = draws.choice([f"to the {side} of", f"{side} of", f"on the {side} of"])
-        yield f"{words} {name}", "other", lambda one, mark=mark, side=side: _beside(one, mark, side)
+        yield f"{words} {name}", "other", partial(_beside, mark=mark, side=side)
         words = draws.choice(["next to", "beside", "close to", "near"])
-        yield f"{words} {name}", "other", lambda one, mark=mark: one is not mark and _touches(one.facts, mark.facts)
+        yield f"{words} {name}", "other", partial(_next_to, mark=mark)
         if _touches(thing.facts, mark.facts):
             behind = thing.facts.bottom < mark.facts.bottom
             words = draws.choice(["behind", "partly hidden by"] if behind else ["in front of"])
-            yield f"{words} {name}", "other", lambda one, mark=mark, behind=behind: _behind(one, mark, behind)
+            yield f"{words} {name}", "other", partial(_behind, mark=mark, behind=behind)
 
 
 def _told_apart(draws: Draws, mark: Thing, group: Sequence[Thing], noun: str) -> str:
@@ -261,7 +265,8 @@ def _any_of(marks: Sequence[Facts], holds: Callable[[Facts, Facts], bool | None]
     return of
 
 
-def _not(truth: bool | None) -> bool | None:
+def _not(holds: Callable[[Thing], bool | None], one: Thing) -> bool | None:
+    truth = holds(one)
     return None if truth is None else not truth
 
 
@@ -296,6 +301,10 @@ def _in(person: Facts, mark: Facts) -> bool | None:
         return False
     inside = mark.left <= person.left and person.right <= mark.right and person.y >= mark.top - 0.02
     return True if inside and person.bottom <= mark.bottom else None
+
+
+def _next_to(one: Thing, mark: Thing) -> bool | None:
+    return one is not mark and _touches(one.facts, mark.facts)
 
 
 def _beside(one: Thing, mark: Thing, side: str) -> bool | None:

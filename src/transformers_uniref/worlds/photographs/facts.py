@@ -67,7 +67,8 @@ def _clothes(image: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> tuple[
         return "", ""
     down = (rows - rows.min()) / height
     trunk, legs = (down > 0.22) & (down < 0.48), (down > 0.58) & (down < 0.88)
-    return tuple(prevailing_colour(image[rows[part], columns[part]]) if part.any() else "" for part in (trunk, legs))
+    upper, lower = (prevailing_colour(image[rows[one], columns[one]]) if one.any() else "" for one in (trunk, legs))
+    return upper, lower
 
 
 def prevailing_colour(pixels: np.ndarray) -> str:
