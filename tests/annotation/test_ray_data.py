@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
-from pathlib import Path
 
 import pytest
 
 ray = pytest.importorskip("ray")
 pytest.importorskip("ray.data")
 
-from annotation_support import BrightPixels, annotate_rows, output_rows, table  # noqa: E402
+from annotation_support import annotate_rows, output_rows, table  # noqa: E402
+from dying_annotator import DyingOnce  # noqa: E402
+from places import environment  # noqa: E402
 from transformers_uniref.annotation.ray_data import BatchAnnotator, annotate_dataset  # noqa: E402
 from transformers_uniref.annotation.settings import AnnotationSettings  # noqa: E402
 
@@ -20,39 +19,11 @@ ROWS = 40
 SETTINGS = AnnotationSettings(text_column="caption", id_column="id", batch_size=4)
 
 
-class DyingOnce(BatchAnnotator):
-    """Needs no model; the first actor that reaches its third batch is killed as by the system, before it answers."""
-
-    def load(self, model, device):
-        self.calls = 0
-        return BrightPixels(0.05)
-
-    def __call__(self, batch):
-        self.calls += 1
-        note(self.name, f"{os.getpid()} begins {batch.column('id')[0]}")
-        if self.calls == 3:
-            try:
-                os.close(os.open(f"{self.name}/killed", os.O_CREAT | os.O_EXCL))
-            except FileExistsError:
-                pass
-            else:
-                note(self.name, f"{os.getpid()} is killed")
-                os.kill(os.getpid(), signal.SIGKILL)
-        return super().__call__(batch)
-
-
-def note(folder: str, line: str) -> None:
-    with open(f"{folder}/log", "a") as log:
-        log.write(line + "\n")
-
-
 @pytest.fixture
 def cluster(monkeypatch):
     """On this machine; what it starts inherits the environment."""
-    tests, source = Path(__file__).parent, Path(__file__).parent.parent / "src"
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tests), str(source)]))
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.setenv("RAY_enable_worker_prestart", "0")
+    for name, value in environment(RAY_enable_worker_prestart="0").items():
+        monkeypatch.setenv(name, value)
     ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False)
     yield
     ray.shutdown()

@@ -23,6 +23,7 @@ from annotation_support import (  # noqa: E402
     picture_folder,
     table,
 )
+from places import SUPPORT, environment  # noqa: E402
 from transformers_uniref.annotation.columns import choose_columns  # noqa: E402
 from transformers_uniref.annotation.plan import make_plan, read_manifest  # noqa: E402
 from transformers_uniref.annotation.run import annotate  # noqa: E402
@@ -155,13 +156,12 @@ def test_a_stream_is_never_held_in_memory(tmp_path):
 def test_every_row_is_there_once_after_kills_at_random_moments(tmp_path):
     folder = picture_folder(tmp_path / "pictures", 40)
     annotate(open_source(str(folder)), BrightPixels(), SETTINGS, tmp_path / "whole")
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent / "src"), "OMP_NUM_THREADS": "1"}
-    script = Path(__file__).parent / "annotation_support.py"
+    script = SUPPORT / "annotation_support.py"
     output = tmp_path / "killed"
 
     def start(seconds: float) -> subprocess.Popen:
         command = [sys.executable, str(script), str(folder), str(output), str(seconds)]
-        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        return subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     draw = random.Random(os.urandom(8))
     for kill in range(3):

@@ -12,12 +12,13 @@ import torch
 
 from drive_server import DriveFile, DriveServer
 from oracle_support.folder import SUBSET
+from places import SOURCE
 from transformers_uniref.core.released_models import RELEASED_BY_NAME
 from transformers_uniref.frontends.cli.main import main
 from transformers_uniref.verification.drawn_weights import original_state_dict
 
 pytestmark = pytest.mark.slow
-PHOTO = Path(__file__).parent.parent / "src" / "transformers_uniref" / "app" / "examples" / "zebra.jpg"
+PHOTO = SOURCE / "transformers_uniref" / "frontends" / "app" / "examples" / "zebra.jpg"
 
 
 def bert_tokenizer(folder: Path) -> Path:

@@ -25,6 +25,7 @@ import evaluation_support as miniatures  # noqa: E402
 from cli_support import save_tiny_checkpoint  # noqa: E402
 from converter_support import records, square  # noqa: E402
 from noise import PROBABILITIES, assert_same_mask  # noqa: E402
+from places import environment  # noqa: E402
 from transformers_uniref import UniRefModel, UniRefProcessor  # noqa: E402
 from transformers_uniref.core.mask_codes import decode_rle  # noqa: E402
 from transformers_uniref.core.mask_reading import load_label_map  # noqa: E402
@@ -222,11 +223,6 @@ def test_every_benchmark_has_rules_and_a_converter_that_knows_its_splits() -> No
 
 
 # ---------------------------------------------------------------------------------------------------- stopping, sharing
-def environment() -> dict[str, str]:
-    source = Path(__file__).parent.parent / "src"
-    return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(source), "CUDA_VISIBLE_DEVICES": ""}
-
-
 def command(checkpoint: Path, source: Path, output: Path) -> list[str]:
     options = ["--model", str(checkpoint), "--source", str(source), "--output", str(output), "--threshold", "0"]
     return ["evaluate", "--dataset", "davis-2017", *options, "--json"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,11 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from places import SHARED_DATA
 from transformers_uniref.core.palette import save_label_map
 from transformers_uniref.evaluation.mask_scoring import score_masks
 from transformers_uniref.frontends.cli.main import main
 
-DAVIS = Path(os.environ.get("UNIREF_DAVIS", Path(__file__).parents[2] / "shared" / "data" / "davis"))
+DAVIS = SHARED_DATA / "davis"
 
 
 def labels(shift: int = 0) -> np.ndarray:

@@ -14,13 +14,14 @@ from safetensors.torch import load_file
 from transformers import AutoModel, AutoProcessor
 
 from cli_support import save_tiny_checkpoint
+from places import EXAMPLES
 from transformers_uniref.worlds import World
 
 
 @pytest.fixture
 def shrink(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
     """Runs the example: its exit code and what it says."""
-    monkeypatch.syspath_prepend(str(Path(__file__).parent.parent / "examples"))
+    monkeypatch.syspath_prepend(str(EXAMPLES))
 
     def run(*arguments: object) -> tuple[int, str]:
         monkeypatch.setattr(sys, "argv", ["compact_weights.py", *map(str, arguments)])

@@ -18,11 +18,11 @@ pytest.importorskip("accelerate")
 pytest.importorskip("peft")
 
 from cli_support import save_tiny_checkpoint  # noqa: E402
+from places import EXAMPLES  # noqa: E402
 from processor_support import small_processor  # noqa: E402
 from transformers_uniref.core.palette import save_label_map  # noqa: E402
 from transformers_uniref.worlds import World  # noqa: E402
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
 QUICK = ["--steps", "1", "--json", "--override", "checkpoint.every=1000", "--override", "loader_workers=0"]
 
 

@@ -15,6 +15,7 @@ pytest.importorskip("accelerate")
 from transformers import AutoModel, AutoProcessor  # noqa: E402
 
 from cli_support import save_tiny_checkpoint, tiny_config  # noqa: E402
+from places import EXAMPLES  # noqa: E402
 from transformers_uniref import UniRefModel  # noqa: E402
 from transformers_uniref.training.checkpointing import save_checkpoint  # noqa: E402
 
@@ -22,7 +23,7 @@ from transformers_uniref.training.checkpointing import save_checkpoint  # noqa: 
 @pytest.fixture
 def mix(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
     """Runs the example: its exit code and what it says."""
-    monkeypatch.syspath_prepend(str(Path(__file__).parent.parent / "examples"))
+    monkeypatch.syspath_prepend(str(EXAMPLES))
 
     def run(*arguments: object) -> tuple[int, str]:
         monkeypatch.setattr(sys, "argv", ["mean_of_weights.py", *map(str, arguments)])

@@ -11,7 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+from places import EXAMPLES
+
 SMALL: dict[str, dict[str, Any]] = {
     "quickstart": {"FRAMES": 3},
     "finetune_lora": {"STEPS": 2, "BATCH": 1, "HELD_OUT": 2},

@@ -17,12 +17,13 @@ pytest.importorskip("datasets")
 
 from cli_support import save_tiny_checkpoint  # noqa: E402
 from photograph_support import write_ade, write_coco  # noqa: E402
+from places import EXAMPLES  # noqa: E402
 
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
     """Runs the example: its exit code and what it says."""
-    monkeypatch.syspath_prepend(str(Path(__file__).parent.parent / "examples"))
+    monkeypatch.syspath_prepend(str(EXAMPLES))
 
     def run(*arguments: object) -> tuple[int, str]:
         monkeypatch.setattr(sys, "argv", ["train_score.py", *map(str, arguments)])

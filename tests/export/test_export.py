@@ -19,6 +19,7 @@ from PIL import Image
 
 from cli_support import tiny_config
 from model_support import padded, picture, small_model, stir
+from places import EXAMPLES, ROOT
 from processor_support import disc, small_processor
 from processor_support import picture as photo
 from sam_support import sam_model, sam_processor
@@ -33,7 +34,7 @@ from transformers_uniref.export.verification import compare
 from transformers_uniref.frontends.cli.main import main
 from transformers_uniref.modeling.deformable_attention import DeformableSampling
 
-EXAMPLE_SCRIPT = Path(__file__).parent.parent / "examples" / "onnx_image.py"
+EXAMPLE_SCRIPT = EXAMPLES / "onnx_image.py"
 
 
 @pytest.fixture(scope="module")
@@ -326,7 +327,7 @@ def test_mistakes_on_the_command_line_are_one_line(
 @pytest.mark.slow
 def test_the_page_about_export_runs_with_the_bundled_model(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("onnxruntime")
-    page = (Path(__file__).parent.parent / "docs" / "export.md").read_text()
+    page = (ROOT / "docs" / "export.md").read_text()
     names: dict[str, Any] = {}
     for block in re.findall(r"```py(?:thon)?\n(.*?)```", page, flags=re.DOTALL):
         exec(compile(block, "docs/export.md", "exec"), names)

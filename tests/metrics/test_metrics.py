@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-import os
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
+from places import SHARED_DATA
 from transformers_uniref.metrics import (
     boundary_map,
     boundary_measure,
@@ -33,7 +32,7 @@ from transformers_uniref.metrics import (
     sequence_statistics,
 )
 
-DAVIS = Path(os.environ.get("UNIREF_DAVIS", Path(__file__).parents[2] / "shared" / "data" / "davis"))
+DAVIS = SHARED_DATA / "davis"
 
 UNHURRIED = settings(deadline=None, max_examples=50)
 

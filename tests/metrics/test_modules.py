@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from places import ROOT
 from transformers_uniref.metrics import ReferringScores, VideoScores
 from transformers_uniref.metrics.modules import module_names, module_path
 
@@ -23,7 +24,7 @@ def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_every_module_is_packed_and_known_by_name() -> None:
-    project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert "metrics/modules/*/*" in project["tool"]["setuptools"]["package-data"]["transformers_uniref"]
     assert len(module_names()) == 4
     for name in module_names():

@@ -15,6 +15,7 @@ from transformers import AutoBackbone, AutoConfig
 from cli_support import save_tiny_checkpoint
 from model_support import small_config, stir
 from noise import assert_same_output
+from places import EXAMPLES
 from transformers_uniref import UniRefModel
 from transformers_uniref.modeling.efficientnet_lite import (
     EfficientNetLiteBackbone,
@@ -226,7 +227,7 @@ def test_configurations_are_known_by_type() -> None:
 def test_the_example_makes_a_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.syspath_prepend(str(Path(__file__).parent.parent / "examples"))
+    monkeypatch.syspath_prepend(str(EXAMPLES))
     weights, start, out = tmp_path / "lite0.pth", save_tiny_checkpoint(tmp_path / "start"), tmp_path / "out"
     torch.save(public_state(), weights)
 

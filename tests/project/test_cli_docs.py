@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 
 from cli_support import save_tiny_checkpoint, uniref_arguments
+from places import ROOT
 from processor_support import disc, picture
 from transformers_uniref.core.palette import save_label_map
 from transformers_uniref.frontends.cli.main import available_verbs, build_parser, main
 
-ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "command_line.md").read_text()
 
 

@@ -19,9 +19,9 @@ from markdown_it import MarkdownIt
 from mdit_py_plugins.anchors import anchors_plugin
 
 import transformers_uniref
+from places import ROOT  # noqa: E402
 from transformers_uniref.frontends.cli.main import available_verbs, build_parser
 
-ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 sys.path.insert(0, str(DOCS / "_tools"))
 

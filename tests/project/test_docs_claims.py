@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from places import ROOT
 from transformers_uniref.training import bundled_configs, load_config
 
-ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "transformers_uniref"
 CARD = PACKAGE / "checkpoints" / "uniref-pp" / "README.md"
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])

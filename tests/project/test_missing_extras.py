@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 import transformers_uniref
+from places import ROOT
 from transformers_uniref.core.optional import MissingExtraError
 
-ROOT = Path(__file__).parent.parent
 EXTRAS: dict[str, list[str]] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 MODULE_OF = {"pyyaml": "yaml", "flash-attn": "flash_attn", "ray[data]": "ray"}
 FOR_CONTRIBUTORS = ("docs", "test", "dev", "all")

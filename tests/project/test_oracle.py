@@ -1,8 +1,8 @@
 """The model against the oracle: numbers that the released code computed with weights that anybody can regenerate.
 
-Every case of the folder (`UNIREF_ORACLE`; see tests/oracle_support/folder.py for the defaults) is one test: an original
-checkpoint is written, converted, loaded with the Auto classes and run through the public API. Tolerances are those of
-the oracle's README. `pytest -rP tests/test_oracle.py` shows the largest differences of each case.
+Every case of the folder (`UNIREF_ORACLE`; tests/support/oracle_support/folder.py has the defaults) is one test: an
+original checkpoint is written, converted, loaded with the Auto classes and run through the public API. Tolerances are
+those of the oracle's README. `pytest -rP tests/project/test_oracle.py` shows the largest differences of each case.
 """
 
 from __future__ import annotations

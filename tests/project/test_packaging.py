@@ -17,8 +17,8 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 import transformers_uniref
+from places import ROOT
 
-ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PACKAGE = "transformers_uniref"
 # Neither environments nor what commands and builds write.

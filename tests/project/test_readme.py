@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("av")
+from places import ROOT
 
-ROOT = Path(__file__).parent.parent
 BLOCKS = re.findall(r"^```python\n(.+?)^```$", (ROOT / "README.md").read_text(), flags=re.MULTILINE | re.DOTALL)
 
 

@@ -10,8 +10,8 @@ import tomllib
 from pathlib import Path
 
 import transformers_uniref
+from places import ROOT, environment
 
-ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
@@ -63,7 +63,7 @@ def test_ci_has_a_job_with_all_that_tests_skip_without() -> None:
                 extras += own[1].split(",")
             installed.add(normalised(re.split(r"[\[<>=~!; ]", requirement)[0]))
     wanted = set()
-    for file in (ROOT / "tests").glob("*.py"):
+    for file in (ROOT / "tests").rglob("*.py"):
         wanted |= set(re.findall(r'importorskip\("(\w+)', file.read_text()))
     module_of_another = {"yaml": "pyyaml", "pyarrow": "datasets"}
     parts_of_python, made_up = {"resource"}, {"no_such_package"}
@@ -89,8 +89,7 @@ def test_nothing_skips_where_everything_is_installed(tmp_path: Path) -> None:
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no_skips", "-p", "no:cacheprovider", *arguments]
-        environment = os.environ | {"PYTHONPATH": str(ROOT / "tests")}
-        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        return subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
 
     assert "3 skipped" in run().stdout
     assert "1 error" in run("--no-skips").stdout

@@ -13,13 +13,13 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
+from places import ROOT
 from training_support import VERY_TINY
 from transformers_uniref import UniRefModel, UniRefProcessor
 from transformers_uniref.core.families import DEFAULT_CHECKPOINT
 from transformers_uniref.frontends.cli.main import main
 from transformers_uniref.worlds import World
 
-ROOT = Path(__file__).parent.parent
 PACKAGE = str(ROOT / "src" / "transformers_uniref") + "/"
 
 

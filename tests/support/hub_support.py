@@ -14,9 +14,9 @@ import pytest
 import transformers.utils.hub
 
 from hub_server import HubServer
+from places import SOURCE
 
 TOKEN = "hf_StandInTokenOfTheTests0123456789"
-SOURCE = Path(__file__).parent.parent / "src"
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What `test_training_sharding.py` runs in each of two processes: several short runs, so that imports are paid once.
+"""What `training/sharding/test_sharding.py` runs in each of two processes: short runs, so that imports are paid once.
 
 `sharding_worker.py core|odd FOLDER`: every scenario writes a run's folder; other facts go into `facts-PROCESS.json`.
 """

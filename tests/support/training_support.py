@@ -10,6 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+from places import environment
+
 VERY_TINY = (
     "steps=6",
     "log_every=2",
@@ -39,14 +41,12 @@ class RunServer:
 
     def __init__(self) -> None:
         self.duration = 0.0
-        source = Path(__file__).parent.parent / "src"
-        path = os.pathsep.join([str(source), str(Path(__file__).parent)])
         self.process = subprocess.Popen(
             [sys.executable, __file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+            env=environment(),
         )
         assert self.process.stdout is not None and self.process.stdout.readline() == "ready\n"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -19,6 +18,7 @@ pytest.importorskip("accelerate")
 from accelerate import DistributedType  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
 
+from places import environment  # noqa: E402
 from training_support import VERY_TINY, very_tiny  # noqa: E402
 from transformers_uniref.training.loop import TrainingRun  # noqa: E402
 from transformers_uniref.training.sharding.request import refuse_sharding  # noqa: E402
@@ -39,14 +39,12 @@ pytestmark = pytest.mark.usefixtures("kept_threads")
 
 def launch(command: list[str], output: Path, *overrides: str) -> None:
     chosen = [part for override in (*VERY_TINY, *overrides) for part in ("--override", override)]
-    source = Path(__file__).parent.parent / "src"
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(source), "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(
         [sys.executable, "-m", *command, "-m", "transformers_uniref", "train", "world-smoke", "--output", str(output)]
         + chosen,
         capture_output=True,
         text=True,
-        env=environment,
+        env=environment(),
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert "2 process(es)" in done.stderr, done.stderr[-3000:]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -31,9 +30,9 @@ from converter_support import (  # noqa: E402
     reference,
     square,
 )
+from places import SHARED_DATA  # noqa: E402
 from transformers_uniref.core.mask_codes import encode_rle  # noqa: E402
 
-SHARED = Path(os.environ.get("UNIREF_SHARED_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 SIZE = (HEIGHT, WIDTH)
 
 
@@ -320,27 +319,27 @@ def test_mevis_sentences_mean_several_objects_by_their_annotation(tmp_path):
 # Real files
 
 
-@pytest.mark.skipif(not (SHARED / "davis").is_dir(), reason="the sequences of DAVIS are not beside the repository")
+@pytest.mark.skipif(not (SHARED_DATA / "davis").is_dir(), reason="the sequences of DAVIS are not beside the repository")
 def test_real_clips_of_davis_2016_keep_every_pixel(tmp_path):
     from PIL import Image
 
     root = tmp_path / "DAVIS"
     for kind, folder in (("JPEGImages", "frames"), ("Annotations", "masks")):
         (root / kind / "480p").mkdir(parents=True)
-        (root / kind / "480p" / "car-shadow").symlink_to(SHARED / "davis" / "car-shadow" / folder)
+        (root / kind / "480p" / "car-shadow").symlink_to(SHARED_DATA / "davis" / "car-shadow" / folder)
     put(root, {"ImageSets/2016/val.txt": "car-shadow\n"})
     result = convert("davis-2016", root, tmp_path / "out", "val")
     (row,) = records(tmp_path / "out", "val").values()
     assert result.reports["val"]["counts"]["frames"] == len(row) == 40 and result.notes == []
     for frame in (0, 20, 39):
-        stored = np.asarray(Image.open(SHARED / "davis" / "car-shadow" / "masks" / f"{frame:05d}.png")) > 0
+        stored = np.asarray(Image.open(SHARED_DATA / "davis" / "car-shadow" / "masks" / f"{frame:05d}.png")) > 0
         assert np.array_equal(row.instances[1].mask(frame, stored.shape), stored)
 
 
-@pytest.mark.skipif(not (SHARED / "judo").is_dir(), reason="the clip `judo` is not beside the repository")
+@pytest.mark.skipif(not (SHARED_DATA / "judo").is_dir(), reason="the clip `judo` is not beside the repository")
 def test_a_real_mask_of_another_width_is_resized_and_said(tmp_path):
-    frames = next(path for path in sorted((SHARED / "judo").rglob("*")) if path.suffix == ".jpg").parent
-    masks = next(path for path in sorted((SHARED / "judo").rglob("*")) if path.suffix == ".png").parent
+    frames = next(path for path in sorted((SHARED_DATA / "judo").rglob("*")) if path.suffix == ".jpg").parent
+    masks = next(path for path in sorted((SHARED_DATA / "judo").rglob("*")) if path.suffix == ".png").parent
     root = tmp_path / "DAVIS"
     for kind, folder in (("JPEGImages", frames), ("Annotations", masks)):
         (root / kind / "480p").mkdir(parents=True)

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from places import ROOT
 from transformers_uniref import UniRefModel, UniRefProcessor
 from transformers_uniref.core.annotated_object import AnnotatedObject
 from transformers_uniref.core.families import DEFAULT_CHECKPOINT
@@ -450,11 +451,11 @@ def test_settings_that_would_open_the_machine_are_refused(tmp_path: Path, capsys
 
 
 def test_the_space_starts_the_same_application() -> None:
-    folder = Path(__file__).parent.parent / "spaces" / "uniref"
+    folder = ROOT / "spaces" / "uniref"
     front_matter = (folder / "README.md").read_text().split("---\n")[1]
     about = dict(line.split(": ", 1) for line in front_matter.splitlines())
     assert about["sdk"] == "gradio" and about["app_file"] == "app.py" and about["license"] == "apache-2.0"
-    pins = (Path(__file__).parent.parent / "constraints.txt").read_text().splitlines()
+    pins = (ROOT / "constraints.txt").read_text().splitlines()
     assert f"gradio=={about['sdk_version']}" in pins
     assert (folder / "requirements.txt").read_text() == "transformers-uniref[app]\n"
     compile((folder / "app.py").read_text(), "app.py", "exec")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -18,6 +17,7 @@ pytest.importorskip("datasets")
 
 from annotation_support import output_rows, picture_folder  # noqa: E402
 from noise import SCORE, SCORES, assert_same, assert_same_mask, assert_same_probabilities  # noqa: E402
+from places import environment  # noqa: E402
 from transformers_uniref.core.mask_codes import decode_rle  # noqa: E402
 from transformers_uniref.frontends.cli.main import main  # noqa: E402
 from transformers_uniref.metrics.region import iou  # noqa: E402
@@ -84,9 +84,7 @@ def test_two_processes_write_what_one_writes(one_process, world_folder, tmp_path
     launcher = ["-m", "accelerate.commands.launch", "--config_file", str(CPUS), "--main_process_port", port]
     command = ["-m", "transformers_uniref", "annotate", str(world_folder[0]), "--text-column", "caption"]
     command += ["--output", str(tmp_path / "two"), "--shard-size", "2", "--batch-size", "2", "--json"]
-    source = Path(__file__).parent.parent / "src"
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(source), "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run([sys.executable, *launcher, *command], capture_output=True, text=True, env=environment)
+    done = subprocess.run([sys.executable, *launcher, *command], capture_output=True, text=True, env=environment())
     assert done.returncode == 0, done.stderr[-3000:]
     said = json.loads(done.stdout)
     assert (said["rows"], said["skipped"], said["uploaded"]) == (ROWS, {}, None)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd import gradcheck
 from transformers.image_transforms import center_to_corners_format
 
+from criterion_support import Predictor, criterion, distributed_case, make_labels, train_a_part
 from noise import OPERATION, assert_same
 from oracle_support.folder import find_oracle
-from transformers_uniref.modeling.losses import DecoderPredictions, UniRefCriterion, boxinst, hungarian_match
+from transformers_uniref.modeling.losses import DecoderPredictions, boxinst, hungarian_match
 from transformers_uniref.modeling.losses.box_losses import (
     giou_loss,
     l1_loss,
@@ -33,65 +32,7 @@ from transformers_uniref.modeling.losses.mask_losses import (
 
 ORACLE = find_oracle()
 SCENARIOS = sorted(ORACLE.json("matching/ota")) if ORACLE.has_json("matching/ota") else []
-RELEASED = {
-    "class_loss_weight": 2.0,
-    "box_loss_weight": 5.0,
-    "giou_loss_weight": 2.0,
-    "mask_loss_weight": 2.0,
-    "dice_loss_weight": 5.0,
-    "mask_cls_loss_weight": 1.0,
-    "mask_iou_loss_weight": 1.0,
-    "score_loss_weight": 2.0,
-    "auxiliary_mask_losses": False,
-    "boxinst_loss": False,
-    "matching": "ota",
-    "mask_loss_type": "focal",
-    "loss_normalizer": "local",
-}
 BOX_NAMES = ["loss_ce", "loss_bbox", "loss_giou"]
-
-
-def criterion(**options) -> UniRefCriterion:
-    return UniRefCriterion(SimpleNamespace(**(RELEASED | options)))
-
-
-class Predictor(nn.Module):
-    """Free parameters in the place of a model's predictions: 2 layers, Q queries, S proposals, masks at stride 4."""
-
-    def __init__(self, entries: int, queries: int = 8, proposals: int = 15, classes: int = 2, size: int = 32):
-        super().__init__()
-
-        def free(*shape: int) -> nn.Parameter:
-            return nn.Parameter(torch.randn(shape))
-
-        self.logits, self.boxes = free(2, entries, queries, classes), free(2, entries, queries, 4)
-        self.encoder_logits, self.encoder_boxes = free(entries, proposals, classes), free(entries, proposals, 4)
-        self.masks = free(2, entries, queries, size // 4, size // 4)
-        self.decoded = 0
-
-    def part(self, entries: slice) -> DecoderPredictions:
-        def decode(layer: int, entry: Tensor, query: Tensor) -> Tensor:
-            self.decoded += len(entry)
-            return self.masks[layer, entries][entry, query].unsqueeze(1)
-
-        return DecoderPredictions(
-            logits=[layer[entries] for layer in self.logits],
-            boxes=[layer[entries].sigmoid() for layer in self.boxes],
-            encoder_logits=self.encoder_logits[entries],
-            encoder_boxes=self.encoder_boxes[entries].sigmoid(),
-            decode_masks=decode,
-        )
-
-
-def make_labels(counts: list[int], size: int = 32, classes: int = 2) -> list[dict[str, Tensor]]:
-    return [
-        {
-            "boxes": torch.rand(count, 4) * 0.4 + 0.3,
-            "class_labels": torch.randint(0, classes, (count,)),
-            "masks": torch.rand(count, size, size) > 0.5,
-        }
-        for count in counts
-    ]
 
 
 # --- the released code's numbers
@@ -462,30 +403,9 @@ def test_missing_keys_entries_and_unknown_options_are_refused():
 # --- several processes
 
 
-def _train_a_part(rank: int, address: str, folder: str, normalizer: str) -> None:
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group("gloo", init_method=address, rank=rank, world_size=2)
-    predictor, labels = _distributed_case()
-    mine = slice(0, 1) if rank == 0 else slice(1, 4)
-    total, losses = criterion(loss_normalizer=normalizer)(predictor.part(mine), labels[mine])
-    total.backward()
-    gradients = []
-    for parameter in predictor.parameters():
-        torch.distributed.all_reduce(parameter.grad)
-        gradients.append(parameter.grad / 2)  # what data-parallel training averages
-    torch.save({"gradients": gradients, "loss_dice": losses["loss_dice"].item()}, f"{folder}/rank{rank}.pt")
-    torch.distributed.destroy_process_group()
-
-
-def _distributed_case() -> tuple[Predictor, list[dict[str, Tensor]]]:
-    torch.manual_seed(0)
-    predictor = Predictor(4)
-    return predictor, make_labels([3, 1, 0, 1])
-
-
 def _gradients_of_two_processes(folder, normalizer: str) -> list[Tensor]:
     address = f"file://{folder / 'rendezvous'}"
-    torch.multiprocessing.spawn(_train_a_part, args=(address, str(folder), normalizer), nprocs=2)
+    torch.multiprocessing.spawn(train_a_part, args=(address, str(folder), normalizer), nprocs=2)
     saved = [torch.load(folder / f"rank{rank}.pt", weights_only=True) for rank in range(2)]
     assert saved[0]["loss_dice"] != saved[1]["loss_dice"]
     return saved[0]["gradients"]
@@ -494,7 +414,7 @@ def _gradients_of_two_processes(folder, normalizer: str) -> list[Tensor]:
 @pytest.mark.slow
 @pytest.mark.parametrize("normalizer", ["mean", "local"])
 def test_two_processes_train_like_one_when_the_normaliser_is_reduced(tmp_path, normalizer):
-    predictor, labels = _distributed_case()
+    predictor, labels = distributed_case()
     criterion()(predictor.part(slice(0, 4)), labels)[0].backward()
     together = [parameter.grad for parameter in predictor.parameters()]
     apart = _gradients_of_two_processes(tmp_path, normalizer)

@@ -10,12 +10,13 @@ import pytest
 from PIL import Image
 
 from noise import assert_same_clip
+from places import SHARED_DATA
 from processor_support import small_tokenizer
 from transformers_uniref.modeling.video.session import VideoOutput
 from transformers_uniref.processors.processing_uniref import UniRefProcessor
 from video_support import image_processor, tiny_model
 
-JUDO = Path(__file__).resolve().parents[2] / "shared" / "data" / "judo"
+JUDO = SHARED_DATA / "judo"
 ANNOTATED = (0, 5, 8, 13)  # frame 5's mask is one pixel narrower than the frame
 OPTIONS = {"vos_score_threshold": None, "output_size": (120, 214)}
 

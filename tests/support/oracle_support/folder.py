@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from places import ROOT
 from transformers_uniref.verification import drawn_inputs as scenes
 
 from .drawn_cases import SAM_SIZES, crc32, training_inputs
 
-TESTS = Path(__file__).resolve().parent.parent
-SUBSET = TESTS / "oracle"
+SUBSET = ROOT / "tests" / "oracle"
 IMAGE_FAMILIES = ("small_r50", "small_swin_tiny")
 SAM_FAMILY = "small_sam"
 INPUTS = "inputs"
@@ -31,7 +31,7 @@ def oracle_folder() -> Path:
         if not (folder / "manifests").is_dir():
             raise FileNotFoundError(f"UNIREF_ORACLE={named}: no oracle there (it has no folder manifests/)")
         return folder
-    beside = TESTS.parent.parent / "shared" / "oracle"
+    beside = ROOT.parent / "shared" / "oracle"
     return beside if beside.is_dir() else SUBSET
 
 

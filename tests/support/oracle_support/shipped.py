@@ -1,6 +1,6 @@
 """Makes the numbers that `uniref verify` compares with: a few of the oracle's, small enough for the package.
 
-Run in `tests`: python -m oracle_support.shipped
+Run in `tests/support`: python -m oracle_support.shipped
 """
 
 from __future__ import annotations

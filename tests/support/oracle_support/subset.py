@@ -1,4 +1,4 @@
-"""Makes tests/oracle from the complete oracle: `python -m oracle_support.subset SOURCE` in the folder tests.
+"""Makes tests/oracle from the complete oracle: `python -m oracle_support.subset SOURCE` in tests/support.
 
 Left out: the inputs (drawn by their rule, checksums kept), a few large cases, and of every case the position
 embeddings, the statistics of the intermediate tensors and the masks of the queries that are not the best. Of the SAM

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -19,6 +18,7 @@ pytest.importorskip("accelerate")
 
 from safetensors.torch import load_file  # noqa: E402
 
+from places import SUPPORT, environment  # noqa: E402
 from sharding_worker import SHARED, VALIDATED  # noqa: E402
 from training_support import very_tiny  # noqa: E402
 from transformers_uniref.training.checkpointing import load_checkpoint  # noqa: E402
@@ -63,19 +63,12 @@ def _launched(scenarios: str, folder: Path) -> subprocess.CompletedProcess[str]:
     folder.mkdir()
     launcher = yaml.safe_load(SHIPPED.read_text()) | {"use_cpu": True, "num_processes": 2}
     (folder / "cpu.yaml").write_text(yaml.safe_dump(launcher))
-    tests = Path(__file__).parent
     return subprocess.run(
         [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(folder / "cpu.yaml")]
-        + [str(tests / "sharding_worker.py"), scenarios, str(folder)],
+        + [str(SUPPORT / "sharding_worker.py"), scenarios, str(folder)],
         capture_output=True,
         text=True,
-        env=os.environ
-        | {
-            "OMP_NUM_THREADS": "1",
-            "PYTHONFAULTHANDLER": "1",
-            "PYTHONPATH": f"{tests.parent / 'src'}{os.pathsep}{tests}",
-            "CUDA_VISIBLE_DEVICES": "",
-        },
+        env=environment(PYTHONFAULTHANDLER="1"),
     )
 
 

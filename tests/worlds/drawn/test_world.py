@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from places import environment
 from same_values import same
 from transformers_uniref.worlds import World, vocabulary
 from transformers_uniref.worlds.drawn.backgrounds import background_families
@@ -56,11 +56,9 @@ def test_a_scene_depends_on_its_number_alone() -> None:
 def test_another_process_draws_the_same_scenes() -> None:
     here = str(Path(__file__).parent)
     code = f"import sys; sys.path.insert(0, {here!r}); import test_world; print(*test_world.all_digests())"
-    source = Path(sys.modules["transformers_uniref"].__file__ or "").parents[1]
-    environment = os.environ | {"PYTHONPATH": str(source), "PYTHONHASHSEED": "77"}
-    output = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
-    ).stdout
+    command = [sys.executable, "-c", code]
+    elsewhere = environment(PYTHONHASHSEED="77")
+    output = subprocess.run(command, capture_output=True, text=True, check=True, env=elsewhere).stdout
     assert output.split() == all_digests()
 
 

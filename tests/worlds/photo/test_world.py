@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import re
 import subprocess
@@ -14,6 +13,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from photo_support import FRAMES, NAMES, PAINT, write_folder, write_sequence
+from places import SHARED_DATA
 from same_values import same
 from transformers_uniref.worlds import World
 from transformers_uniref.worlds.drawn.draws import Draws
@@ -32,7 +32,7 @@ from transformers_uniref.worlds.photo.world import (
     read_names,
 )
 
-DAVIS_TRAIN = Path(os.environ.get("UNIREF_DAVIS_TRAIN", Path(__file__).parents[2] / "shared" / "data" / "davis_train"))
+DAVIS_TRAIN = SHARED_DATA / "davis_train"
 
 
 @pytest.fixture(scope="module")
