@@ -42,16 +42,18 @@ def find(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[Seen]], Any]:
     model = tiny_model()
 
     def script(frames: list[Seen], masks: Callable[[int, int], np.ndarray] = disc) -> Any:
-        waiting = list(enumerate(frames))
+        waiting, follow = list(enumerate(frames)), model.segment_objects
 
-        def segment(features: Any, references: Any, choose: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        def segment(features: Any, references: Any, choose: Any = None) -> tuple[torch.Tensor, torch.Tensor]:
+            if choose is None:
+                return follow(features, references)
             frame, seen = waiting.pop(0)
             logits = as_logits([masks(frame, number) for number in seen])
             scores = torch.tensor(list(seen.values()))
             chosen = choose(logits, scores)
             return scores[chosen], logits[chosen]
 
-        monkeypatch.setattr(model, "segment_all_objects", segment)
+        monkeypatch.setattr(model, "segment_objects", segment)
         return model
 
     return script
@@ -143,9 +145,11 @@ def test_masks_keep_an_object_that_the_sentence_misses_and_the_sentence_one_that
     session = offline(4)
     add_all(session)
     follows = {1: {1: 0.9, 2: 0.9}, 2: {1: 0.9, 2: 0.1}, 3: {1: 0.9, 2: 0.9}}
-    frames = iter(range(1, 4))
+    frames, find_by_sentence = iter(range(1, 4)), model.segment_objects
 
-    def segment(features: Any, references: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    def segment(features: Any, references: Any, choose: Any = None) -> tuple[torch.Tensor, torch.Tensor]:
+        if choose is not None:
+            return find_by_sentence(features, references, choose)
         frame = next(frames)
         scores = [follows[frame][obj_id] for obj_id in session.memory.objects]
         return torch.tensor(scores), as_logits([disc(frame, obj_id) for obj_id in session.memory.objects])
