@@ -2,39 +2,22 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
 import torch
 from safetensors.torch import load_file
 from transformers import AutoModel, AutoProcessor
 
 from cli_support import save_tiny_checkpoint
-from places import EXAMPLES
 from transformers_uniref.worlds import World
 
 
-@pytest.fixture
-def shrink(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
-    """Runs the example: its exit code and what it says."""
-    monkeypatch.syspath_prepend(str(EXAMPLES))
-
-    def run(*arguments: object) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["compact_weights.py", *map(str, arguments)])
-        code = importlib.import_module("compact_weights").main()
-        said = capsys.readouterr()
-        return code, said.out + said.err
-
-    return run
-
-
-def test_the_stored_model_is_small_and_says_the_same(shrink: Any, tmp_path: Path) -> None:
+def test_the_stored_model_is_small_and_says_the_same(example: Any, tmp_path: Path) -> None:
     given, out = save_tiny_checkpoint(tmp_path / "given"), tmp_path / "out"
-    code, said = shrink(given, out)
+    code, said, _ = example("compact_weights", given, out)
     assert code == 0
     share = float(re.search(r"moved by ([\d.]+)%", said)[1])  # type: ignore[index]
     assert 0 < share < 6.25  # what rounding to three digits of mantissa can do to a number
@@ -46,8 +29,8 @@ def test_the_stored_model_is_small_and_says_the_same(shrink: Any, tmp_path: Path
     assert {parameter.dtype for parameter in AutoModel.from_pretrained(out).parameters()} == {torch.float32}
 
 
-def test_a_trained_model_answers_as_before(shrink: Any, tmp_path: Path) -> None:
-    code, said = shrink("uniref-pp", tmp_path / "out")
+def test_a_trained_model_answers_as_before(example: Any, tmp_path: Path) -> None:
+    code, said, _ = example("compact_weights", "uniref-pp", tmp_path / "out")
     assert code == 0, said
     models = [AutoModel.from_pretrained(name).eval() for name in ("uniref-pp", tmp_path / "out")]
     processor = AutoProcessor.from_pretrained(tmp_path / "out")
@@ -62,13 +45,12 @@ def test_a_trained_model_answers_as_before(shrink: Any, tmp_path: Path) -> None:
         assert overlap.min() > 0.9
 
 
-def test_the_scale_of_the_tables_is_taken_out_by_the_norm_behind_them(shrink: Any, tmp_path: Path) -> None:
-    sys.modules.pop("compact_weights", None)
+def test_the_scale_of_the_tables_is_taken_out_by_the_norm_behind_them(example: Any, tmp_path: Path) -> None:
     given = save_tiny_checkpoint(tmp_path / "given")
-    shrink(given, tmp_path / "out")
-    example = sys.modules["compact_weights"]
+    example("compact_weights", given, tmp_path / "out")
+    script = sys.modules["compact_weights"]
     state = AutoModel.from_pretrained(given).state_dict()
-    compacted = example.compact(state)
+    compacted = script.compact(state)
     name = "language_encoder.text_encoder.embeddings.word_embeddings.weight"
     factor = (compacted[name].float().abs().max() / state[name].abs().max()).log2().round()
     assert factor > 3 and torch.isfinite(compacted[name].float()).all()
@@ -76,8 +58,8 @@ def test_the_scale_of_the_tables_is_taken_out_by_the_norm_behind_them(shrink: An
     assert ((back - state[name]).abs() <= state[name].abs() / 16 + 2.0 ** -(9 + factor)).all()
 
 
-def test_a_folder_that_holds_something_is_refused(shrink: Any, tmp_path: Path) -> None:
+def test_a_folder_that_holds_something_is_refused(example: Any, tmp_path: Path) -> None:
     (tmp_path / "note").write_text("mine", encoding="utf-8")
-    code, said = shrink("uniref-pp", tmp_path)
+    code, said, _ = example("compact_weights", "uniref-pp", tmp_path)
     assert code == 2 and "is not empty" in said
     assert [file.name for file in tmp_path.iterdir()] == ["note"]

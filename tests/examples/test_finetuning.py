@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -18,7 +16,6 @@ pytest.importorskip("accelerate")
 pytest.importorskip("peft")
 
 from cli_support import save_tiny_checkpoint  # noqa: E402
-from places import EXAMPLES  # noqa: E402
 from processor_support import small_processor  # noqa: E402
 from transformers_uniref.core.palette import save_label_map  # noqa: E402
 from transformers_uniref.worlds import World  # noqa: E402
@@ -27,21 +24,6 @@ QUICK = ["--steps", "1", "--json", "--override", "checkpoint.every=1000", "--ove
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-@pytest.fixture
-def example(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
-    """Runs a script's `main`: exit code, its result where it has one, and what it says on standard error."""
-    monkeypatch.syspath_prepend(str(EXAMPLES))
-
-    def run(name: str, *arguments: object) -> tuple[int, dict[str, Any], str]:
-        monkeypatch.setattr(sys, "argv", [f"{name}.py", *map(str, arguments)])
-        code = importlib.import_module(name).main()
-        said = capsys.readouterr()
-        lines = said.out.strip().splitlines()
-        return code, json.loads(lines[-1]) if lines and code == 0 else {}, said.err
-
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -75,23 +57,23 @@ def test_few_shot_pictures_train_an_adapter(example: Any, tiny: Path, clip: Path
     pictures, masks = clip / "frames", clip / "masks"
     training = ["--images", pictures / "0.png", pictures / "2.png", "--masks", masks / "0.png", masks / "2.png"]
     held_out = ["--held-out", pictures / "5.png", "--held-out-masks", masks / "5.png"]
-    code, report, _ = example(
+    code, _, report = example(
         "finetune_few_shot", *training, *held_out, "--model", tiny, "--output", tmp_path / "run", *QUICK
     )
     assert code == 0 and list(report["before"]) == ["5"]
     assert_an_adapter_came_out(report)
-    code, _, said = example("finetune_few_shot", *training[:2], "--masks", masks / "0.png", *held_out, "--output", "x")
+    code, said, _ = example("finetune_few_shot", *training[:2], "--masks", masks / "0.png", *held_out, "--output", "x")
     assert code == 2 and said == "--images: give two pictures or more, and as many --masks\n"
 
 
 def test_frames_of_a_clip_train_an_adapter(example: Any, tiny: Path, clip: Path, tmp_path: Path) -> None:
     folders = ["--frames", clip / "frames", "--masks", clip / "masks", "--output", tmp_path / "run"]
-    code, report, _ = example(
+    code, _, report = example(
         "finetune_clip", *folders, "--train-frames", "0", "2", "--held-out", "5", "--model", tiny, *QUICK
     )
     assert code == 0 and {name.split()[0] for name in report["before"]} == {"follow", "return", "mean"}
     assert_an_adapter_came_out(report)
-    code, _, said = example("finetune_clip", *folders, "--train-frames", "0", "--held-out", "9")
+    code, said, _ = example("finetune_clip", *folders, "--train-frames", "0", "--held-out", "9")
     assert code == 2 and said.startswith("--train-frames, --held-out: without frame or mask: 9")
 
 
@@ -120,7 +102,7 @@ def test_an_object_returns_when_it_is_followed_well_and_not_when_it_is_lost(
 def test_a_tiny_sam_learns_points_and_gets_an_adapter(example: Any, tmp_path: Path) -> None:
     few = [part for number in range(2) for part in ("--override", f"datasets.{number}.samples=4")]
     small = ["--override", "datasets.0.batch_size=1", "--override", "datasets.1.batch_size=1"]
-    code, report, said = example(
+    code, said, report = example(
         "finetune_sam", "--point-steps", "1", "--clips", "2", "--output", tmp_path / "run", *QUICK, *few, *small
     )
     assert code == 0 and "points 1/1: IoU" in said

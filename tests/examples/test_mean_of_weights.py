@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,26 +13,8 @@ pytest.importorskip("accelerate")
 from transformers import AutoModel, AutoProcessor  # noqa: E402
 
 from cli_support import save_tiny_checkpoint, tiny_config  # noqa: E402
-from places import EXAMPLES  # noqa: E402
 from transformers_uniref import UniRefModel  # noqa: E402
 from transformers_uniref.training.checkpointing import save_checkpoint  # noqa: E402
-
-
-@pytest.fixture
-def mix(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
-    """Runs the example: its exit code and what it says."""
-    monkeypatch.syspath_prepend(str(EXAMPLES))
-
-    def run(*arguments: object) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["mean_of_weights.py", *map(str, arguments)])
-        try:
-            code = importlib.import_module("mean_of_weights").main()
-        except SystemExit as error:
-            code = int(error.code or 0)
-        said = capsys.readouterr()
-        return code, said.out + said.err
-
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +34,9 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]
     return first, folder / "second", checkpoint
 
 
-def test_the_mean_of_models_and_a_checkpoint(mix: Any, sources: tuple[Path, Path, Path], tmp_path: Path) -> None:
+def test_the_mean_of_models_and_a_checkpoint(example: Any, sources: tuple[Path, Path, Path], tmp_path: Path) -> None:
     first, second, checkpoint = sources
-    code, said = mix(tmp_path / "out", f"{first}=0.5", f"{second}=0.25", f"{checkpoint}=0.25")
+    code, said, _ = example("mean_of_weights", tmp_path / "out", f"{first}=0.5", f"{second}=0.25", f"{checkpoint}=0.25")
     assert code == 0 and "parameters in" in said
     start, mean = (AutoModel.from_pretrained(folder) for folder in (first, tmp_path / "out"))
     buffers = dict(start.named_buffers())
@@ -68,7 +48,7 @@ def test_the_mean_of_models_and_a_checkpoint(mix: Any, sources: tuple[Path, Path
     assert AutoProcessor.from_pretrained(tmp_path / "out").image_processor is not None
 
 
-def test_what_cannot_be_mixed_is_refused(mix: Any, sources: tuple[Path, Path, Path], tmp_path: Path) -> None:
+def test_what_cannot_be_mixed_is_refused(example: Any, sources: tuple[Path, Path, Path], tmp_path: Path) -> None:
     first, second, checkpoint = sources
     other = tmp_path / "other"
     config = tiny_config()
@@ -83,7 +63,7 @@ def test_what_cannot_be_mixed_is_refused(mix: Any, sources: tuple[Path, Path, Pa
         ([f"{first}=half"], "expected SOURCE=SHARE"),
         ([f"{tmp_path / 'missing'}=1"], "missing"),
     ):
-        code, said = mix(out, *arguments)
+        code, said, _ = example("mean_of_weights", out, *arguments)
         assert code == 2 and expected in said, (arguments, said)
         assert not out.exists()
-    assert mix(first, f"{first}=1")[0] == 2
+    assert example("mean_of_weights", first, f"{first}=1")[0] == 2

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +14,6 @@ from transformers import AutoBackbone, AutoConfig
 from cli_support import save_tiny_checkpoint
 from model_support import small_config, stir
 from noise import assert_same_output
-from places import EXAMPLES
 from transformers_uniref import UniRefModel
 from transformers_uniref.modeling.efficientnet_lite import (
     EfficientNetLiteBackbone,
@@ -224,24 +222,14 @@ def test_configurations_are_known_by_type() -> None:
     assert type(config).from_dict(config.to_dict()).first.hidden_sizes == [8, 8, 16, 16]
 
 
-def test_the_example_makes_a_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.syspath_prepend(str(EXAMPLES))
+def test_the_example_makes_a_folder(example: Any, tmp_path: Path) -> None:
     weights, start, out = tmp_path / "lite0.pth", save_tiny_checkpoint(tmp_path / "start"), tmp_path / "out"
     torch.save(public_state(), weights)
-
-    def run(*arguments: object) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["second_backbone.py", *map(str, arguments)])
-        code = import_module("second_backbone").main()
-        said = capsys.readouterr()
-        return code, said.out + said.err
-
-    code, said = run(start, out, "--weights", weights)
+    code, said, _ = example("second_backbone", start, out, "--weights", weights)
     assert code == 0 and f"parameters in {out}" in said
     assert UniRefModel.from_pretrained(out).config.backbone_config.model_type == "uniref_twin_backbone"
-    code, said = run(start, out, "--weights", weights)
+    code, said, _ = example("second_backbone", start, out, "--weights", weights)
     assert code == 2 and "is not empty" in said
     weights.write_text("no weights")
-    code, said = run(start, tmp_path / "other", "--weights", weights)
+    code, said, _ = example("second_backbone", start, tmp_path / "other", "--weights", weights)
     assert code == 2 and "--weights" in said and not (tmp_path / "other").exists()
