@@ -235,7 +235,7 @@ def test_a_preset_takes_changes_and_any_other_configuration_is_accepted() -> Non
 @pytest.mark.parametrize(
     ("preset", "values", "message"),
     [
-        ("qlora", {}, "no adapter preset 'qlora'; there are lora, dora"),
+        ("qlora", {}, "`name` must be one of lora, dora.*, got 'qlora'"),
         ("lora", {"rank": 4}, "refused by LoraConfig.*rank"),
         ("lora", {"peft_type": "IA3"}, "name no preset"),
         ("", {"r": 4}, "peft_type: got None; accepted: .*LORA"),

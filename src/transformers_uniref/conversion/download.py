@@ -26,7 +26,7 @@ from ..core.model_home import (
     original_file,
     remember_checksum,
 )
-from ..core.near_names import did_you_mean
+from ..core.near_names import named
 from ..core.optional import require
 from ..core.provenance import Provenance, hub_id, read_provenance
 from ..core.released_models import RELEASED_BY_NAME, ReleasedWeights
@@ -75,11 +75,7 @@ def released_weights(name: str) -> ReleasedWeights:
     Raises:
         ValueError: there are none; the message lists the names.
     """
-    if name not in RELEASED_BY_NAME:
-        raise UsageError(
-            f"`name` must be one of {', '.join(RELEASED_BY_NAME)}, got {name!r}{did_you_mean(name, RELEASED_BY_NAME)}"
-        )
-    return RELEASED_BY_NAME[name]
+    return named("name", name, RELEASED_BY_NAME)
 
 
 def download(

@@ -12,7 +12,7 @@ from typing import Any
 from PIL import Image
 
 from ..core.errors import UsageError
-from ..core.near_names import did_you_mean
+from ..core.near_names import named
 from ..media.label_files import read_label_png
 from ..media.picture_files import JPEG_SUFFIXES, PNG_SUFFIXES, picture_files
 from ..metrics.assignment import frame_order
@@ -80,10 +80,7 @@ def server_named(name: str) -> Server:
     Raises:
         ValueError: there is none; the message lists the names.
     """
-    if name not in SERVERS:
-        hint = did_you_mean(name, SERVERS)
-        raise UsageError(f"`server` must be one of {', '.join(SERVERS)}, got {name!r}{hint}")
-    return SERVERS[name]
+    return named("server", name, SERVERS)
 
 
 def read_requirements(path: str | os.PathLike[str], server: Server) -> Requirements:
