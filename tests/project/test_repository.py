@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 
 import transformers_uniref
-from places import ROOT, environment
+from places import ROOT, SOURCE, environment
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
@@ -95,6 +95,15 @@ def test_nothing_skips_where_everything_is_installed(tmp_path: Path) -> None:
     assert "1 error" in run("--no-skips").stdout
     done = run("--no-skips", "test_here.py")
     assert "1 failed, 1 skipped" in done.stdout and "could not import 'no_such_package'" in done.stdout, done.stdout
+
+
+def test_tests_lie_as_the_source_does() -> None:
+    tests = ROOT / "tests"
+    homes = {file.parent.relative_to(tests) for file in tests.rglob("test_*.py")}
+    package = SOURCE / "transformers_uniref"
+    rooms = {file.parent.relative_to(package) for file in package.rglob("*.py")}
+    assert homes - rooms == {Path("examples"), Path("project")}
+    assert not list((tests / "support").rglob("test_*.py"))
 
 
 def test_no_dependency_brings_torchvision() -> None:

@@ -1,9 +1,9 @@
 """The checkpoints that the authors of UniRef++ released: what each does, its published figures, where its file lies.
 
-Files and figures (`released_models.json`) are those of the section "Model Zoo" in the authors' README (https://github.com/FoundationVision/UniRef)
-and, where it has no number, of the paper's tables of RIS and VOS; where the two differ (Ref-DAVIS 2017 with ResNet-50,
-62.5 in the paper), the README's, which belongs to the file. Their code is under the MIT licence; nothing names one for
-the weights.
+Files and figures stand in `released_models.json`. They are those of the section "Model Zoo" in the authors' README
+(https://github.com/FoundationVision/UniRef) and, where it has no number, of the tables of RIS and VOS in the paper;
+where the two differ (Ref-DAVIS 2017 with ResNet-50, 62.5 in the paper), the README's, which belongs to the file. Their
+code is under the MIT licence; nothing names one for the weights.
 """
 
 from __future__ import annotations
