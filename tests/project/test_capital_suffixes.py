@@ -14,7 +14,7 @@ from transformers_uniref.core.masks import binary_mask
 from transformers_uniref.datasets.converters.source_tree import SourceTree
 from transformers_uniref.evaluation.mask_sources import MaskFolder
 from transformers_uniref.evaluation.sequence_folders import SequenceRows
-from transformers_uniref.evaluation.submission_servers import read_requirements, server_named
+from transformers_uniref.evaluation.submission_servers import SERVERS, read_requirements
 from transformers_uniref.frontends.cli.picture_inputs import find_pictures
 from transformers_uniref.frontends.cli.tracking.prompts import Span, masks_for, read_prompts
 from transformers_uniref.frontends.errors import UserError
@@ -40,7 +40,7 @@ def test_clips_for_evaluation_and_what_a_server_wants(tmp_path: Path) -> None:
     row = SequenceRows(in_capitals(put(tmp_path / "own", files), ".jpg", ".png")).row(0)
     assert row["frame_names"] == ["2", "10"] and [entry["object_id"] for entry in row["instances"]] == [7]
     source = put(tmp_path / "mose", clip("JPEGImages", "Annotations", "aaaa", {"00000": square(1, 1)}))
-    wanted = read_requirements(in_capitals(source, ".jpg", ".png"), server_named("mose"))
+    wanted = read_requirements(in_capitals(source, ".jpg", ".png"), SERVERS["mose"])
     assert wanted.frames == {"aaaa": {"": ["00000"]}} and wanted.ids == {"aaaa": {1}}
 
 

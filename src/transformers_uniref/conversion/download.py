@@ -69,15 +69,6 @@ class Download:
         return {key: str(value) if isinstance(value, Path) else value for key, value in asdict(self).items()}
 
 
-def released_weights(name: str) -> ReleasedWeights:
-    """The released weights of a name.
-
-    Raises:
-        ValueError: there are none; the message lists the names.
-    """
-    return named("name", name, RELEASED_BY_NAME)
-
-
 def download(
     name: str,
     source: str | os.PathLike[str] | None = None,
@@ -106,7 +97,7 @@ def download(
         DownloadError: it is not the file that it should be, cannot be converted, or there is no room for it.
         MissingExtraError: a URL needs `gdown`.
     """
-    weights = released_weights(name)
+    weights = named("name", name, RELEASED_BY_NAME)
     say = tell or (lambda line: None)
     steps = _Steps(weights, text_encoder, keep_original, say, progress)
     with one_at_a_time(name):
