@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from ..core.errors import UsageError
+from ..core.errors import UsageError, one_line
 from ..core.hub_reach import reach_options, why_not_here
 from ..core.model_names import NotDownloadedError
 
@@ -94,7 +94,7 @@ def require_base(source: str | os.PathLike[str], base: str) -> None:
     except NotDownloadedError as error:
         raise AdapterError(f"{source} is an adapter, and {error}") from error
     except (OSError, ValueError) as error:
-        reason = why_not_here(base) or " ".join(str(error).split())[:300]
+        reason = why_not_here(base) or one_line(error)
         raise AdapterError(f"{source} is an adapter for {base}, which cannot be loaded: {reason}") from error
 
 

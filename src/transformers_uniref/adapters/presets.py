@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from ..core.errors import InvalidInputError, UsageError
+from ..core.errors import InvalidInputError, UsageError, one_line
 from ..core.model_names import name_of
-from ..core.near_names import did_you_mean
+from ..core.near_names import named
 from ..core.optional import require
 from .folders import AdapterError
 
@@ -104,13 +104,10 @@ def adapter_config(name: str, model: nn.Module, **changes: Any) -> Any:
         ValueError: an unknown name, a model of another kind, or an argument that `LoraConfig` does not have.
     """
     peft = require("peft", "train", "adapter_config")
-    if name not in _PRESETS:
-        hint = did_you_mean(name, _PRESETS)
-        raise UsageError(f"name: there is no adapter preset {name!r}; there are {', '.join(_PRESETS)}{hint}")
+    preset = named("name", name, _PRESETS)
     kind = getattr(getattr(model, "config", None), "model_type", None)
     if kind not in TARGETS:
         raise UsageError(f"model: must be a UniRefModel or UniRefSamModel, got {type(model).__name__} ({kind!r})")
-    preset = _PRESETS[name]
     patterns = [p for p in (*TARGETS[kind], *preset.targets) if _fitting(model, p, linear=True)]
     copied = [module for pattern in preset.copied for module in _fitting(model, pattern)]
     values = {
@@ -187,8 +184,7 @@ def read_config_values(peft_config: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(peft_config.read_text(encoding="utf-8"))  # JSON is YAML
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = str(error).splitlines()[0]
-        raise UsageError(f"`peft_config`: {peft_config} is neither JSON nor YAML ({reason})") from error
+        raise UsageError(f"`peft_config`: {peft_config} is neither JSON nor YAML ({one_line(error)})") from error
     if not isinstance(values, dict):
         what = type(values).__name__
         raise InvalidInputError("peft_config", f"a {what} in {peft_config}", "a mapping of options")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
 
-from ..core.errors import UsageError
+from ..core.errors import UsageError, one_line
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -59,7 +59,7 @@ def replacing_folder(folder: str | os.PathLike[str]) -> Iterator[Path]:
 def _explained(error: OSError | SafetensorError, target: Path) -> OSError:
     """Says what happened to the folder; safetensors words the system's errors in its own way."""
     before = "what was there before is whole" if target.exists() else "nothing was left behind"
-    reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+    reason = getattr(error, "strerror", None) or one_line(error)
     explained = OSError(f"{target} was not written ({reason}); {before}")
     explained.errno = getattr(error, "errno", None) or errno.EIO
     return explained

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ..core.errors import one_line
 from ..core.picture_input import rgb_array
 from .columns import BadSampleError, Sample
 
@@ -56,7 +57,7 @@ def load_picture(sample: Sample, folder: Path | None = None, keep_encoded: bool 
         return Picture(pixels, name, encoded)
     except (OSError, ValueError, TypeError, SyntaxError, Image.DecompressionBombError) as error:
         # What Pillow raises for a broken file depends on its format.
-        raise BadSampleError(sample.sample_id, f"its picture cannot be read ({_one_line(error)})") from error
+        raise BadSampleError(sample.sample_id, f"its picture cannot be read ({one_line(error)})") from error
 
 
 def _encoded(value: Any, folder: Path | None) -> tuple[bytes | None, str]:
@@ -85,9 +86,3 @@ def _png(pixels: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, format="PNG")
     return buffer.getvalue()
-
-
-def _one_line(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.strerror and error.filename is not None:
-        return f"{error.strerror}: {error.filename}"
-    return " ".join(str(error).split()) or type(error).__name__

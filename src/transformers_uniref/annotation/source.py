@@ -14,7 +14,7 @@ from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import InvalidInputError, UsageError
+from ..core.errors import InvalidInputError, UsageError, one_line
 from ..core.optional import require
 from ..datasets.push import is_hub_id
 from ..datasets.schema import Row
@@ -115,7 +115,7 @@ def open_source(dataset: str, split: str | None = None, subset: str | None = Non
         raise
     except Exception as error:
         # For damaged files the builders of `datasets` raise whatever the libraries of the formats do, and IndexError.
-        reason = " ".join(str(error.__cause__ or error).split())
+        reason = one_line(error.__cause__ or error)
         raise UsageError(f"`dataset`: {dataset!r} cannot be opened ({type(error).__name__}: {reason})") from error
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from transformers import AutoModel
 
+from ..core.errors import one_line
 from ..core.provenance import Provenance, converted, write_provenance
 from ..modeling.configuration_references import ReferenceFusionConfig
 from ..modeling.configuration_uniref import UniRefConfig
@@ -21,7 +22,7 @@ from ..modeling.configuration_uniref_sam import UniRefSamConfig
 from ..processors.processing_uniref import UniRefProcessor
 from .key_mapping import Drop, Duplicate, Move, place
 from .sam_variants import infer_sam_config, is_sam_variant
-from .variants import CheckpointError, apply_overrides, check_is_uniref, infer_config, one_line
+from .variants import CheckpointError, apply_overrides, check_is_uniref, infer_config
 from .whole_folder import whole_folder
 
 DEFAULT_TEXT_ENCODERS = {"bert": "google-bert/bert-base-uncased", "roberta": "FacebookAI/roberta-base"}

@@ -26,7 +26,7 @@ from ..core.model_home import (
     original_file,
     remember_checksum,
 )
-from ..core.near_names import did_you_mean
+from ..core.near_names import named
 from ..core.optional import require
 from ..core.provenance import Provenance, hub_id, read_provenance
 from ..core.released_models import RELEASED_BY_NAME, ReleasedWeights
@@ -69,19 +69,6 @@ class Download:
         return {key: str(value) if isinstance(value, Path) else value for key, value in asdict(self).items()}
 
 
-def released_weights(name: str) -> ReleasedWeights:
-    """The released weights of a name.
-
-    Raises:
-        ValueError: there are none; the message lists the names.
-    """
-    if name not in RELEASED_BY_NAME:
-        raise UsageError(
-            f"`name` must be one of {', '.join(RELEASED_BY_NAME)}, got {name!r}{did_you_mean(name, RELEASED_BY_NAME)}"
-        )
-    return RELEASED_BY_NAME[name]
-
-
 def download(
     name: str,
     source: str | os.PathLike[str] | None = None,
@@ -110,7 +97,7 @@ def download(
         DownloadError: it is not the file that it should be, cannot be converted, or there is no room for it.
         MissingExtraError: a URL needs `gdown`.
     """
-    weights = released_weights(name)
+    weights = named("name", name, RELEASED_BY_NAME)
     say = tell or (lambda line: None)
     steps = _Steps(weights, text_encoder, keep_original, say, progress)
     with one_at_a_time(name):

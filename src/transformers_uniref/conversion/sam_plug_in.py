@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from ..core.errors import one_line
 from ..core.hub_reach import reach_options, why_not_here
 from ..core.provenance import assembled
 from ..modeling.configuration_uniref_sam import UniRefSamConfig
@@ -21,7 +22,7 @@ from .converter import (
     load_tokenizer,
     save_folder,
 )
-from .variants import CheckpointError, apply_overrides, one_line
+from .variants import CheckpointError, apply_overrides
 
 _PARTS = {
     "vision_encoder.": "visual_encoder.backbone.",

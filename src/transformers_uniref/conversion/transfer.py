@@ -10,8 +10,8 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+from ..core.errors import one_line
 from ..core.optional import require
 
 Progress = Callable[[int, int | None], None]
@@ -99,7 +99,7 @@ def from_hub(repo_id: str, patterns: list[str]) -> Path:
     try:
         return Path(snapshot_download(repo_id, allow_patterns=patterns, **reach_options(repo_id)))
     except (HfHubHTTPError, OSError, ValueError) as error:
-        reason = why_not_here(repo_id) or _one_line(error)
+        reason = why_not_here(repo_id) or one_line(error)
         raise TransferError(f"{repo_id} cannot be had from the Hub: {reason}") from error
 
 
@@ -131,7 +131,7 @@ _CAUSES = (
 
 
 def _explained(error: Exception, url: str, target: Path) -> TransferError:
-    said = _one_line(error)
+    said = one_line(error)
     if "public link" in said:
         said = f"{_status(url)} {said}"  # gdown has not told what came with the page
     cause = next((cause for pattern, cause in _CAUSES if re.search(pattern, said, re.IGNORECASE)), said)
@@ -148,7 +148,3 @@ def _status(url: str) -> str:
             return str(answer.status_code)
     except requests.exceptions.RequestException:
         return ""
-
-
-def _one_line(error: Any) -> str:
-    return " ".join(str(error).split())[:400] or type(error).__name__

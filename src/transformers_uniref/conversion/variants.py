@@ -32,11 +32,6 @@ class CheckpointError(UsageError):
     """The file, or what was asked of it, cannot become a UniRef model; the message says why in one line."""
 
 
-def one_line(error: Exception) -> str:
-    """What an error of another library says, for a message of one line."""
-    return " ".join(str(error).split())[:200]
-
-
 def count_parts(shapes: Shapes, prefix: str) -> int:
     """How many numbered parts follow `prefix`: 0, 1, 2, ... without a gap."""
     found = {name[len(prefix) :].split(".", 1)[0] for name in shapes if name.startswith(prefix)}

@@ -10,6 +10,13 @@ from __future__ import annotations
 from typing import Any
 
 
+def one_line(error: BaseException, most: int | None = 400) -> str:
+    """What an error of another library says, in one line of at most `most` characters; if nothing, its type."""
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{error.strerror}: {error.filename}"
+    return " ".join(str(error).split())[:most] or type(error).__name__
+
+
 class MistakeError(Exception):
     """Something that the user can put right; the message says how."""
 

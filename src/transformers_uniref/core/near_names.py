@@ -1,12 +1,28 @@
-"""The end of a message about a name that is not known: what it was probably meant to be."""
+"""Names that are not known: what is said of them, with what was probably meant."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+from .errors import UsageError
+
+Named = TypeVar("Named")
 
 TYPOGRAPHIC_DASHES = "–—−"
 """Word processors and web pages turn `--` into one of these."""
+
+
+def named(argument: str, name: str, known: Mapping[str, Named]) -> Named:
+    """What stands in `known` under the name that came as `argument`.
+
+    Raises:
+        ValueError: nothing does; the message lists the names.
+    """
+    if name not in known:
+        raise UsageError(f"`{argument}` must be one of {', '.join(known)}, got {name!r}{did_you_mean(name, known)}")
+    return known[name]
 
 
 def did_you_mean(given: str, known: Iterable[str]) -> str:

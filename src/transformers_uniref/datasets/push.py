@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from ..core.errors import one_line
 from ..core.push_errors import is_refusal
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -54,9 +55,9 @@ def push(folder: Path, hub_id: str, *, private: bool = True, message: str, api: 
         )
     except Exception as error:
         # The client raises errors of its own and of its transport; for the user all of them are one.
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         kind = OSError if is_refusal(error) else ConnectionError
         raise kind(
-            f"uploading {folder} to {hub_id} failed ({reason}); try again, what is there already is not sent twice"
+            f"uploading {folder} to {hub_id} failed ({one_line(error)}); try again, "
+            "what is there already is not sent twice"
         ) from error
     return f"https://huggingface.co/datasets/{hub_id}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..core.errors import UsageError
-from ..core.near_names import did_you_mean
+from ..core.near_names import named
 
 if TYPE_CHECKING:
     from ..metrics.video_protocols import VideoProtocol
@@ -214,7 +214,4 @@ def find_benchmark(name: str) -> Benchmark:
     Raises:
         ValueError: there is none; the message lists the names.
     """
-    if name in BENCHMARKS:
-        return BENCHMARKS[name]
-    hint = did_you_mean(name, BENCHMARKS)
-    raise UsageError(f"`benchmark` must be one of {', '.join(BENCHMARKS)}, got {name!r}{hint}")
+    return named("benchmark", name, BENCHMARKS)

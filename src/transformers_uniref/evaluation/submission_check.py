@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from ..core.near_names import named
 from ..core.palette import davis_palette
 from ..media.label_files import read_label_png
 from ..metrics.assignment import frame_order
 from .mask_sources import open_zip
-from .submission_servers import ANNOTATIONS, SERVERS, Requirements, Server, read_requirements, server_named
+from .submission_servers import ANNOTATIONS, SERVERS, Requirements, Server, read_requirements
 from .wording import pixels, some
 
 _MACOS = "__MACOSX"
@@ -100,7 +101,7 @@ def check_submission(
     """
     with open_zip(path, "check") as archive:
         files = [info for info in archive.infolist() if not info.is_dir()]
-        chosen = server_named(server) if server is not None else _recognised(files)
+        chosen = named("server", server, SERVERS) if server is not None else _recognised(files)
         report = SubmissionReport(os.fspath(path), chosen)
         if reference is not None:
             requirements = read_requirements(reference, chosen)

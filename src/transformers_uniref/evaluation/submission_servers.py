@@ -12,7 +12,6 @@ from typing import Any
 from PIL import Image
 
 from ..core.errors import UsageError
-from ..core.near_names import did_you_mean
 from ..media.label_files import read_label_png
 from ..media.picture_files import JPEG_SUFFIXES, PNG_SUFFIXES, picture_files
 from ..metrics.assignment import frame_order
@@ -72,18 +71,6 @@ class Requirements:
     frames: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
     ids: dict[str, set[int]] = field(default_factory=dict)
-
-
-def server_named(name: str) -> Server:
-    """The server of a name.
-
-    Raises:
-        ValueError: there is none; the message lists the names.
-    """
-    if name not in SERVERS:
-        hint = did_you_mean(name, SERVERS)
-        raise UsageError(f"`server` must be one of {', '.join(SERVERS)}, got {name!r}{hint}")
-    return SERVERS[name]
 
 
 def read_requirements(path: str | os.PathLike[str], server: Server) -> Requirements:

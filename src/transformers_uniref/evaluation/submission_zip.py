@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ..core.atomic import replacing
+from ..core.near_names import named
 from .submission_check import SubmissionReport, check_submission
-from .submission_servers import ANNOTATIONS, Requirements, server_named
+from .submission_servers import ANNOTATIONS, SERVERS, Requirements
 
 
 def pack_submission(
@@ -22,7 +23,7 @@ def pack_submission(
         path, server, progress: of the zip file, see `check_submission`.
         clips: what `ClipQuestions.measure` returned for each clip: which masks there must be.
     """
-    chosen = server_named(server)
+    chosen = named("server", server, SERVERS)
     prefix = f"{ANNOTATIONS}/" if chosen.in_annotations else ""
     # Masks are compressed already.
     with replacing(path) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:

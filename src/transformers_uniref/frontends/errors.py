@@ -6,7 +6,7 @@ import errno
 import re
 from collections.abc import Mapping
 
-from ..core.errors import FailureError, MistakeError
+from ..core.errors import FailureError, MistakeError, one_line
 
 FAILED = 1
 """Exit code: something went wrong, and it was not the command line; or a part was left out."""
@@ -55,13 +55,11 @@ def describe(error: BaseException, names: Mapping[str, str] | None = None, less_
         names: what the front end calls the library's arguments, see `translated`.
         less_memory: what helps where memory ran out, in the front end's words.
     """
-    if isinstance(error, OSError) and error.strerror and error.filename is not None:
-        text = f"{error.strerror}: {error.filename}"
-    elif _out_of_memory(error):
+    if _out_of_memory(error):
         text = "out of memory" + (f"; {less_memory}" if less_memory else "")
     else:
-        text = str(error) or type(error).__name__
-    return translated(" ".join(text.split()), names or {})
+        text = one_line(error, None)
+    return translated(text, names or {})
 
 
 def translated(text: str, names: Mapping[str, str]) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..core import provenance
+from ..core.errors import one_line
 from ..core.families import MODEL_FAMILIES
 from ..core.hub_reach import reach_options, why_not_here
 from ..core.push_errors import PushError
@@ -165,7 +166,7 @@ def _read_model(found: ModelFolder) -> None:
     except PushError:
         raise
     except Exception as error:  # the file system, safetensors and the strict configurations all raise their own
-        raise PushError(f"{folder}: does not load: {_one_line(error)}") from error
+        raise PushError(f"{folder}: does not load: {one_line(error)}") from error
     model, account = loaded
     if missing := sorted(account["missing_keys"]):
         raise PushError(f"{folder}: lacks {len(missing)} of the model's weights ({missing[0]}, ...)")
@@ -184,7 +185,7 @@ def _read_adapter(found: ModelFolder, base_model: str | None) -> None:
             found.parameters = sum(prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
         found.dtypes = _dtypes([found.path / ADAPTER_WEIGHTS])
     except (ValueError, AttributeError, OSError, SafetensorError) as error:
-        raise PushError(f"{found.path}: does not load: {_one_line(error)}") from error
+        raise PushError(f"{found.path}: does not load: {one_line(error)}") from error
     found.base_model = base_model or named
     if not provenance.hub_id(found.base_model):
         raise PushError(
@@ -206,7 +207,7 @@ def base_config(name: str) -> Any:
     try:
         config = AutoConfig.from_pretrained(name, **reach_options(name))
     except Exception as error:  # the hub and the file system raise their own
-        why = why_not_here(name) or _one_line(error)
+        why = why_not_here(name) or one_line(error)
         raise PushError(f"the adapter's base model {name!r} cannot be resolved: {why}") from error
     if config.model_type not in [family.model_type for family in MODEL_FAMILIES]:
         raise PushError(
@@ -221,7 +222,7 @@ def _load_processor(folder: Path) -> UniRefProcessor:
     try:
         return AutoProcessor.from_pretrained(folder)
     except Exception as error:  # the file system and the tokenizers library raise their own
-        raise PushError(f"{folder}: its processor does not load: {_one_line(error)}") from error
+        raise PushError(f"{folder}: its processor does not load: {one_line(error)}") from error
 
 
 def _dtypes(files: Any) -> str:
@@ -233,7 +234,3 @@ def _dtypes(files: Any) -> str:
         with safe_open(file, framework="np") as weights:
             kinds |= {weights.get_slice(name).get_dtype() for name in weights.keys()}  # noqa: SIM118
     return " and ".join(sorted(names[kind] for kind in kinds if kind in names))
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from huggingface_hub import ModelCard
 
+from ..core.errors import one_line
 from ..core.json_writing import to_json
 from ..core.push_errors import HubFailureError, PushError, is_refusal
 from .cards import complete_card, is_own_work, render_card
@@ -231,7 +232,7 @@ def _owner(token: str) -> str:
 def _told(what: str, error: Exception, token: str) -> Exception:
     """What went wrong, with the error and what caused it, in one line without the token."""
     causes = [error, *([error.__cause__] if error.__cause__ is not None else [])]
-    texts = [" ".join(str(cause).split()) or type(cause).__name__ for cause in causes]
+    texts = [one_line(cause, None) for cause in causes]
     kind = PushError if is_refusal(error) else HubFailureError
     return kind(f"{what}: {without_tokens(' '.join(texts), token)[:600]}")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ..core.errors import UsageError
-from ..core.near_names import did_you_mean
+from ..core.near_names import named
 
 VOID = 255
 """The id of pixels that nobody decided about."""
@@ -101,9 +101,7 @@ def video_protocol(name: str) -> VideoProtocol:
     Raises:
         ValueError: there is none; the message lists the names.
     """
-    if name in PROTOCOLS:
-        return PROTOCOLS[name]
-    raise UsageError(f"`protocol` must be one of {', '.join(PROTOCOLS)}, got {name!r}{did_you_mean(name, PROTOCOLS)}")
+    return named("protocol", name, PROTOCOLS)
 
 
 def known_objects(protocol: VideoProtocol, frames: Sequence[str], ids: Mapping[str, Collection[int]]) -> list[int]:

@@ -223,42 +223,31 @@ class UniRefModel(ReferenceSegmentationMixin, UniRefPreTrainedModel):
         return output
 
     def segment_objects(
-        self, features: VisualFeatures, references: Sequence[ProjectedReferences | SharedFrames]
+        self,
+        features: VisualFeatures,
+        references: Sequence[ProjectedReferences | SharedFrames],
+        choose: Callable[[Tensor, Tensor], list[int]] | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Find N objects in one frame; see `VideoPropagationMixin`.
+        """Find objects in one frame; see `VideoPropagationMixin`.
 
         Masks of objects without a sentence, and all with `config.full_resolution_masks`, are upsampled by the "aligned
         bilinear" rule, others by the plain one.
         """
-        logits, decoded = self._segment(features, references, 1)
-        scores = logits.float().sigmoid().flatten(1).amax(1)
-        return scores, self._grown(decoded.logits, references)[:, 0]
-
-    def segment_all_objects(
-        self,
-        features: VisualFeatures,
-        references: Sequence[ProjectedReferences | SharedFrames],
-        choose: Callable[[Tensor, Tensor], list[int]],
-    ) -> tuple[Tensor, Tensor]:
-        """Find all objects in one frame that one reference means; see `VideoPropagationMixin`."""
-        logits, decoded = self._segment(features, references, "all")
-        scores = logits.float().sigmoid().amax(-1)[0]
-        chosen = choose(decoded.logits[0], scores)
-        masks = decoded.logits[0, chosen, None]
-        # Nothing cannot be resized.
-        return scores[chosen], self._grown(masks, references)[:, 0] if chosen else masks[:, 0]
-
-    def _segment(
-        self, features: VisualFeatures, references: Sequence[ProjectedReferences | SharedFrames], num_masks: int | str
-    ) -> tuple[Tensor, DecodedMasks]:
-        """Class logits (N, Q, classes) of all queries, and masks of the best or of all of them."""
         fused = self.fuse(features, references)
         transformed = self.run_transformer(features, fused)
         mask_features = self.mask_features(features, transformed)
         query_logits = self.class_heads[-2](transformed.queries[-1])
         logits, _ = self.score_queries(query_logits, transformed, mask_features, features, fused, references)
         image_sizes = features.image_sizes.expand(logits.shape[0], -1)
-        return logits, self.decode_best_masks(transformed, mask_features, logits, image_sizes, num_masks)
+        wanted = 1 if choose is None else "all"
+        masks = self.decode_best_masks(transformed, mask_features, logits, image_sizes, wanted).logits
+        scores = logits.float().sigmoid().amax(-1)
+        if choose is None:
+            return scores.amax(1), self._grown(masks, references)[:, 0]
+        chosen = choose(masks[0], scores[0])
+        masks = masks[0, chosen, None]
+        # Nothing cannot be resized.
+        return scores[0, chosen], self._grown(masks, references)[:, 0] if chosen else masks[:, 0]
 
     def _grown(self, logits: Tensor, references: Sequence[ProjectedReferences | SharedFrames]) -> Tensor:
         """Mask logits (N, n, H/4, W/4) at the padded input size."""

@@ -172,20 +172,16 @@ class UniRefSamModel(ReferenceSegmentationMixin, UniRefSamPreTrainedModel):
         )
 
     def segment_objects(
-        self, features: VisualFeatures, references: Sequence[ProjectedReferences | SharedFrames]
-    ) -> tuple[Tensor, Tensor]:
-        """Find N objects in one frame; see `VideoPropagationMixin`."""
-        logits, scores = self.decode_masks(features, self.fuse(features, references), references)
-        return scores.float().clamp(0, 1), _grow(logits, features)
-
-    def segment_all_objects(
         self,
         features: VisualFeatures,
         references: Sequence[ProjectedReferences | SharedFrames],
-        choose: Callable[[Tensor, Tensor], list[int]],
+        choose: Callable[[Tensor, Tensor], list[int]] | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """The object that one reference means, or none: this model has one answer. See `VideoPropagationMixin`."""
-        scores, masks = self.segment_objects(features, references)
+        """Find objects in one frame; this model has one answer a reference. See `VideoPropagationMixin`."""
+        logits, scores = self.decode_masks(features, self.fuse(features, references), references)
+        scores, masks = scores.float().clamp(0, 1), _grow(logits, features)
+        if choose is None:
+            return scores, masks
         chosen = choose(masks, scores)
         return scores[chosen], masks[chosen]
 

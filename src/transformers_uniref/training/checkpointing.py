@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ..core.atomic import replacing
-from ..core.errors import KindError
+from ..core.errors import KindError, one_line
 from ..core.json_writing import to_json
 
 STATE_FILE = "training_state.pt"
@@ -192,7 +192,7 @@ def load_newest_checkpoint(folder: Path) -> tuple[dict[str, Any] | None, list[st
         try:
             return load_checkpoint(path), unreadable
         except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-            unreadable.append(f"{path} ({str(error).splitlines()[0][:200]})")
+            unreadable.append(f"{path} ({one_line(error)})")
     return None, unreadable
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..adapters.saving import replacing_folder
-from ..core.errors import UsageError
+from ..core.errors import UsageError, one_line
 from ..core.model_names import model_location
 from ..core.provenance import Provenance, write_provenance
 from .checkpointing import sync_folder
@@ -80,9 +80,7 @@ def build_processor(
     try:
         processor: Any = UniRefProcessor.from_pretrained(model_location(start.initial_weights))
     except OSError as error:
-        raise UsageError(
-            f"initial_weights: no processor in {start.initial_weights} ({str(error).splitlines()[0]})"
-        ) from error
+        raise UsageError(f"initial_weights: no processor in {start.initial_weights} ({one_line(error)})") from error
     if images:
         processor.image_processor = build_image_processor(images, side)
     if processor.known_words is not None:

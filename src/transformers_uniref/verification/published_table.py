@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..core.errors import one_line
 from ..core.released_models import PublishedFigure, ReleasedWeights
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def measure_published(
                 progress=True,
             )
         except (FileNotFoundError, ValueError) as error:
-            rows.append(TableRow(figure, None, " ".join(str(error).split())))
+            rows.append(TableRow(figure, None, one_line(error)))
             continue
         value = summary["measures"].get(_MEASURES.get(figure.dataset, figure.measure))
         note = (

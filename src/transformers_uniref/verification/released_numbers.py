@@ -1,7 +1,7 @@
 """The released code's numbers against this machine's: a small model of its architecture, with weights made by a rule.
 
-The released code computed them once, on a CPU in float32 (`tests/oracle/README.md`); `tests/test_oracle.py` compares
-many more. Here are enough to tell that a processor, a build of PyTorch or a precision computes the same.
+The released code computed them once, on a CPU in float32 (`tests/oracle/README.md`); `tests/project/test_oracle.py`
+compares many more. Here are enough to tell that a processor, a build of PyTorch or a precision computes the same.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ IMAGE_CASES = {"ris": "a sentence", "fss1": "an example", "rvos": "a frame by ma
 CLIP_CASE, CLIP = "vos", 2  # of several drawn clips the one that the oracle took
 CLIP_STEP = 4  # of the stored soft masks, which are every second pixel
 
-# The tolerances of the tests (`tests/noise.py`): what the released code differs from itself, and some.
+# The tolerances of the tests (`tests/support/noise.py`): what the released code differs from itself, and some.
 LOGITS = BOXES = 5e-5
 MASKS = 2e-3
 CLIP_MASKS = 1e-2

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from ...core.errors import UsageError
-from ...core.near_names import did_you_mean
+from ...core.near_names import named
 from .base import Converter, PlanMaker
 from .coco import plan_coco, plan_objects365
 from .davis import plan_davis, plan_ref_davis
@@ -98,9 +97,6 @@ def find_converter(name: str) -> Converter:
     """The converter of a name.
 
     Raises:
-        ValueError: there is none; lists the names, the nearest first.
+        ValueError: there is none; the message lists the names.
     """
-    if name not in CONVERTERS:
-        hint = did_you_mean(name, CONVERTERS)
-        raise UsageError(f"NAME: there is no dataset {name!r} (known: {', '.join(CONVERTERS)}){hint}")
-    return CONVERTERS[name]
+    return named("name", name, CONVERTERS)

@@ -117,7 +117,7 @@ def _find_all(
         masks = logits[:, :height, :width].float() + session.mask_shift > 0
         return choose_objects(masks, scores, gate)[:most]
 
-    scores, logits = model.segment_all_objects(features, [reference], choose)
+    scores, logits = model.segment_objects(features, [reference], choose)
     if not len(scores):
         return like.new_zeros(0), like[:0]
     found = model.soft_masks(logits.float() + session.mask_shift)[:, : network_size[0], : network_size[1]]

@@ -37,34 +37,21 @@ class VideoPropagationMixin(nn.Module if TYPE_CHECKING else object):  # type: ig
         def encode_mask_references(self, features: VisualFeatures, masks: Tensor) -> References: ...
         def project_references(self, references: References) -> ProjectedReferences: ...
         def segment_objects(
-            self, features: VisualFeatures, references: Sequence[ProjectedReferences | SharedFrames]
-        ) -> tuple[Tensor, Tensor]:
-            """Find N objects in one frame.
-
-            Args:
-                features: one frame.
-                references: of N entries, at most one a modality.
-
-            Returns:
-                scores (N,) in 0..1, and mask logits (N, H, W) at the padded input size.
-            """
-
-        def segment_all_objects(
             self,
             features: VisualFeatures,
             references: Sequence[ProjectedReferences | SharedFrames],
-            choose: Callable[[Tensor, Tensor], list[int]],
+            choose: Callable[[Tensor, Tensor], list[int]] | None = None,
         ) -> tuple[Tensor, Tensor]:
-            """Find none, one or many objects that one reference means in one frame.
+            """Find objects in one frame: the best one of each reference, or all that one reference means.
 
             Args:
                 features: one frame.
-                references: of one entry.
+                references: of N entries, at most one a modality; of one entry with `choose`.
                 choose: gets mask logits (Q, h, w) of all queries, at a size of which the padded input's is a multiple,
-                    and their scores (Q,); returns the queries that are objects.
+                    and their scores (Q,); returns the N queries that are objects.
 
             Returns:
-                of the m chosen ones scores (m,) in 0..1, and mask logits (m, H, W) at the padded input size.
+                scores (N,) in 0..1, and mask logits (N, H, W) at the padded input size.
             """
 
     def propagate_in_video_iterator(

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 
 import yaml
 
-from ...core.errors import KindError, UsageError
+from ...core.errors import KindError, UsageError, one_line
 from ...core.near_names import did_you_mean
 
 Section = TypeVar("Section")
@@ -148,7 +148,7 @@ def read_values(name_or_path: str | Path, derived: tuple[Path, ...] = ()) -> dic
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
-        raise UsageError(f"{path}: not valid YAML ({str(error).splitlines()[0]})") from error
+        raise UsageError(f"{path}: not valid YAML ({one_line(error)})") from error
     if not isinstance(values, dict):
         raise UsageError(f"{path}: expected a mapping of options, got {type(values).__name__}")
     base = values.pop("base", None)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ...core.errors import UsageError
+from ...core.errors import UsageError, one_line
 from ...core.optional import require
 from ...datasets.schema import Record, Row, check_columns
 from ...processors.text import normalise_sentence
@@ -40,8 +40,9 @@ def open_dataset(config: DatasetConfig, seed: int = 0, opened: Any = None) -> An
     try:
         dataset = _open_files(config) if opened is None else opened
     except (OSError, ValueError, ConnectionError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UsageError(f"datasets ({config.name}).source: {config.source!r} cannot be opened ({reason})") from error
+        raise UsageError(
+            f"datasets ({config.name}).source: {config.source!r} cannot be opened ({one_line(error)})"
+        ) from error
     if hasattr(dataset, "state_dict") != config.streaming:
         kind = "a stream" if hasattr(dataset, "state_dict") else "map-style"
         raise UsageError(f"datasets ({config.name}).streaming: got {config.streaming}, but the dataset is {kind}")

@@ -10,7 +10,7 @@ import torch
 from transformers import AutoConfig, AutoTokenizer, BertConfig, ResNetConfig
 
 from ...adapters.presets import attach_adapter, config_for
-from ...core.errors import UsageError
+from ...core.errors import UsageError, one_line
 from ...core.hub_reach import reach_options
 from ...core.model_names import model_location
 from ..config.model import ModelOptions
@@ -76,7 +76,7 @@ def _load_tokenizer(source: str, option: str, text_length: int) -> Any:
             model_location(source), model_max_length=text_length, **reach_options(model_location(source))
         )
     except (OSError, ValueError) as error:
-        raise UsageError(f"{option}: no tokenizer in {source} ({str(error).splitlines()[0]})") from error
+        raise UsageError(f"{option}: no tokenizer in {source} ({one_line(error)})") from error
 
 
 def build_model_config(config: ModelOptions, vocabulary_size: int) -> Any:

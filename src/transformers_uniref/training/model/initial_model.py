@@ -10,7 +10,7 @@ import torch
 from transformers import AutoConfig, AutoModel, PreTrainedConfig
 
 from ...adapters.folders import base_of
-from ...core.errors import UsageError
+from ...core.errors import UsageError, one_line
 from ...core.families import MODEL_FAMILIES
 from ...core.hub_reach import reach_options, why_not_here
 from ...core.model_names import model_location
@@ -38,7 +38,7 @@ def initial_config(config: ModelOptions) -> Any:
     try:
         found = AutoConfig.from_pretrained(source, **reach_options(source))
     except (OSError, ValueError) as error:
-        reason = why_not_here(source) or str(error).splitlines()[0]
+        reason = why_not_here(source) or one_line(error)
         raise UsageError(f"initial_weights: no model in {source} ({reason})") from error
     if found.model_type not in [family.model_type for family in MODEL_FAMILIES]:
         raise UsageError(f"initial_weights: {source} holds a model of type {found.model_type!r}; needed is a UniRef")
