@@ -12,7 +12,7 @@ from ..core import masks as given_masks
 from ..core.errors import UsageError
 from ..core.score_gate import gate_of
 from ..media.video.frames import VideoFrames
-from .all_targets import Targets, check_targets
+from .all_targets import ObjectChoice, Targets, check_targets
 from .drawn_references import PAINTERS
 from .vocabulary import Reading
 
@@ -29,6 +29,7 @@ class VideoPrompting:
         vos_score_threshold: float | None
         rvos_score_threshold: float | None
         video_mask_threshold: float
+        object_choice: ObjectChoice
 
         def _sentences(self, text: Any, n_images: int | None) -> tuple[list[str], list[int] | None]: ...
 
@@ -73,13 +74,13 @@ class VideoPrompting:
                 if name in session_options:
                     raise UsageError(f"`threshold` is the gate of all objects; `{name}` cannot be given beside it.")
             gates = {name: gate_of(threshold, None) for name in gates}
-        thresholds = {**gates, "mask_threshold": self.video_mask_threshold}
+        own = {**gates, "mask_threshold": self.video_mask_threshold, "object_choice": self.object_choice}
         return UniRefVideoSession(
             video=video if video is None or isinstance(video, VideoFrames) else VideoFrames(video),
             image_processor=self.image_processor,
             inference_device=inference_device,
             dtype=dtype,
-            **{**thresholds, **session_options},
+            **{**own, **session_options},
         )
 
     def add_mask_prompt(

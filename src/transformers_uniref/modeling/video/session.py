@@ -15,6 +15,7 @@ from transformers.utils import ModelOutput
 
 from ...core.errors import KindError, UsageError
 from ...core.masks import binary_mask
+from ..object_choice import UNTUNED, ObjectChoice
 from ..precision import chosen_dtype, warn_if_slow
 from .frames import FrameProcessor, PreparedFrame, prepare_frame
 from .groups import Group
@@ -85,6 +86,8 @@ class UniRefVideoSession:
         references: which annotated frames of an object are used: "both" (released), "first" or "previous".
         propagate_text: whether an object known by a sentence alone is followed by its mask as well once it has been
             found (released for Ref-YouTube-VOS). False looks for the sentence in every frame anew (Ref-DAVIS).
+        object_choice: which queries are objects where a sentence means all; its `threshold` does not act here, where
+            sentences have `rvos_score_threshold`.
         object_chunk_size: how many objects go through the network together; None: all.
         output_size: (height, width) of the results; None: the video's.
 
@@ -109,6 +112,7 @@ class UniRefVideoSession:
         propagate_text: bool = True,
         object_chunk_size: int | None = None,
         output_size: tuple[int, int] | None = None,
+        object_choice: ObjectChoice = UNTUNED,
     ) -> None:
         gates = {"vos_score_threshold": vos_score_threshold, "rvos_score_threshold": rvos_score_threshold}
         for name, gate in gates.items():
@@ -142,6 +146,7 @@ class UniRefVideoSession:
         self.references = references
         self.propagate_text = propagate_text
         self.object_chunk_size = object_chunk_size
+        self.object_choice = object_choice
         self._output_size = None if output_size is None else (int(output_size[0]), int(output_size[1]))
         self._video_size: tuple[int, int] | None = None if video is None else (int(video.size[0]), int(video.size[1]))
         self.prompts = Prompts()
@@ -156,7 +161,7 @@ class UniRefVideoSession:
             rest = (state.pop(name) for name in ("_last_frame", "_reverse", "_restart_needed"))
             state["prompts"], state["memory"] = Prompts(prompts), SessionMemory(tracked, *rest)
             state["lock"] = IteratorLock()
-        self.__dict__.update({"groups": [], **state})
+        self.__dict__.update({"groups": [], "object_choice": UNTUNED, **state})
 
     # ---------------------------------------------------------------------------------------------------- what it knows
     @property
