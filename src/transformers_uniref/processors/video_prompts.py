@@ -194,7 +194,7 @@ class VideoPrompting:
         targets: Targets = "one",
         max_objects: int = 8,
         patience: int = 4,
-    ) -> None:
+    ) -> list[int]:
         """Gives objects by sentences, to be looked for from one frame on.
 
         Args:
@@ -206,6 +206,10 @@ class VideoPrompting:
                 `UniRefVideoSession.add_text_for_all` says.
             max_objects: with "all", most objects of a sentence at a time.
             patience: with "all", for how many frames an object may be out of sight before it has ended.
+
+        Returns:
+            With "all" the number of each sentence, by which `VideoOutput.object_groups` and
+            `UniRefVideoSession.remove_group` know it; otherwise nothing.
 
         Raises:
             TypeError, ValueError: naming the argument, what came, and what is accepted. Nothing is added then.
@@ -226,9 +230,14 @@ class VideoPrompting:
         if grouped is not None or (ids is not None and len(sentences) != len(ids)):
             raise UsageError(f"`text` must hold {wanted}, got {len(sentences)}.")
         tokens = {name: torch.from_numpy(values) for name, values in self._tokenise(sentences).items()}
+        numbers, said = [], [text] if isinstance(text, str) else text
         for index, reading in enumerate(self._read(sentences)):
             sentence = (tokens["input_ids"][index : index + 1], tokens["attention_mask"][index : index + 1])
             if ids is None:
-                session.add_text_for_all(frame_idx, *sentence, reading.is_understood, max_objects, patience)
+                heard = reading.is_understood
+                numbers.append(
+                    session.add_text_for_all(frame_idx, *sentence, heard, max_objects, patience, said[index])
+                )
             else:
                 session.add_text(frame_idx, ids[index], *sentence, understood=reading.is_understood)
+        return numbers
