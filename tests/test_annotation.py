@@ -234,7 +234,7 @@ def test_finished_work_is_kept_and_nothing_is_asked_again(tmp_path):
         ({"threshold": 0.3}, r"threshold \(none then, 0.3 now\)"),
         ({"shard_size": 5}, r"shard size \(4 then, 5 now\)"),
         ({"copy_images": True}, "pictures copied"),
-        ({"targets": "all"}, r"targets \(none then, all now\)"),
+        ({"targets": "all"}, "targets"),
     ],
 )
 def test_another_setting_is_named_and_not_mixed_in(options, named, tmp_path):
