@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import weakref
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,30 @@ def test_every_row_has_masks_scores_and_boxes(tmp_path):
         assert [entry["object_id"] for entry in second] == [0] * (number % 2)
         assert [entry["object_ids"] for entry in row["sentences"]] == [[1], []][: 1 + number % 2]
         assert (row["height"], row["width"]) == (10, 12)
+
+
+def test_objects_that_one_sentence_means_are_one_sentence(tmp_path):
+    class Halves(BrightPixels):
+        """Finds the left and the right half of what is bright."""
+
+        def __call__(self, questions):
+            left = np.arange(12) < 6
+            return [
+                [
+                    replace(one, mask=one.mask & half)
+                    for one in found
+                    for half in ([left, ~left] if one.mask.any() else [left])
+                ]
+                for found in super().__call__(questions)
+            ]
+
+    settings = AnnotationSettings(text_column="caption", shard_size=4, targets="all")
+    result = annotate(from_rows(table(4), "bright"), Halves(), settings, tmp_path / "out")
+    assert result.counts == {"rows": 4, "sentences": 6, "objects": 8}
+    for number, row in enumerate(output_rows(tmp_path / "out")):
+        assert [entry["object_ids"] for entry in row["sentences"]] == [[1, 2], []][: 1 + number % 2]
+        assert [entry["object_id"] for entry in row["predictions"]] == [1, 2, 0][: 2 + number % 2]
+    assert "all objects that they mean" in (tmp_path / "out" / "README.md").read_text()
 
 
 def test_the_output_opens_as_a_dataset_and_with_pictures_it_keeps_to_the_schema(tmp_path):
@@ -209,6 +234,7 @@ def test_finished_work_is_kept_and_nothing_is_asked_again(tmp_path):
         ({"threshold": 0.3}, r"threshold \(none then, 0.3 now\)"),
         ({"shard_size": 5}, r"shard size \(4 then, 5 now\)"),
         ({"copy_images": True}, "pictures copied"),
+        ({"targets": "all"}, "targets"),
     ],
 )
 def test_another_setting_is_named_and_not_mixed_in(options, named, tmp_path):

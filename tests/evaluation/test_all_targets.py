@@ -14,6 +14,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from transformers_uniref.metrics import AllTargetsScores, average_precision, generalized_measures, match_objects
+from transformers_uniref.worlds.drawn.generalised import GENERALISED_KINDS
 
 UNHURRIED = settings(deadline=None, max_examples=30)
 SIDE = 12
@@ -207,6 +208,13 @@ def test_drawn_scenes_are_measured_by_the_command(capsys: pytest.CaptureFixture[
     assert (
         f"{told['measures']['count_error']:.2f} objects" in written.err and "all objects of a sentence" in written.err
     )
+    kinds = told["details"]["kinds"]
+    assert set(kinds) <= set(GENERALISED_KINDS) and {"one", "absent"} <= set(kinds) and "near-absent" in written.err
+    assert sum(of["sentences"] for of in kinds.values()) == told["counts"]["answers"]
+    for name in ("gIoU", "exact_count"):
+        mean = sum(of[name] * of["sentences"] for of in kinds.values()) / told["counts"]["answers"]
+        assert mean == pytest.approx(told["measures"][name])
+    assert "| near-absent |" in (tmp_path / "run" / "summary.md").read_text()
     import pyarrow.parquet as pq
 
     samples = pq.read_table(tmp_path / "run" / "samples.parquet").to_pylist()

@@ -273,6 +273,20 @@ def test_sentences_are_followed_through_a_clip(rvos: Any) -> None:
     assert not rvos(clip(1), text="a dog", threshold=1.0)[0]["masks"][1].any()
 
 
+def test_a_sentence_may_mean_all_objects_of_a_clip(rvos):
+    frames = rvos(clip(3), text=["All dogs", "a cat"], targets="all", max_objects=2, threshold=0)
+    found = frames[-1]["labels"]
+    assert found and set(found.values()) <= {"All dogs", "a cat"} and list(found) == list(range(1, 1 + len(found)))
+    assert list(frames[-1]["masks"]) == list(found) and set(frames[-1]["unknown_words"]) == set(found)
+    assert all(sum(label == text for label in found.values()) <= 2 for text in ("All dogs", "a cat"))
+    given = rvos(clip(1), text="a dog", masks=labels(), targets="all", threshold=0)[0]["labels"]
+    assert given[1] is given[2] is None and set(given.values()) == {None, "a dog"}
+    assert rvos(clip(1), text="a dog", targets="all", threshold=1)[0]["masks"] == {}
+    for options, message in (({"targets": "many"}, "`targets` must be"), ({"text": {1: "a dog"}}, "`text` must be")):
+        with pytest.raises((TypeError, ValueError), match=message):
+            rvos(clip(1), **{"text": "a dog", "targets": "all", **options})
+
+
 def test_one_thing_may_be_meant_by_two_sentences(rvos: Any) -> None:
     for frame in rvos(clip(3), text=["a dog", "a dog"], threshold=0):
         assert_same_mask(frame["masks"][1], frame["masks"][2])

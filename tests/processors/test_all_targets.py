@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from processor_support import small_processor
+from processor_support import small_processor, small_tokenizer
 from transformers_uniref.frontends.cli.main import main
 from transformers_uniref.metrics.region import iou
-from transformers_uniref.processors.all_targets import choose_objects
+from transformers_uniref.processors.all_targets import ObjectChoice, choose_objects
+from transformers_uniref.processors.processing_uniref import UniRefProcessor
 from transformers_uniref.worlds import World
 
 SIDE = 16
@@ -48,6 +49,49 @@ def test_each_object_comes_once_and_the_best_first(
     corners: list[tuple[int, int, int, int]], scores: list[float], chosen: list[int]
 ) -> None:
     assert choose_objects(boxes(*corners), torch.tensor(scores), threshold=0.3) == chosen
+
+
+@pytest.mark.parametrize(
+    ("choice", "chosen"),
+    [
+        (ObjectChoice(), [0, 1]),
+        (ObjectChoice(least_share=0.8), [0]),
+        (ObjectChoice(least_share=0.0), [0, 1, 2]),
+        (ObjectChoice(least_share=0.0, least_score=0.3), [0, 1]),
+        (ObjectChoice(least_score=0.95), [0]),  # the best one is a matter of the gate alone
+        (ObjectChoice(threshold=0.95), [0, 1]),
+        (ObjectChoice(least_share=0.0, same_overlap=0.0), [0, 2]),
+        (ObjectChoice(least_share=0.0, covered=0.1), [0, 2]),
+    ],
+)
+def test_what_counts_beside_the_best_is_the_models_own(choice: ObjectChoice, chosen: list[int]) -> None:
+    masks = boxes(LEFT, (4, 0, 12, 8), (8, 0, 16, 8))
+    assert choose_objects(masks, torch.tensor([0.9, 0.5, 0.2]), 0.3, choice) == chosen
+
+
+def test_a_processor_carries_what_its_model_counts_as_an_object(tmp_path: Path) -> None:
+    def made(**options: Any) -> UniRefProcessor:
+        return UniRefProcessor(small_processor().image_processor, small_tokenizer(), **options)
+
+    plain = made()
+    assert "all_targets" not in plain.to_dict() and plain.object_choice == ObjectChoice()
+    assert plain.picture_gate("all") == plain.picture_gate() == 0.3
+    tuned = made(all_targets={"threshold": 0.1, "least_share": 0.9})
+    tuned.save_pretrained(tmp_path)
+    read = UniRefProcessor.from_pretrained(tmp_path)
+    assert read.object_choice == tuned.object_choice == ObjectChoice(0.1, 0.9)
+    assert (read.picture_gate("all"), read.picture_gate("one")) == (0.1, 0.3)
+    given = outputs(boxes(LEFT, RIGHT), [0.2, 0.15])
+    (answer,) = read.post_process_answers(given, targets="all")
+    assert len(answer["objects"]) == 1 and answer["threshold"] == 0.1
+    (answer,) = plain.post_process_answers(given, targets="all", threshold=0.1)
+    assert len(answer["objects"]) == 2
+    assert not read.post_process_answers(given)[0]["passed"]
+    assert read.init_video_session().object_choice == read.object_choice
+    with pytest.raises(ValueError, match="`all_targets` must hold some of threshold, least_share.*, got most"):
+        made(all_targets={"most": 3})
+    with pytest.raises(ValueError, match="`least_share` must be between 0 and 1, got 2"):
+        made(all_targets={"least_share": 2})
 
 
 def test_without_a_gate_something_is_always_found() -> None:

@@ -30,6 +30,8 @@ def annotation_card(
         asked.append(f"the sentences in its column `{settings.text_column}`")
     if settings.reference_images:
         asked.append(f"{len(settings.reference_images)} annotated example(s), the same for every row")
+    if settings.targets == "all":
+        asked.append("all objects that they mean, none, one or many")
     gate = "the model's own"
     if settings.threshold is not None:
         gate = f"scores above {settings.threshold} count" if settings.threshold else "every sentence gets a mask"
@@ -67,8 +69,9 @@ of transformers_uniref {__version__}. Nobody has checked them. Pictures and sent
 Columns are those of `transformers_uniref/datasets/schema.py`; masks are COCO run lengths, boxes of `instances` enclose
 their masks. {pictures}
 
-`predictions` holds an entry for each sentence (or one for the examples): `text`, `score` (0 to 1), `box` (x0, y0, x1,
-y1 in pixels, as the model predicts it) and `object_id`, 0 where the mask is empty.
+`predictions` holds an entry for each answer (one a sentence, or one for the examples, unless all objects were asked
+for): `text`, `score` (0 to 1), `box` (x0, y0, x1, y1 in pixels, as the model predicts it) and `object_id`, 0 where the
+mask is empty.
 
 ## Skipped
 

@@ -103,6 +103,7 @@ def make_plan(
             "mask threshold": settings.mask_threshold,
             "pictures copied": settings.copy_images,
             "shard size": settings.shard_size,
+            **({"targets": settings.targets} if settings.targets != "one" else {}),
         },
         tuple(sizes),
         settings.shard_size,

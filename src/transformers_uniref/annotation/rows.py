@@ -40,13 +40,16 @@ def annotated_row(
     """A row of the output for a row of this split of a source.
 
     Every prediction whose mask has a pixel is an object; its number is the prediction's place, from 1. A sentence
-    whose mask is empty means no object.
+    whose mask is empty means no object. With all targets the predictions of a sentence are objects that it means.
     """
-    instances, sentences, said = [], [], []
+    instances, said = [], []
+    sentences: list[dict[str, Any]] = []
     for number, prediction in enumerate(predictions, start=1):
         if found := prediction.is_found:
             instances.append(make_instance(number, {0: prediction.mask}, code="rle"))
-        if prediction.label is not None:
+        if settings.targets == "all" and sentences and sentences[-1]["text"] == prediction.label:
+            sentences[-1]["object_ids"] += [number] if found else []
+        elif prediction.label is not None:
             sentences.append({"text": prediction.label, "object_ids": [number] if found else []})
         said.append(
             {

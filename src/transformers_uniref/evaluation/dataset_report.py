@@ -19,6 +19,9 @@ def result_table(summary: Mapping[str, Any]) -> str:
     lines = [f"{summary['title']} {summary['split']}, {_asked(summary)}: {counts}"]
     width = max([len(name) for name in summary["measures"]] or [0])
     lines += [f"{name:<{width}} {_value(name, value):>6}" for name, value in summary["measures"].items()]
+    if kinds := summary["details"].get("kinds", {}):
+        lines += ["by kind of sentence: gIoU, answered, number right (sentences)"]
+        lines += [f"  {kind:<12} {' '.join(f'{value:>6}' for value in row)}" for kind, *row in _kind_rows(kinds)]
     for protocol, measures in summary["further"].items():
         lines += [f"{protocol}: " + ", ".join(f"{name} {percent(value, 2)}" for name, value in measures.items())]
     if "submission" in summary:
@@ -53,6 +56,11 @@ def markdown_report(summary: Mapping[str, Any]) -> str:
         names = [name for name in ("J&F", "J", "F") if name in next(iter(sequences.values()))]
         found = [(clip, *(percent(of[name], 2) for name in names)) for clip, of in sequences.items()]
         lines += ["", *markdown_table(("clip", *names), found)]
+    if kinds := details.get("kinds", {}):
+        lines += [
+            "",
+            *markdown_table(("kind of sentence", "gIoU", "answered", "number right", "sentences"), _kind_rows(kinds)),
+        ]
     if classes := details.get("classes", {}):
         lines += ["", *_in_percent("class", "IoU", classes)]
     if "submission" in summary:
@@ -71,6 +79,11 @@ def model_index(summary: Mapping[str, Any]) -> str:
 
     name = str(summary["settings"]["model"] or "model").rstrip("/").rsplit("/", 1)[-1]
     return ModelCardData(model_name=name, eval_results=eval_results(dict(summary))).to_yaml() + "\n"
+
+
+def _kind_rows(kinds: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    shown = ("gIoU", "answered", "exact_count")
+    return [(kind, *(percent(of[name], 1) for name in shown), str(of["sentences"])) for kind, of in kinds.items()]
 
 
 def _in_percent(name: str, value: str, measures: Mapping[str, float | None]) -> list[str]:

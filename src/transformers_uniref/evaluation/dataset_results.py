@@ -121,8 +121,22 @@ def _merge_pictures(of: Results, blocks: Sequence[Mapping[str, Any]]) -> Merged:
         scores.load_state_dict(block["state"])
         samples += block["samples"]
     measures, details = _split_measures(scores.compute())
+    if kinds := sorted({sample["kind"] for sample in samples if "kind" in sample}):
+        details["kinds"] = {kind: _of_kind([one for one in samples if one["kind"] == kind]) for kind in kinds}
     counts = {"pictures": len({sample["row"] for sample in samples}), "answers": len(samples)}
     return {"counts": counts, "measures": measures, "further": {}, "details": details, "notes": []}, samples
+
+
+def _of_kind(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Of the sentences of one kind: gIoU, the shares that have an answer and the right number of objects, how many."""
+    n = len(samples)
+    return {
+        # A sample that means nothing has IoU 1 without an answer, and 0 with one.
+        "gIoU": sum(sample["iou"] for sample in samples) / n,
+        "answered": sum(sample["objects_found"] > 0 for sample in samples) / n,
+        "exact_count": sum(sample["objects_found"] == sample["objects"] for sample in samples) / n,
+        "sentences": n,
+    }
 
 
 # ---------------------------------------------------------------------------------------------------------------- clips

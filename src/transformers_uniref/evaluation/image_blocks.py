@@ -70,7 +70,8 @@ class PictureQuestions:
 
     # -------------------------------------------------------------------------------------------------------- sentences
     def _ask_sentences(self, index: int, scores: Any) -> list[dict[str, Any]]:
-        record = Record(self.rows.row(index))
+        row = self.rows.row(index)
+        record, kinds = Record(row), row.get("sentence_kinds")
         sentences = [(place, sentence) for place, sentence in enumerate(record.sentences) if sentence.labelled]
         check_asked(record, [sentence for _, sentence in sentences])
         image = record.image()
@@ -78,7 +79,10 @@ class PictureQuestions:
         for start in range(0, len(sentences), SENTENCES_AT_ONCE):
             asked = sentences[start : start + SENTENCES_AT_ONCE]
             if self.settings.targets == "all":
-                samples += self._ask_for_all(record, index, image, asked, scores)
+                for sample, (place, _) in zip(
+                    self._ask_for_all(record, index, image, asked, scores), asked, strict=True
+                ):
+                    samples.append(sample if kinds is None else sample | {"kind": kinds[place]})
                 continue
             (found,) = self.answers.to_sentences([image], [[sentence.text for _, sentence in asked]])
             for (place, sentence), answer in zip(asked, found, strict=True):

@@ -80,9 +80,10 @@ def settings_for(
             known = ", ".join(name for name, other in BENCHMARKS.items() if other.family in MANY_OR_NONE)
             raise UsageError(f"`targets` must be left out for {benchmark.name}; {known} have it, got {targets!r}")
     sizes = {name: dict_of(getattr(processor.image_processor, name)) for name in RELEASED_SIZES}
+    asked = targets or benchmark.targets
     gate: float | None = {
-        "gris": processor.score_threshold,
-        "photos": processor.score_threshold,
+        "gris": processor.picture_gate(asked),
+        "photos": processor.picture_gate(asked),
         "vos": processor.vos_score_threshold,
         "rvos": processor.rvos_score_threshold,
     }.get(benchmark.family)
@@ -105,7 +106,7 @@ def settings_for(
         shots or (1 if released is None else released.shots),
         seed,
         sizes,
-        targets or benchmark.targets,
+        asked,
     )
 
 

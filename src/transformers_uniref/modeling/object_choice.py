@@ -2,20 +2,51 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
-from ..core.score_gate import passes
+from ..core.score_gate import check_threshold, passes
 
-LEAST_SHARE = 0.4
-"""An object counts beside the best one when its score is at least this share of the best score."""
 SAME_OVERLAP = 0.5
 """Masks whose IoU is larger are the same object."""
 COVERED = 0.8
 """A mask of which better ones cover a larger share is a part of them, or they are."""
 
 
-def choose_objects(masks: Tensor, scores: Tensor, threshold: float | None = None) -> list[int]:
+@dataclass(frozen=True)
+class ObjectChoice:
+    """Which queries are objects beside the best one; of a model that was not tuned, the defaults.
+
+    Attributes:
+        threshold: the gate of the best score in pictures, 0..1; None for that of one target. Clips keep theirs.
+        least_share: another object's score is at least this share of the best one's, 0..1.
+        least_score: and at least this, 0..1.
+        same_overlap: masks whose IoU is larger are the same object.
+        covered: a mask of which better ones cover a larger share is a part of them, or they are.
+
+    Raises:
+        ValueError: a value is outside 0..1.
+    """
+
+    threshold: float | None = None
+    least_share: float = 0.4
+    least_score: float = 0.0
+    same_overlap: float = SAME_OVERLAP
+    covered: float = COVERED
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            check_threshold(value, name)
+
+
+UNTUNED = ObjectChoice()
+
+
+def choose_objects(
+    masks: Tensor, scores: Tensor, threshold: float | None = None, choice: ObjectChoice = UNTUNED
+) -> list[int]:
     """The objects among queries, best first; each once.
 
     The queries were trained to leave an object to one of them, and mostly do; where two have the same object, or one
@@ -24,15 +55,16 @@ def choose_objects(masks: Tensor, scores: Tensor, threshold: float | None = None
     Args:
         masks: bool (Q, H, W).
         scores: (Q,) in 0..1.
-        threshold: the gate of the best score; when it does not pass, nothing is there. The others have to come near
-            the best: `LEAST_SHARE`.
+        threshold: the gate of the best score; when it does not pass, nothing is there. That of `choice` does not act.
+        choice: how near the others have to come, and when two are one.
 
     Returns:
         Numbers of queries; none with an empty mask.
     """
     if not len(scores) or not passes(float(scores.max()), threshold):
         return []
-    least = LEAST_SHARE * float(scores.max())
+    best = float(scores.max())
+    least = max(choice.least_share * best, min(choice.least_score, best))
     flat = masks.flatten(1)
     sizes = flat.sum(1)
     chosen: list[int] = []
@@ -41,12 +73,12 @@ def choose_objects(masks: Tensor, scores: Tensor, threshold: float | None = None
         if float(scores[query]) < least:
             break
         size = int(sizes[query])
-        if not size or int((flat[query] & taken).sum()) > COVERED * size:
+        if not size or int((flat[query] & taken).sum()) > choice.covered * size:
             continue
         overlaps = [int((flat[query] & flat[other]).sum()) for other in chosen]
         # Mostly the same, or around one that is there already.
         if any(
-            both > SAME_OVERLAP * (size + int(sizes[other]) - both) or both > COVERED * int(sizes[other])
+            both > choice.same_overlap * (size + int(sizes[other]) - both) or both > choice.covered * int(sizes[other])
             for both, other in zip(overlaps, chosen, strict=True)
         ):
             continue

@@ -10,6 +10,8 @@ from ..core.errors import KindError, UsageError
 from ..core.masks import object_ids
 from ..core.score_gate import written, written_gate
 from ..inference.clips import read_frame
+from ..inference.results import SegmentedObject
+from ..processors.all_targets import Targets, check_targets
 from .base import UniRefPipeline
 from .mask_prompts import MaskPrompts, read_mask_prompts
 
@@ -25,13 +27,15 @@ class VideoPipeline(UniRefPipeline):
     Attributes:
         session_options: the arguments that `UniRefVideoSession` explains.
         masks_apart: whether two objects may share a pixel.
+        asking: further arguments that say what to look for.
     """
 
     session_options: tuple[str, ...] = SESSION_OPTIONS
     masks_apart: bool = False
+    asking: tuple[str, ...] = ()
 
     def _sanitize_parameters(self, **given: Any) -> tuple[dict[str, Any], ...]:
-        prompts = (*self.references, "threshold", *self.session_options)
+        prompts = (*self.references, "threshold", *self.asking, *self.session_options)
         return (*self._sort_arguments(given, prompts, ("stream",)), {})
 
     def __call__(self, video: Any, *args: Any, **options: Any) -> Any:
@@ -57,12 +61,22 @@ class VideoPipeline(UniRefPipeline):
         return results if forward_params.get("stream") else list(results)
 
     def preprocess(
-        self, video: Any, masks: Any = None, text: Any = None, threshold: float | None = None, **options: Any
+        self,
+        video: Any,
+        masks: Any = None,
+        text: Any = None,
+        threshold: float | None = None,
+        targets: Targets = "one",
+        max_objects: int = 8,
+        patience: int = 4,
+        **options: Any,
     ) -> dict[str, Any]:
         """A session with all prompts in it; the frames apart where they come out of an iterator; sentences by id."""
         self._check_references({"masks": masks, "text": text})
+        check_targets(targets)
         prompts = {} if masks is None else read_mask_prompts(masks)
-        sentences = {} if text is None else self._sentences(text, prompts)
+        # With "all" the session makes the ids, and tells which sentence found an object.
+        sentences = {} if text is None or targets == "all" else self._sentences(text, prompts)
         if video is None:
             raise UsageError("`video` must be a list of frames, an array, a folder, a file or an iterator, got None.")
         frames = video if isinstance(video, Iterator) else None
@@ -77,6 +91,10 @@ class VideoPipeline(UniRefPipeline):
             session.add_masks(frame_idx, objects)
         if sentences:
             self.processor.add_text_prompt(session, list(sentences), list(sentences.values()))
+        elif targets == "all":
+            self.processor.add_text_prompt(
+                session, None, text, targets="all", max_objects=max_objects, patience=patience
+            )
         unknown = {number: self.processor.unknown_words(text) for number, text in sentences.items()}
         return {
             "session": session,
@@ -86,6 +104,10 @@ class VideoPipeline(UniRefPipeline):
             "given": prompts,
             "last_prompt": max(prompts, default=0),
         }
+
+    def _unknown(self, item: SegmentedObject) -> list[str]:
+        """The words that mean nothing to the model of the sentence for all objects that found one, if any did."""
+        return self.processor.unknown_words(item.label) if item.label else []
 
     @staticmethod
     def _told(results: Iterator[dict[str, Any]], prepared: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -150,13 +172,15 @@ class VideoPipeline(UniRefPipeline):
 
     def postprocess(self, found: dict[str, Any]) -> dict[str, Any]:
         """One frame's result."""
-        labels, unknown = found["labels"], found["unknown_words"]
         objects = read_frame(self.processor, found["session"], found["output"], apart=self.masks_apart)
+        labels = {number: found["labels"].get(number, item.label) for number, item in objects.items()}
+        unknown = {
+            number: found["unknown_words"].get(number) or self._unknown(item) for number, item in objects.items()
+        }
         return {
             "frame": found["output"].frame_idx,
             "masks": {number: item.mask for number, item in objects.items()},
             "scores": {number: item.score for number, item in objects.items()},
             "passed": {number: item.passed for number, item in objects.items()},
-            **({"labels": {number: labels.get(number) for number in objects}} if labels else {}),
-            **({"unknown_words": {number: unknown.get(number, []) for number in objects}} if labels else {}),
+            **({"labels": labels, "unknown_words": unknown} if found["labels"] or found["session"].groups else {}),
         }

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from ..core.box_formats import to_corners
 from ..core.errors import UsageError
 from ..core.score_gate import check_threshold, passes
-from .all_targets import Targets, check_targets, choose_objects
+from .all_targets import ObjectChoice, Targets, check_targets, choose_objects
 
 NMS_THRESHOLD = 0.7
 MASK_STRIDE = 4
@@ -149,6 +149,7 @@ def post_process_referring_segmentation(
     mask_threshold: float = 0.5,
     mask_stride: int | None = None,
     targets: Targets = "one",
+    choice: ObjectChoice | None = None,
 ) -> list[dict[str, Any]]:
     """The best object of each batch entry, or all that are meant, at the size of the user's picture.
 
@@ -162,6 +163,7 @@ def post_process_referring_segmentation(
         mask_stride: 4, or 1 for outputs of `full_resolution_masks=True`. Default: told from the outputs.
         targets: "one", the released rule: the best query. "all": none, one or many; `outputs` then come from a call
             with `num_masks="all"`.
+        choice: which queries are objects beside the best one; a processor gives that of its model.
 
     Returns:
         For each entry `segmentation` bool (height, width), `score` in 0..1, `box` float (4,) x0, y0, x1, y1 in
@@ -179,7 +181,7 @@ def post_process_referring_segmentation(
     mask_stride = _stride(outputs, mask_stride)
     predicted = getattr(outputs, "pred_boxes", None)
     if targets == "all":
-        return _all_objects(outputs, target_sizes, threshold, mask_threshold, mask_stride)
+        return _all_objects(outputs, target_sizes, threshold, mask_threshold, mask_stride, choice or ObjectChoice())
     results = []
     for index, queries, scores, valid, target in _entries(outputs, target_sizes, mask_stride):
         best = int(scores.amax(-1).argmax())
@@ -197,7 +199,12 @@ def post_process_referring_segmentation(
 
 
 def _all_objects(
-    outputs: Any, target_sizes: Any, threshold: float | None, mask_threshold: float, mask_stride: int
+    outputs: Any,
+    target_sizes: Any,
+    threshold: float | None,
+    mask_threshold: float,
+    mask_stride: int,
+    choice: ObjectChoice,
 ) -> list[dict[str, Any]]:
     if outputs.mask_queries.shape[1] < outputs.logits.shape[1]:
         raise UsageError(
@@ -213,7 +220,7 @@ def _all_objects(
         best_scores = scores.amax(-1)
         objects = []
         union = torch.zeros_like(masks[0])
-        for query in choose_objects(masks, best_scores, threshold):
+        for query in choose_objects(masks, best_scores, threshold, choice):
             union |= masks[query]
             own = mask_bounds(masks[query])
             box = own if predicted is None else scale_boxes(predicted[index, queries[query]].float(), target)

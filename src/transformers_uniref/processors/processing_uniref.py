@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from functools import wraps
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -21,7 +22,7 @@ from ..core.score_gate import gate_of, passes
 from ..core.sharing import SharedProcessor
 from ..modeling.video.merging import merge_masks
 from . import post_processing
-from .all_targets import Targets
+from .all_targets import ObjectChoice, Targets, read_choice
 from .drawn_references import drawn_masks
 from .targets import instance_masks, make_label
 from .text import check_sentence, tokenise
@@ -48,6 +49,9 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
             and examples alike. Pipelines, commands and the application gate with it unless they are given another
             `threshold`. None: no gate.
         video_mask_threshold: `mask_threshold` of video sessions, between 0 and 1, both left out (released: 0.5).
+        all_targets: what this model counts as an object with `targets="all"`: some of `threshold` (the gate of
+            pictures, instead of `score_threshold`), `least_share`, `least_score`, `same_overlap`, `covered`; see
+            `ObjectChoice`.
         known_words: the words that the model was taught, if that was recorded; by them `unknown_words` tells which
             words of a sentence mean nothing to it. Without them the tokenizer decides, see `read_sentence`.
     """
@@ -63,6 +67,7 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
         rvos_score_threshold: float | None = 0.3,
         video_mask_threshold: float = 0.5,
         known_words: Iterable[str] | None = None,
+        all_targets: Mapping[str, float | None] | None = None,
     ) -> None:
         if text_length < 3:
             raise UsageError(f"`text_length` must leave room for a token between two special ones, got {text_length}.")
@@ -83,6 +88,8 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
         self.rvos_score_threshold = rvos_score_threshold
         self.video_mask_threshold = video_mask_threshold
         self.known_words = _checked_words(known_words)
+        read_choice(all_targets)  # a mistake shows when the processor is made
+        self.all_targets = None if all_targets is None else dict(all_targets)
 
     # ----------------------------------------------------------------------------------------------------- to the model
     def __call__(
@@ -329,7 +336,21 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
         }
 
     # --------------------------------------------------------------------------------------------------- from the model
-    post_process_referring_segmentation = staticmethod(post_processing.post_process_referring_segmentation)
+    @property
+    def object_choice(self) -> ObjectChoice:
+        """What this model counts as an object with `targets="all"`: its `all_targets`, or the defaults."""
+        return read_choice(self.all_targets)
+
+    def picture_gate(self, targets: Targets = "one") -> float | None:
+        """This model's own gate of pictures; None for none."""
+        own = self.object_choice.threshold if targets == "all" else None
+        return self.score_threshold if own is None else own
+
+    @wraps(post_processing.post_process_referring_segmentation)
+    def post_process_referring_segmentation(self, *arguments: Any, **options: Any) -> list[dict[str, Any]]:
+        options.setdefault("choice", self.object_choice)
+        return post_processing.post_process_referring_segmentation(*arguments, **options)
+
     post_process_instance_segmentation = staticmethod(post_processing.post_process_instance_segmentation)
 
     def post_process_answers(
@@ -349,7 +370,7 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
 
         Args:
             outputs, target_sizes, mask_threshold: as for `post_process_referring_segmentation`.
-            threshold: the gate, 0..1, 0 for none. Default: this model's own, `score_threshold`.
+            threshold: the gate, 0..1, 0 for none. Default: this model's own, `picture_gate(targets)`.
             understood: for each entry that a sentence alone refers to, whether the model knows any word of it
                 (`inputs.understood`). Default: all.
             show_all: leave the masks of answers that did not pass.
@@ -362,7 +383,7 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
         Raises:
             ValueError: as `post_process_referring_segmentation`.
         """
-        gate = gate_of(threshold, self.score_threshold)
+        gate = gate_of(threshold, self.picture_gate(targets))
         results = self.post_process_referring_segmentation(
             outputs, target_sizes, mask_threshold=mask_threshold, targets=targets
         )
@@ -412,6 +433,8 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
             saved["tokenizer"] = None
         if self.known_words is None:
             saved.pop("known_words", None)
+        if self.all_targets is None:
+            saved.pop("all_targets", None)
         return saved
 
     def save_pretrained(self, save_directory: str | os.PathLike[str], push_to_hub: bool = False, **kwargs: Any) -> Any:

@@ -12,7 +12,7 @@ from ..core import masks as given_masks
 from ..core.errors import UsageError
 from ..core.score_gate import gate_of
 from ..media.video.frames import VideoFrames
-from .all_targets import Targets, check_targets
+from .all_targets import ObjectChoice, Targets, check_targets
 from .drawn_references import PAINTERS
 from .vocabulary import Reading
 
@@ -29,6 +29,7 @@ class VideoPrompting:
         vos_score_threshold: float | None
         rvos_score_threshold: float | None
         video_mask_threshold: float
+        object_choice: ObjectChoice
 
         def _sentences(self, text: Any, n_images: int | None) -> tuple[list[str], list[int] | None]: ...
 
@@ -73,13 +74,13 @@ class VideoPrompting:
                 if name in session_options:
                     raise UsageError(f"`threshold` is the gate of all objects; `{name}` cannot be given beside it.")
             gates = {name: gate_of(threshold, None) for name in gates}
-        thresholds = {**gates, "mask_threshold": self.video_mask_threshold}
+        own = {**gates, "mask_threshold": self.video_mask_threshold, "object_choice": self.object_choice}
         return UniRefVideoSession(
             video=video if video is None or isinstance(video, VideoFrames) else VideoFrames(video),
             image_processor=self.image_processor,
             inference_device=inference_device,
             dtype=dtype,
-            **{**thresholds, **session_options},
+            **{**own, **session_options},
         )
 
     def add_mask_prompt(
@@ -193,7 +194,7 @@ class VideoPrompting:
         targets: Targets = "one",
         max_objects: int = 8,
         patience: int = 4,
-    ) -> None:
+    ) -> list[int]:
         """Gives objects by sentences, to be looked for from one frame on.
 
         Args:
@@ -205,6 +206,10 @@ class VideoPrompting:
                 `UniRefVideoSession.add_text_for_all` says.
             max_objects: with "all", most objects of a sentence at a time.
             patience: with "all", for how many frames an object may be out of sight before it has ended.
+
+        Returns:
+            With "all" the number of each sentence, by which `VideoOutput.object_groups` and
+            `UniRefVideoSession.remove_group` know it; otherwise nothing.
 
         Raises:
             TypeError, ValueError: naming the argument, what came, and what is accepted. Nothing is added then.
@@ -225,9 +230,14 @@ class VideoPrompting:
         if grouped is not None or (ids is not None and len(sentences) != len(ids)):
             raise UsageError(f"`text` must hold {wanted}, got {len(sentences)}.")
         tokens = {name: torch.from_numpy(values) for name, values in self._tokenise(sentences).items()}
+        numbers, said = [], [text] if isinstance(text, str) else text
         for index, reading in enumerate(self._read(sentences)):
             sentence = (tokens["input_ids"][index : index + 1], tokens["attention_mask"][index : index + 1])
             if ids is None:
-                session.add_text_for_all(frame_idx, *sentence, reading.is_understood, max_objects, patience)
+                heard = reading.is_understood
+                numbers.append(
+                    session.add_text_for_all(frame_idx, *sentence, heard, max_objects, patience, said[index])
+                )
             else:
                 session.add_text(frame_idx, ids[index], *sentence, understood=reading.is_understood)
+        return numbers

@@ -397,7 +397,7 @@ def test_no_file_outside_is_read_for_somebody_who_claims_to_have_sent_it(applica
     outside = {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}
     request = urllib.request.Request(
         f"{application.url}/gradio_api/call/sentence",
-        json.dumps({"data": [outside, "the star", 0.3]}).encode(),
+        json.dumps({"data": [outside, "the star", 0.3, "one"]}).encode(),
         {"Content-Type": "application/json"},
     )
     with urllib.request.urlopen(request, timeout=120) as reply:

@@ -40,7 +40,7 @@ from transformers_uniref.frontends.app.results_area import (
 from transformers_uniref.frontends.app.sentences import split_sentences
 from transformers_uniref.frontends.app.settings import AppSettings
 from transformers_uniref.frontends.app.uploads import fitted, read_picture
-from transformers_uniref.frontends.app.video_handlers import add_objects, follow, remove_object, start_over
+from transformers_uniref.frontends.app.video_handlers import ALL, add_objects, follow, remove_object, start_over
 from transformers_uniref.frontends.cli.main import main
 from transformers_uniref.frontends.errors import UserError, describe
 from transformers_uniref.inference.pictures import segment_pictures
@@ -301,6 +301,40 @@ def test_a_clip_is_followed_stopped_added_to_and_goes_on(
     job.remove(1)
     job.start_over()
     assert job.position == 0 and list(job.known) == [2] and not list(job.folder.iterdir())
+
+
+@pytest.mark.filterwarnings("ignore::transformers_uniref.processors.vocabulary.NothingUnderstoodWarning")
+def test_a_sentence_for_all_objects_is_followed_beside_others_and_removed(
+    job: ClipJob, drawn_clip: dict[str, Any], loaded: Loaded, tmp_path: Path
+) -> None:
+    truth = drawn_clip["label_maps"]
+    first, second = (int(number) for number in np.unique(truth[0])[1:3])
+    job.add(0, mask=truth[0] == first)
+    sentence = drawn_clip["sentences"][second][0]
+    nothing = Marking(editor={"layers": [layer((128, 128), slice(0, 0), slice(0, 0))]})
+    assert add_objects(job, 0, nothing, f"{sentence}\n{sentence}\nthe  kraken", "all") == []
+    assert job.sentences == {sentence: 0, "the kraken": 0} and list(job.objects) == [1]
+    drawing = Marking(editor={"layers": [layer((128, 128), slice(10, 40), slice(10, 40))]})
+    with pytest.raises(UserError, match="A marked object is one"):
+        add_objects(job, 0, drawing, "the ring", "all")
+    for result in job.run(*loaded):
+        if result.index == 1:
+            job.stop()
+    found = {number: item for number, item in job.known.items() if number != 1}
+    assert found and {item.sentence for item in found.values()} == {sentence} and 2 in found
+    assert found[2].given_by == "sentence" and list(job.objects) == [1]
+    assert "the kraken: no object was found" in job.doubts() and "unknown to this model: kraken" in job.doubts()
+    remove_object(job, ALL + sentence)
+    with pytest.raises(UserError, match="no sentence for all objects"):
+        remove_object(job, ALL + sentence)
+    rest = list(job.run(*loaded))
+    assert all(set(result.objects) == {1} for result in rest)
+    (folder := tmp_path / "files").mkdir()
+    _, code = save_masks(job, folder)
+    texts = {item["id"]: item["text"] for item in json.loads(Path(code).read_text())["objects"]}
+    assert texts == {1: None} | {number: sentence for number in found}
+    job.start_over()
+    assert list(job.known) == [1] and list(job.sentences) == ["the kraken"]
 
 
 def test_objects_come_from_marks_from_sentences_or_from_both(job: ClipJob) -> None:

@@ -63,6 +63,38 @@ def test_masks_and_video_follow_the_frames(model: str, files: Path, capsys: pyte
     assert "visible in" in shown.err and "4/4" not in shown.err  # a bar is for terminals
 
 
+def test_a_sentence_may_mean_all_objects_beside_those_with_masks(
+    model: str, files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    all_dogs = ["--text", "All dogs", "--targets", "all", "--max-objects", "2", "--threshold", "0"]
+    formats = ["--formats", "palette,rle,mp4", "--json", "--output", "all", "--model", model]
+    assert main(["track", "clip", "--mask", "mask.png", *all_dogs, *formats]) == 0
+    shown = capsys.readouterr()
+    given, *found = json.loads(shown.out)["objects"]
+    assert (given["id"], given["text"]) == (1, None)
+    assert 1 <= len(found) <= 2 and {item["text"] for item in found} == {"All dogs"}
+    assert [item["id"] for item in found] == list(range(2, 2 + len(found)))
+    coded = {item["id"]: item for item in json.loads((files / "all" / "rle.json").read_text())["annotations"]}
+    assert set(coded) == {1, *(item["id"] for item in found)} and coded[2]["text"] == "All dogs"
+    assert all(len(item[name]) == 4 for item in coded.values() for name in ("segmentations", "scores"))
+    assert probe_clip(files / "all" / "overlay.mp4").num_frames == 4
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--mask", "mask.png", "--targets", "all"], "--targets all needs --text"),
+        (["--text", "a dog", "--max-objects", "2"], "--max-objects needs --targets all"),
+        (["--text", "3=dogs", "--targets", "all"], "--text must have no number with --targets all, .* got 3=dogs"),
+    ],
+)
+def test_what_does_not_go_with_all_objects_is_refused(
+    words: list[str], message: str, model: str, files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["track", "clip", *words, "--model", model]) == 2
+    assert re.search(message, capsys.readouterr().err)
+
+
 def test_what_is_never_found_is_told_with_its_best_score_and_the_option(
     model: str, files: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -102,6 +102,20 @@ def stopped(ask: Callable[..., int], monkeypatch: pytest.MonkeyPatch) -> Callabl
     return stopped
 
 
+def test_objects_of_a_sentence_for_all_keep_their_numbers_and_words(model: str, files: Path) -> None:
+    more = ["--targets", "all", "--max-objects", "3", "--threshold", "0", "--text", "a cat"]
+    words = [word.removeprefix("5=") if word.startswith("5=") else word for word in PROMPTS]
+    command = ["track", "clip", *words, *more, *FORMATS, "--model", model]
+    assert main([*command, "--output", "whole"]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        at_frame(patch, 2, interrupt)
+        assert main([*command, "--output", "here"]) == 130
+    assert main([*command, "--output", "here", "--resume"]) == 0
+    assert content("here") == content("whole")
+    texts = [item["text"] for item in json.loads(content("here")["rle.json"])["annotations"]]
+    assert "a cat" in texts or "the dog" in texts
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_resumed_run_ends_like_one_that_was_never_interrupted(
     number: signal.Signals,

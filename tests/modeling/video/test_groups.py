@@ -13,6 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
+from processor_support import small_processor
+from transformers_uniref.inference.clips import read_frame
 from transformers_uniref.modeling.video.groups import identities
 from transformers_uniref.modeling.video.session import UniRefVideoSession
 from transformers_uniref.modeling.video.state import restore_session, session_state
@@ -211,6 +213,64 @@ def test_a_stream_goes_on_from_its_state_and_a_session_from_its_pickle(find: Any
     assert run(pickle.loads(pickled), model, range(2, 4)) == whole[2:]
     with pytest.raises(ValueError, match="`session` must have the sentences for all objects, got fewer"):
         restore_session(stream(), state)
+
+
+def test_an_output_tells_which_sentence_found_an_object(find: Any) -> None:
+    session = stream(propagate_text=False)
+    add_all(session)
+    other = session.add_text_for_all(0, torch.tensor([SENTENCES[1]]), sentence="All  Discs")
+    session.add_mask(0, 9, disc(0, 4))
+    script = [{1: 0.9}, {2: 0.8}, {1: 0.9}, {2: 0.8}]  # each sentence is asked in each frame
+    model = find(script, lambda frame, number: disc(frame // 2, number))
+    output = model(inference_session=session, frame=clip(2)[0])
+    assert dict(zip(output.object_ids, output.object_groups, strict=True)) == {9: None, 10: 0, 11: other}
+    objects = read_frame(small_processor(), session, output)
+    assert [objects[number].label for number in (9, 10, 11)] == [None, "", "All  Discs"]
+    assert [one.sentence for one in session.groups.values()] == ["", "All  Discs"]
+
+
+def test_a_sentence_is_removed_with_what_it_found_and_with_nothing_else(find: Any) -> None:
+    session = stream(propagate_text=False)
+    add_all(session)
+    other = session.add_text_for_all(0, torch.tensor([SENTENCES[1]]))
+    session.add_mask(0, 9, disc(0, 4))
+    frames = clip(4)
+    model = find([{1: 0.9, 2: 0.8}, {3: 0.8}], lambda frame, number: disc(0, number))
+    first = model(inference_session=session, frame=frames[0])
+    assert first.object_ids == [9, 10, 11, 12] and first.object_groups == [None, 0, 0, other]
+    session.add_mask(1, 10, disc(1, 1))  # is the user's from now on
+    before = session.num_bytes()
+    session.remove_group(0)
+    assert session.object_ids == [9, 10, 12] and list(session.groups) == [other] and session.num_bytes() < before
+    state = session_state(session)
+    model = find([{3: 0.8}] * 6, lambda frame, number: disc(0, number))
+    sizes = []
+    for frame in frames[1:4]:
+        output = model(inference_session=session, frame=frame)
+        assert output.object_ids == [9, 10, 12] and output.object_groups == [None, None, other]
+        sizes.append(session.num_bytes())
+    assert set(sizes) == {sizes[0]}
+    session.remove_group(session.add_text_for_all(4, torch.tensor([SENTENCES[2]])))
+    assert session.num_bytes() == sizes[0]
+    # Sentences that are given again have other numbers than those that were left.
+    again = stream(propagate_text=False)
+    again.add_text_for_all(0, torch.tensor([SENTENCES[1]]))
+    again.add_mask(1, 10, disc(1, 1))
+    restore_session(again, state)
+    assert again.memory.objects[12].group == 0
+    assert session.add_text_for_all(5, torch.tensor([SENTENCES[1]])) == 3
+    with pytest.raises(ValueError, match="`number` 0 is unknown; the session's sentences for all objects are: 1, 3"):
+        session.remove_group(0)
+
+
+def test_a_pickle_that_is_older_than_removal_reads_its_sentences() -> None:
+    session = stream()
+    add_all(session)
+    state = session.__dict__ | {"groups": list(session.groups.values())}
+    del state["_next_group"], state["object_choice"]
+    old = UniRefVideoSession.__new__(UniRefVideoSession)
+    old.__setstate__(state)
+    assert list(old.groups) == [0] and add_all(old) is None and list(old.groups) == [0, 1]
 
 
 def test_a_removed_object_comes_back_under_another_id(find: Any) -> None:

@@ -211,7 +211,45 @@ def test_a_sentence_about_several_objects_asks_for_their_union():
     instances = [make_instance(number, {0: mask}) for number, mask in enumerate(masks, 1)]
     row = make_row("x", [np.zeros((60, 90, 3), np.uint8)], instances, [("both", [2, 1])], source="t", split="train")
     (entry,) = sample_of(Record(row), config("ris", short_sides=[60])).entries
-    assert np.array_equal(entry.target, masks[0] | masks[1])
+    assert np.array_equal(entry.target, masks[0] | masks[1]) and entry.targets is None
+
+
+def test_grefcoco_asks_for_none_one_or_each_of_many(tmp_path):
+    from converter_support import convert, refer, reference
+
+    said = {"both dogs": [71, 72], "left dog": [71], "the cat": [-1]}
+    references = [reference(n, 7, ids, "train", text) for n, (text, ids) in enumerate(said.items())]
+    references.append(reference(9, 8, [81], "val", "the dog"))
+    source = refer(tmp_path / "refer", references, "grefcoco", "grefs(unc).json")
+    convert("grefcoco", source, tmp_path / "built", "train")
+    options = {"source": str(tmp_path / "built"), "task": "ris", "questions": 5, "negative_share": 1.0}
+    section = {"name": "grefcoco", "short_sides": [64], "batch_size": 2, **options}
+    found = {}
+    for single in (False, True):
+        settings = run_config(section | {"single_targets": single}, **{"mixture.held_out_sets": "[grefcoco]"})
+        (batch,) = batches(MixtureFeed(settings), 0, 1)[0]
+        masks = [label["masks"].bool() for label in batch.inputs["labels"]]
+        found[single] = sorted(len(of) for of in masks)
+        # Rows of the batch show one picture; "both dogs" asks for the pixels of "left dog" and more.
+        assert all(bool((of.any(0) == target.bool()).all()) for of, target in zip(masks, batch.targets, strict=True))
+    assert found == {False: [0, 0, 1, 1, 1, 1], True: [0, 0, 1, 1, 2, 2]}
+
+
+def test_a_crop_keeps_every_object_of_a_sentence_that_asks_for_each():
+    masks = [square(2, 2, 8, 8), square(80, 50, 88, 58)]
+    instances = [make_instance(number, {0: mask}) for number, mask in enumerate(masks, 1)]
+    row = make_row("x", [np.zeros((60, 90, 3), np.uint8)], instances, [("two squares", [1, 2])], source="t", split="t")
+    crop = CropConfig(probability=1.0, short_sides=[60], least=30, most=50)
+    lost = 0
+    for seed in range(8):
+        one, each = (
+            sample_of(Record(row), config("ris", short_sides=[60], crop=crop, single_targets=single), seed)
+            for single in (False, True)
+        )
+        targets = each.entries[0].targets
+        assert len(targets.masks) == len(targets.boxes) == 2
+        lost += one.image.shape != each.image.shape
+    assert lost
 
 
 @pytest.mark.parametrize("shots", [1, 3])

@@ -77,7 +77,8 @@ class ClipJob:
 
     Attributes:
         objects: that are followed, by id.
-        known: the same, and those that were removed after a run.
+        sentences: those for all objects, each with the frame from which on it is looked for.
+        known: the objects, those that a sentence for all found, and those that were removed after a run.
         position: the next frame that will be computed.
         found: of each computed frame what is told of its objects: `id`, `score`, `segmentation`.
         is_abandoned: nobody waits for it any more.
@@ -87,7 +88,9 @@ class ClipJob:
         self.clip = clip
         self.folder = folder
         self.objects: dict[int, ClipObject] = {}
+        self.sentences: dict[str, int] = {}
         self.known: dict[int, ClipObject] = {}
+        self._groups: dict[str, int] = {}
         self.position = 0
         self.found: list[list[dict[str, Any]]] = []
         self._passed: set[int] = set()
@@ -135,10 +138,29 @@ class ClipJob:
             self.objects[item.number] = self.known[item.number] = item
             return item
 
+    def add_all(self, frame: int, sentence: str) -> None:
+        """Asks for all objects that a sentence means, from a frame on; they get ids as they appear. Once is enough."""
+        with self._step:
+            if sentence in self.sentences:
+                return
+            self.check_room(1)
+            self.sentences[sentence] = max(frame, self.position)
+            if self._session is not None:
+                self._tell_all(sentence)
+
+    def remove_all(self, sentence: str) -> None:
+        """Looks no further for the objects of a sentence; what was found of them stays."""
+        with self._step:
+            if sentence not in self.sentences:
+                raise UserError(f"There is no sentence for all objects: {sentence[:40]}")
+            del self.sentences[sentence]
+            if self._session is not None:
+                self._session.remove_group(self._groups.pop(sentence))
+
     def check_room(self, count: int) -> None:
         """Refuses so many objects more where they cannot be followed."""
-        if len(self.objects) + count > MAX_OBJECTS:
-            room = MAX_OBJECTS - len(self.objects)
+        room = MAX_OBJECTS - len(self.objects) - len(self.sentences)
+        if count > room:
             raise UserError(
                 f"Up to {MAX_OBJECTS} objects can be followed; there is room for {room} more, got {count}. Remove one "
                 "first."
@@ -161,6 +183,7 @@ class ClipJob:
             self._passed.clear()
             self.known = dict(self.objects)
             self._session = self._model = self._processor = None
+            self._groups.clear()
             for file in self.folder.glob("*.png"):
                 file.unlink()
 
@@ -175,11 +198,18 @@ class ClipJob:
                 self._session, obj_ids=[item.number], text=[item.sentence], frame_idx=item.frame
             )
 
+    def _tell_all(self, sentence: str) -> None:
+        assert self._processor is not None
+        options: dict[str, Any] = {"frame_idx": self.sentences[sentence], "max_objects": MAX_OBJECTS}
+        (self._groups[sentence],) = self._processor.add_text_prompt(
+            self._session, None, sentence, targets="all", **options
+        )
+
     # -------------------------------------------------------------------------------------------------------------- run
     def run(self, model: AnyUniRefModel, processor: UniRefProcessor) -> Iterator[FrameResult]:
         """Goes on from `position`; one result a frame."""
         with self._exclusive():
-            if not self.objects:
+            if not self.objects and not self.sentences:
                 raise UserError("Say what to follow: add a sentence, or draw an object and add it.")
             if self.position >= len(self.clip):
                 raise UserError("The clip is done. Start over to follow other objects from its first frame.")
@@ -191,6 +221,8 @@ class ClipJob:
                     self._session = processor.init_video_session(inference_device=model.device)
                     for item in self.objects.values():
                         self._tell(item)
+                    for sentence in self.sentences:
+                        self._tell_all(sentence)
             try:
                 while self.position < len(self.clip) and not self._stop.is_set():
                     yield self._next_frame()
@@ -228,6 +260,8 @@ class ClipJob:
         with self._step:
             found = next_frame(self._model, self._processor, self._session, frame)
             for number, answer in found.items():
+                if number not in self.known:  # a sentence for all objects has found it
+                    self.known[number] = ClipObject(number, index, answer.label)
                 item = self.known[number]
                 if item.mask is not None and item.frame == index:
                     found[number] = replace(answer, given=True)
@@ -246,9 +280,11 @@ class ClipJob:
         """Lines: words that mean nothing to the model, and objects that passed their gate in no frame so far."""
         if self._session is None or self._processor is None:
             return []
-        told = [item.sentence for item in self.known.values() if item.sentence]
+        told = [*self.sentences, *(item.sentence for item in self.known.values() if item.sentence)]
         unknown = dict.fromkeys(word for sentence in told for word in self._processor.unknown_words(sentence))
         lines = [f"unknown to this model: {', '.join(unknown)}"] if unknown else []
+        named = {item.sentence for item in self.known.values()}
+        lines += [f"{sentence}: no object was found" for sentence in self.sentences if sentence not in named]
         for number, item in self.known.items():
             seen = [
                 (told["score"], index)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...processors.all_targets import Targets
 from .example_inputs import ExampleInputs
 from .limits import CLIPS_AT_ONCE, EDITOR_SIDE, PICTURES_AT_ONCE
 from .model_cache import ModelCache, ModelChoice
@@ -85,19 +86,32 @@ def editor_value(page: Page, picture: np.ndarray | None) -> Any:
     return {"background": background, "layers": [], "composite": background}
 
 
-def own_gate(page: Page, choice: ModelChoice) -> float:
+def own_gate(page: Page, choice: ModelChoice, targets: Targets = "one") -> float:
     """The score gate that the chosen model carries; 0 for none."""
-    return page.models.get(choice)[1].score_threshold or 0.0
+    return page.models.get(choice)[1].picture_gate(targets) or 0.0
 
 
-def gate_slider(page: Page, choice: Any) -> Any:
-    """The score gate of a tab, which begins at the own one of the chosen model; `choice` is a state of a choice."""
+def gate_slider(page: Page, choice: Any, targets: Any = None) -> Any:
+    """The score gate of a tab, which begins at the own one of the chosen model.
+
+    `choice` is a state of a choice, `targets` a `targets_choice` where the tab has one: each has a gate of its own.
+    """
     import gradio as gr
 
     label = "An object that scores this or less counts as absent"
     slider = gr.Slider(0, 1, own_gate(page, ModelChoice()), step=0.005, label=label)
-    choice.change(lambda chosen: own_gate(page, chosen), choice, slider, api_visibility="private", **PICTURES)
+    decisive = [choice] if targets is None else [choice, targets]
+    for one in decisive:
+        one.change(lambda *chosen: own_gate(page, *chosen), decisive, slider, api_visibility="private", **PICTURES)
     return slider
+
+
+def targets_choice(name: str) -> Any:
+    """Whether a sentence means the best object or all that it is true of: "one" or "all"."""
+    import gradio as gr
+
+    choices = [("the best object", "one"), ("all objects: none, one or many", "all")]
+    return gr.Radio(choices, value="one", label="A sentence means", elem_id=f"{name}-targets")
 
 
 def main_button(label: str, elem_id: str, **options: Any) -> Any:

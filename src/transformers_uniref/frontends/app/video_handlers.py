@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ...processors.all_targets import Targets
 from ..errors import UserError
 from .clip_files import RENDERED, draw_frame, render_clip, save_masks
 from .clip_job import ClipJob
@@ -32,8 +33,14 @@ class Progress:
     files: list[str] | None = None
 
 
-def add_objects(job: ClipJob | None, frame: int, marking: Marking, text: str) -> list[int]:
+ALL = "all: "
+"""Before a sentence for all objects where objects are listed."""
+
+
+def add_objects(job: ClipJob | None, frame: int, marking: Marking, text: str, targets: Targets = "one") -> list[int]:
     """Adds what is marked, or an object for each sentence; with both, one object that is given by both. All or none.
+
+    With targets "all" a sentence means all objects that it is true of; they get ids as they appear.
 
     The ids of the new objects come back; those of a mask file keep their values in it where they are free.
     """
@@ -43,7 +50,13 @@ def add_objects(job: ClipJob | None, frame: int, marking: Marking, text: str) ->
         if not sentences:
             raise UserError("Write a sentence, or mark an object of the frame, or both; then add it.")
         job.check_room(len(sentences))
+        if targets == "all":
+            for sentence in sentences:
+                job.add_all(frame, sentence)
+            return []
         return [job.add(frame, sentence).number for sentence in sentences]
+    if sentences and targets == "all":
+        raise UserError("A marked object is one: add it without a sentence, and the sentence for all objects after it.")
     if len(sentences) > 1:
         raise UserError("A marked object may have one sentence; add the other sentences after it, without a mark.")
     masks = marking.masks(job.clip.size)
@@ -63,7 +76,9 @@ def add_objects(job: ClipJob | None, frame: int, marking: Marking, text: str) ->
 def remove_object(job: ClipJob | None, chosen: str | None) -> None:
     """Follows one object no further; nothing happens where none is chosen."""
     job = needed(job)
-    if chosen:
+    if chosen and chosen.startswith(ALL):
+        job.remove_all(chosen.removeprefix(ALL))
+    elif chosen:
         if not chosen.isdecimal():
             raise UserError(f"An object is named by its number, got {chosen[:20]!r}.")
         job.remove(int(chosen))

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ...processors.all_targets import Targets, check_targets
 from . import video_handlers as handlers
 from .clip_job import ClipJob
 from .clips import open_clip
@@ -17,7 +18,7 @@ from .limits import FORGET_AFTER_SECONDS, MAX_FRAMES
 from .marking import Marking
 from .marking_area import build_marking_area
 from .messages import explained
-from .page import AT_ONCE, CLIPS, SCROLL_TO, Page, main_button
+from .page import AT_ONCE, CLIPS, SCROLL_TO, Page, main_button, targets_choice
 
 OBJECT_HEADERS = ["no.", "looked for", "given by", "from frame"]
 
@@ -58,6 +59,7 @@ def build_video_tab(page: Page, choice: Any) -> None:
                 lines=2,
                 elem_id="video-text",
             )
+            targets = targets_choice("video")
             frame = gr.Slider(
                 0, 1, 0, step=1, label="Or mark an object in frame", interactive=True, elem_id="video-frame"
             )
@@ -66,7 +68,7 @@ def build_video_tab(page: Page, choice: Any) -> None:
         with gr.Column():
             objects = gr.Dataframe(
                 headers=OBJECT_HEADERS,
-                datatype=["number", "str", "str", "number"],
+                datatype=["str", "str", "str", "number"],
                 column_widths=["13%", "41%", "26%", "20%"],
                 wrap=True,
                 interactive=False,
@@ -120,9 +122,10 @@ def build_video_tab(page: Page, choice: Any) -> None:
         return "", shown(None), shown(None), shown(None)
 
     def list_objects(job: ClipJob | None) -> tuple[Any, ...]:
-        numbers = [str(known) for known in job.objects] if job is not None else []
+        numbers = [*map(str, job.objects), *(handlers.ALL + said for said in job.sentences)] if job is not None else []
         choice_of_one = gr.update(choices=numbers, value=numbers[-1] if numbers else None)
         rows = [] if job is None else [[one.number, one.text, one.given_by, one.frame] for one in job.objects.values()]
+        rows += [] if job is None else [["all", said, "sentence", start] for said, start in job.sentences.items()]
         return rows, choice_of_one, gr.update(visible=bool(numbers))
 
     def load(path: str | None, known: ClipJob | None) -> Iterator[Any]:
@@ -145,14 +148,15 @@ def build_video_tab(page: Page, choice: Any) -> None:
     def show_frame(job: ClipJob | None, index: float, *marked: Any) -> Any:
         return area.redrawn(frame_at(handlers.needed(job), index), Marking(*marked))
 
-    def add_objects(job: ClipJob | None, index: float, sentences: str, *marked: Any) -> Any:
-        handlers.add_objects(job, int(index), Marking(*marked), sentences)
+    def add_objects(job: ClipJob | None, index: float, sentences: str, meant: Targets, *marked: Any) -> Any:
+        check_targets(meant)
+        handlers.add_objects(job, int(index), Marking(*marked), sentences, meant)
         return *list_objects(job), *area.emptied(frame_at(job, index)), ""
 
-    def add_pending(job: ClipJob | None, index: float, sentences: str, *marked: Any) -> Any:
+    def add_pending(job: ClipJob | None, index: float, sentences: str, meant: Targets, *marked: Any) -> Any:
         if not (sentences or "").strip() and Marking(*marked).is_empty:
             return tuple(gr.skip() for _ in added)
-        return add_objects(job, index, sentences, *marked)
+        return add_objects(job, index, sentences, meant, *marked)
 
     def remove_object(job: ClipJob | None, chosen: str | None) -> Any:
         handlers.remove_object(job, chosen)
@@ -183,7 +187,7 @@ def build_video_tab(page: Page, choice: Any) -> None:
     loaded = [job_state, about, frame, *area.everything, *listed, *results]
     added = [*listed, *area.everything, text]
     followed = [*results, frame, *area.everything]
-    to_add = [job_state, frame, text, *area.inputs]
+    to_add = [job_state, frame, text, targets, *area.inputs]
     clip.change(explained(load), [clip, job_state], loaded, **AT_ONCE)
     frame.release(explained(show_frame), [job_state, frame, *area.inputs], area.pictures, **AT_ONCE)
     add.click(explained(add_objects), to_add, added, **AT_ONCE)

@@ -57,6 +57,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     columns.add_argument("--split", metavar="NAME", help="default: the only one")
     columns.add_argument("--subset", metavar="NAME", help="configuration of a dataset that has several")
+    columns.add_argument(
+        "--targets",
+        choices=("one", "all"),
+        default="one",
+        help="one: the best object of each sentence (default); all: every object that it means, none, one or many",
+    )
     add_example_arguments(
         columns, "an example picture, the same for every row; may be repeated; with --text-column, both count"
     )
@@ -134,7 +140,7 @@ def _run(
         introduce_model(arguments)
     model_name = arguments.model or DEFAULT_CHECKPOINT.name
     # As a number, so that the plan and the card tell it.
-    gate = gate_of(settings.threshold, processor.score_threshold)
+    gate = gate_of(settings.threshold, processor.picture_gate(settings.targets))
     settings = replace(settings, threshold=gate or 0)
     result = annotate(
         source,
@@ -180,6 +186,7 @@ def _settings(arguments: argparse.Namespace) -> AnnotationSettings:
         reference_images=[rgb_array(file, "reference_images") for file in arguments.reference_image],
         reference_masks=[read_mask(file, "reference_masks").values for file in arguments.reference_mask],
         threshold=arguments.threshold,
+        targets=arguments.targets,
         copy_images=arguments.copy_images,
         shard_size=arguments.shard_size,
         batch_size=arguments.batch_size,

@@ -51,6 +51,7 @@ EXAMPLES = (
     "uniref track frames/ --mask first.png --formats palette,mp4,sheet --output out/followed",
     "uniref track 'frames/*.jpg' --mask dog.png --mask cat.png --mask-at 00040=ball.png",
     'uniref track clip.mp4 --mask first.png --text "1=the dog" --text "3=a ball" --start 100 --stride 2 --json',
+    'uniref track clip.mp4 --text "all cars" --targets all --max-objects 12',
     'cat clip.mp4 | uniref track - --text "the red car" --formats rle,webm',
 )
 NAMES = {"video": "CLIP", "masks": "--mask"}
@@ -119,6 +120,19 @@ def add_prompt_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SENTENCE",
         help="an object to look for; repeated, each sentence is an object of its own; with masks, one sentence for "
         "each of their objects in the order of their numbers, or NUMBER=SENTENCE",
+    )
+    group.add_argument(
+        "--targets",
+        choices=("one", "all"),
+        default="one",
+        help="one: the best object of each sentence (default); all: every object that it means, none, one or many, "
+        "with numbers as they appear, their names drawn beside them instead of a legend",
+    )
+    group.add_argument(
+        "--max-objects",
+        type=at_least_one,
+        metavar="N",
+        help="with --targets all, most objects of a sentence at a time (default: 8)",
     )
     group.add_argument(
         "--threshold",
@@ -224,6 +238,10 @@ def check_arguments(arguments: argparse.Namespace) -> None:
     """Refuses what cannot be, before anything is read."""
     if not (arguments.mask or arguments.mask_at or arguments.text):
         raise UserError("say what to follow: --mask, --mask-at or --text")
+    if arguments.targets == "all" and not arguments.text:
+        raise UserError("--targets all needs --text")
+    if arguments.max_objects is not None and arguments.targets != "all":
+        raise UserError("--max-objects needs --targets all")
     if arguments.threshold is not None and not 0 <= arguments.threshold <= 1:
         raise UserError(f"--threshold must be between 0 and 1, got {arguments.threshold}")
     if arguments.start < 0:
@@ -253,11 +271,11 @@ def track_clip(
     span = Span(arguments.start, arguments.end, arguments.stride)
     if info.num_frames is not None and info.kind != "video" and span.start >= info.num_frames:
         raise UserError(f"--start must be one of the clip's {info.num_frames} frames, from 0, got {span.start}")
-    prompts = read_prompts(masks, arguments.mask_at, arguments.text, info, span)
+    prompts = read_prompts(masks, arguments.mask_at, arguments.text, info, span, arguments.targets)
     with Progress(clip.shown, target, names, overwrite=arguments.overwrite, resume=arguments.resume) as progress:
         model, processor = load()
         session = start_session(arguments, prompts, model, processor)
-        tell_unknown_words(processor, list(prompts.sentences.values()))
+        tell_unknown_words(processor, [*prompts.sentences.values(), *prompts.for_all])
         progress.begin(_identity(arguments, info, prompts, model, processor), session, span.count(info.num_frames))
         tallies = make_tallies(arguments, prompts, processor)
         outputs = Outputs(
@@ -268,8 +286,9 @@ def track_clip(
             {number: tally.text for number, tally in tallies.items()},
             prompts.names(),
             Drawing(
-                arguments.tags,
-                not arguments.no_legend,
+                # Who will appear is not known, and a legend that grows would change the size of a video's frames.
+                arguments.tags or arguments.targets == "all",
+                not arguments.no_legend and arguments.targets == "one",
                 arguments.sheet_frames,
                 arguments.gif_side,
                 arguments.gif_colours,
@@ -280,7 +299,7 @@ def track_clip(
             follow(info, span, prompts, progress, session, model, processor, tallies, outputs, arguments.quiet)
         seconds = (time.perf_counter() - started) / max(1, progress.count - before)
         progress.finish()
-    report(arguments, clip, target, progress.count, seconds, tallies)
+    report(arguments, clip, target, progress.count, seconds, tallies, prompts.for_all)
 
 
 def _identity(
@@ -312,6 +331,11 @@ def start_session(
     )
     if prompts.sentences:
         processor.add_text_prompt(session, obj_ids=list(prompts.sentences), text=list(prompts.sentences.values()))
+    if prompts.for_all:
+        most = {} if arguments.max_objects is None else {"max_objects": arguments.max_objects}
+        processor.add_text_prompt(session, None, prompts.for_all, targets="all", **most)
+        # Numbers of masks that wait for their frame are taken.
+        session.memory.last_id = max(prompts.masked(), default=0)
     return session
 
 
@@ -374,6 +398,10 @@ def follow(
                         add_masks(session, processor, prompts.masks[frame.index], count)
                     found = next_frame(model, processor, session, frame.image)
             waiting.discard(frame.index)
+            for number, item in found.items():
+                if number not in tallies:  # a sentence for all objects has found it
+                    tallies[number] = Tally(item.label, session.gate_of(number))
+                    outputs.introduce(number, item.label)
             labels = frame_label_map(found, (frame.image.shape[0], frame.image.shape[1]))
             result = TrackedFrame(name, frame, frame.time - begin, found, labels, outputs.overlay(frame, labels))
             if stored is None:
@@ -400,12 +428,15 @@ def report(
     count: int,
     seconds: float,
     tallies: dict[int, Tally],
+    for_all: list[str],
 ) -> None:
     """Says what was done on standard error, and with `--json` on standard output too."""
     written = {name: str(folder / FORMATS[name]) for name in arguments.formats}
     lines = [f"{clip.shown}: {count} frames, {seconds:.3f} seconds each"]
     lines += [tally.sentence(number) for number, tally in tallies.items()]
     lines += [f"written: {', '.join(written.values())}"]
+    missing = sorted(set(for_all) - {tally.text for tally in tallies.values()}, key=for_all.index)
+    lines += [f"{sentence}: no object was found" for sentence in missing]
     doubts = [tally.doubt(number, arguments.all) for number, tally in tallies.items()]
     for line in [*([] if arguments.quiet else lines), *filter(None, doubts)]:
         print(line, file=sys.stderr)

@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -28,27 +29,29 @@ class ClipRleWriter(AbstractContextManager["ClipRleWriter"]):
     The file holds `videos` (one: `width`, `height`, `length`, `file_names`), `categories` (one an object, named by its
     sentence) and `annotations`, one an object: `segmentations` ({"size": [H, W], "counts": str}), `bboxes`
     ([x, y, width, height] in pixels), `areas` and `scores`, each a list with one entry a frame. They are null where the
-    object is absent; a score is null only in frames before the object was looked for. `id` and `category_id` are the
-    object's number.
+    object is absent; a score is null only in frames before the object was looked for, or after it has ended. `id` and
+    `category_id` are the object's number.
 
     Until the end, what is written lies in unnamed temporary files beside the target, one an object.
 
     Args:
         path: name of the file.
         name: of the clip.
-        texts: the objects' sentences by their numbers, None where there is none.
+        texts: the objects' sentences by their numbers, None where there is none; those of objects that appear later may
+            be added to it.
     """
 
     def __init__(self, path: str | os.PathLike[str], name: str, texts: Mapping[int, str | None]) -> None:
         self.path = Path(path)
         self.name = name
-        self.texts = dict(texts)
+        self.texts = texts
         self.num_frames = 0
         self._size: tuple[int, int] | None = None
         self._stack = ExitStack()
         self._names: IO[str] | None = None
         self._rows: dict[int, IO[str]] = {}
         self._starts: dict[int, int] = {}
+        self._counts: dict[int, int] = {}
 
     def __enter__(self) -> ClipRleWriter:
         self._names = self._spool()
@@ -77,6 +80,7 @@ class ClipRleWriter(AbstractContextManager["ClipRleWriter"]):
             about = [encode_rle(mask), coco_box(mask), int(mask.sum())] if mask.any() else [None, None, None]
             row = [*about, round(float(scores[number]), 6)]
             self._rows[number].write(to_json(row, separators=(",", ":")) + "\n")
+            self._counts[number] = self._counts.get(number, 0) + 1
         self.num_frames += 1
 
     def __exit__(
@@ -114,9 +118,10 @@ class ClipRleWriter(AbstractContextManager["ClipRleWriter"]):
         for column, title in enumerate(_COLUMNS):
             rows.seek(0)
             before = ["null"] * self._starts[number]
+            after = ["null"] * (self.num_frames - self._starts[number] - self._counts[number])
             file.write(f', "{title}": [')
             values = (to_json(json.loads(line)[column]) for line in rows)
-            _write_list(file, (value for part in (before, values) for value in part))
+            _write_list(file, chain(before, values, after))
             file.write("]")
         file.write("}")
 

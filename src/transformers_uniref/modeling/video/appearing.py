@@ -115,7 +115,7 @@ def _find_all(
         stride = features.pixel_values.shape[-1] // logits.shape[-1]
         height, width = (-(-side // stride) for side in network_size)
         masks = logits[:, :height, :width].float() + session.mask_shift > 0
-        return choose_objects(masks, scores, gate)[:most]
+        return choose_objects(masks, scores, gate, session.object_choice)[:most]
 
     scores, logits = model.segment_objects(features, [reference], choose)
     if not len(scores):

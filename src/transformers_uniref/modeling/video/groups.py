@@ -19,12 +19,14 @@ class Group:
         start: the frame from which it is looked for.
         max_objects: most objects that are followed for it at a time; those that appear beyond are passed over.
         patience: frames for which an object may be out of sight; then it has ended, and gets a new id if it returns.
+        sentence: in words, as far as they are known.
     """
 
     text: TextPrompt
     start: int
     max_objects: int
     patience: int
+    sentence: str = ""
 
     def holds_at(self, frame_idx: int, reverse: bool) -> bool:
         """Whether it is looked for in a frame; going back in time there is no "from then on"."""

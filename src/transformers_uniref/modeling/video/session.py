@@ -15,6 +15,7 @@ from transformers.utils import ModelOutput
 
 from ...core.errors import KindError, UsageError
 from ...core.masks import binary_mask
+from ..object_choice import UNTUNED, ObjectChoice
 from ..precision import chosen_dtype, warn_if_slow
 from .frames import FrameProcessor, PreparedFrame, prepare_frame
 from .groups import Group
@@ -37,6 +38,8 @@ class VideoOutput(ModelOutput):
         object_scores: (n,) in 0..1, how sure the model is of what it found, gate or not.
         objects_passed: (n,) bool, whether the score passed its gate; true where a mask was given.
         object_masks: (n, H, W) bool, the objects after they were merged: disjoint (see `merging.merge_masks`).
+        object_groups: of each object the number of the sentence for all objects that found it (`session.groups` has it
+            in words), or None.
     """
 
     frame_idx: int | None = None
@@ -45,6 +48,7 @@ class VideoOutput(ModelOutput):
     object_scores: Tensor | None = None
     objects_passed: Tensor | None = None
     object_masks: Tensor | None = None
+    object_groups: list[int | None] | None = None
 
 
 class UniRefVideoSession:
@@ -85,6 +89,8 @@ class UniRefVideoSession:
         references: which annotated frames of an object are used: "both" (released), "first" or "previous".
         propagate_text: whether an object known by a sentence alone is followed by its mask as well once it has been
             found (released for Ref-YouTube-VOS). False looks for the sentence in every frame anew (Ref-DAVIS).
+        object_choice: which queries are objects where a sentence means all; its `threshold` does not act here, where
+            sentences have `rvos_score_threshold`.
         object_chunk_size: how many objects go through the network together; None: all.
         output_size: (height, width) of the results; None: the video's.
 
@@ -109,6 +115,7 @@ class UniRefVideoSession:
         propagate_text: bool = True,
         object_chunk_size: int | None = None,
         output_size: tuple[int, int] | None = None,
+        object_choice: ObjectChoice = UNTUNED,
     ) -> None:
         gates = {"vos_score_threshold": vos_score_threshold, "rvos_score_threshold": rvos_score_threshold}
         for name, gate in gates.items():
@@ -142,10 +149,12 @@ class UniRefVideoSession:
         self.references = references
         self.propagate_text = propagate_text
         self.object_chunk_size = object_chunk_size
+        self.object_choice = object_choice
         self._output_size = None if output_size is None else (int(output_size[0]), int(output_size[1]))
         self._video_size: tuple[int, int] | None = None if video is None else (int(video.size[0]), int(video.size[1]))
         self.prompts = Prompts()
-        self.groups: list[Group] = []
+        self.groups: dict[int, Group] = {}
+        self._next_group = 0
         self.memory = SessionMemory()
         self.lock = IteratorLock()
 
@@ -156,7 +165,10 @@ class UniRefVideoSession:
             rest = (state.pop(name) for name in ("_last_frame", "_reverse", "_restart_needed"))
             state["prompts"], state["memory"] = Prompts(prompts), SessionMemory(tracked, *rest)
             state["lock"] = IteratorLock()
-        self.__dict__.update({"groups": [], **state})
+        groups = state.pop("groups", {})
+        groups = groups if isinstance(groups, dict) else dict(enumerate(groups))  # once, none could be removed
+        rest = {"object_choice": UNTUNED, "_next_group": len(groups)}
+        self.__dict__.update({**rest, "groups": groups, **state})
 
     # ---------------------------------------------------------------------------------------------------- what it knows
     @property
@@ -205,7 +217,7 @@ class UniRefVideoSession:
     def num_bytes(self) -> int:
         """Bytes of all tensors that are kept: memory of the objects and prompts, not the user's own frames."""
         storages = {}
-        texts, objects = (group.text for group in self.groups), self.memory.objects.values()
+        texts, objects = (group.text for group in self.groups.values()), self.memory.objects.values()
         rest = (item.tensors() for item in chain[TextPrompt | TrackedObject](texts, objects))
         for tensor in chain(self.prompts.tensors(), *rest):
             storage = tensor.untyped_storage()
@@ -299,7 +311,8 @@ class UniRefVideoSession:
         understood: bool = True,
         max_objects: int = 8,
         patience: int = 4,
-    ) -> None:
+        sentence: str = "",
+    ) -> int:
         """Look for all objects that a sentence means, none, one or many, from one frame on.
 
         Objects get ids as they appear, above all that are known and none twice. One is followed by its masks, as one
@@ -313,6 +326,10 @@ class UniRefVideoSession:
             input_ids, attention_mask, understood: see `add_text`.
             max_objects: most objects at a time, 1 or more; the best of those that appear.
             patience: 0 or more.
+            sentence: in words, for who asks what found an object.
+
+        Returns:
+            The number of the sentence, by which `VideoOutput.object_groups` and `remove_group` know it.
 
         Raises:
             TypeError, ValueError: naming the argument, what came, and what is accepted. Nothing is added then.
@@ -324,8 +341,10 @@ class UniRefVideoSession:
         text = TextPrompt.of_tokens(input_ids, attention_mask, understood)
         if self.is_stream:
             frame_idx = max(frame_idx, self.next_frame_idx)
-        self.groups.append(Group(text, frame_idx, int(max_objects), int(patience)))
+        number, self._next_group = self._next_group, self._next_group + 1
+        self.groups[number] = Group(text, frame_idx, int(max_objects), int(patience), sentence)
         self.memory.note_prompt(frame_idx)
+        return number
 
     def remove_object(self, obj_id: int) -> None:
         """Forget an object and all that was said about it.
@@ -340,6 +359,22 @@ class UniRefVideoSession:
             raise UsageError(f"`obj_id` {obj_id!r} is unknown; the session's objects are: {known}.")
         self.prompts.pop(obj_id, None)
         self.memory.objects.pop(obj_id, None)
+
+    def remove_group(self, number: int) -> None:
+        """Forget a sentence for all objects, and those that it found; what a mask or another sentence gives stays.
+
+        Raises:
+            ValueError: there is no such sentence.
+        """
+        if number not in self.groups:
+            known = ", ".join(map(str, self.groups)) or "none"
+            raise UsageError(f"`number` {number!r} is unknown; the session's sentences for all objects are: {known}.")
+        del self.groups[number]
+        for obj_id, item in list(self.memory.objects.items()):
+            if item.group == number:
+                item.group = None
+                if not item.given and obj_id not in self.prompts:
+                    del self.memory.objects[obj_id]
 
     def reset(self) -> None:
         """Forget all objects; a stream starts again at frame 0 and may have another size."""
@@ -392,7 +427,7 @@ class UniRefVideoSession:
 
     def groups_at(self, frame_idx: int, reverse: bool) -> dict[int, Group]:
         """The sentences for all objects that hold in a frame, by their number."""
-        return {number: group for number, group in enumerate(self.groups) if group.holds_at(frame_idx, reverse)}
+        return {number: group for number, group in self.groups.items() if group.holds_at(frame_idx, reverse)}
 
     def commit(
         self,

@@ -39,6 +39,7 @@ def session_state(session: UniRefVideoSession) -> dict[str, Any]:
         "video_size": None if session.video_size is None else list(session.video_size),
         "object_ids": session.object_ids,
         "last_id": session.memory.last_id,
+        "groups": list(session.groups),
         "objects": {obj_id: _object_state(item) for obj_id, item in sorted(session.memory.objects.items())},
     }
 
@@ -64,12 +65,15 @@ def restore_session(session: UniRefVideoSession, state: dict[str, Any]) -> None:
         if state["objects"].get(obj_id, {}).get("group") is None:
             session.prompts.of(obj_id)
     texts = session.prompts.texts_at(last, reverse=False)
+    # The same sentences may have other numbers, where some were removed before.
+    numbers = dict(zip(state.get("groups", range(len(session.groups))), session.groups, strict=False))
     objects = {}
     for obj_id, values in state["objects"].items():
         if values["by_text"] and obj_id not in texts:
             raise UsageError(f"`session` must have the sentence of object {obj_id}, got none; add it before.")
-        if (values.get("group") or 0) >= len(session.groups) and values.get("group") is not None:
+        if values.get("group") is not None and values["group"] not in numbers:
             raise UsageError("`session` must have the sentences for all objects, got fewer; add them before.")
+        values = {**values, "group": numbers.get(values.get("group"))}
         objects[obj_id] = _restored_object(session, values, texts.get(obj_id) if values["by_text"] else None)
     session.memory = SessionMemory(restart_needed=False)
     session.commit(last, False, tuple(state["video_size"]), objects, state.get("last_id", 0))

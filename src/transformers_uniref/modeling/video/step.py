@@ -38,7 +38,7 @@ def follow_into_frame(
             session.commit(frame_idx, reverse, frame.video_size, {}, session.memory.last_id)
             none = torch.zeros(0, device=session.inference_device)
             masks = none.new_zeros(0, *size)
-            return VideoOutput(frame_idx, [], masks, none, none.bool(), masks.bool())
+            return VideoOutput(frame_idx, [], masks, none, none.bool(), masks.bool(), [])
 
         features = model.encode_image(frame.pixel_values, frame.pixel_mask)
         for item in objects.values():
@@ -89,7 +89,8 @@ def follow_into_frame(
             item.memory.last_mask = mask.clone()
         kept = {obj_id: item for obj_id, item in objects.items() if not _has_ended(session, item)}
         session.commit(frame_idx, reverse, frame.video_size, kept, last_id)
-    return VideoOutput(frame_idx, list(objects), masks, scores, passed, merged)
+    found_by = [item.group for item in items]
+    return VideoOutput(frame_idx, list(objects), masks, scores, passed, merged, found_by)
 
 
 def restart(model: VideoPropagationMixin, session: UniRefVideoSession, frame_idx: int, reverse: bool) -> None:

@@ -89,6 +89,8 @@ class DatasetConfig:
         negative_share: `ris`, `rvos`: share of images with an additional sentence that is true of nothing in the
             image, where the row has such sentences. `vos`, `rvos`: share of samples whose object is gone in the target
             frame, where there is such an object. `fss`: share of queries without the category.
+        single_targets: `ris`: of a sentence that means several objects (gRefCOCO has such) each is a target of its own,
+            for `targets="all"`; otherwise all of them together are one.
         shots: `fss`: probability of 1, 2, 3, ... examples.
         frame_gap: clips: the two frames are at most so many apart.
         reference_first: clips: the earlier frame is the reference; otherwise the order is drawn.
@@ -115,6 +117,7 @@ class DatasetConfig:
     colour: float = 0.0
     questions: int = 1
     negative_share: float = 0.0
+    single_targets: bool = False
     shots: list[float] = field(default_factory=lambda: [1.0])
     frame_gap: int = 10
     reference_first: bool = True

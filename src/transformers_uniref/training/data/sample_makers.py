@@ -26,7 +26,7 @@ from .questions import (
     segmented,
     shown_frames,
 )
-from .samples import Entry, Sample, Targets
+from .samples import Entry, Sample, Targets, several_targets
 
 OTHERS_LIMIT = 8
 """Other objects that are decoded for the log and for the training-only losses."""
@@ -217,22 +217,23 @@ def _referring(spec: SampleSpec) -> Sample:
     if not groups and not (ask_negative or (config.negative_share and negatives)):
         raise UnusableRecordError("no sentence means an object with a mask")
     others = _others(record, 0, groups, rng)
-    picture = _decode(record, 0, groups, others)
+    # Masks of single objects, where each is a target of its own; a crop then loses none of them, so that numbers stay.
+    parts = sorted({(number,) for group in groups for number in group}) if config.single_targets else groups
+    picture = _decode(record, 0, parts, others)
     original = picture.size
-    geometry, picture = _prepare(spec, picture, len(groups))
+    geometry, picture = _prepare(spec, picture, len(parts))
     (picture,) = _colours(spec, [picture])
-    entries = [
-        Entry(
-            config.task,
-            picture.masks[position],
-            _other_masks(picture, len(groups), others, group),
-            _sentence(meant[group], geometry.flip, rng),
-        )
-        for position, group in enumerate(groups)
-    ]
+    entries = []
+    for group in groups:
+        own = [part == group or (config.single_targets and part[0] in group) for part in parts]
+        masks = picture.masks[: len(parts)][own]
+        others_left = _other_masks(picture, len(parts), others, group)
+        entry = Entry(config.task, masks.any(0), others_left, _sentence(meant[group], geometry.flip, rng))
+        entry.targets = several_targets(masks[masks.any((1, 2))])
+        entries.append(entry)
     if ask_negative or not entries:
         nothing = np.zeros(picture.size, dtype=bool)
-        masks = _other_masks(picture, len(groups), others, ())
+        masks = _other_masks(picture, len(parts), others, ())
         entries.append(Entry(config.task, nothing, masks, _sentence(negatives, geometry.flip, rng)))
     return Sample(picture.image, entries, original_size=original)
 

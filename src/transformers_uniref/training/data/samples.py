@@ -67,10 +67,12 @@ def entry_about(task: str, masks: np.ndarray, numbers: Sequence[int], sentence: 
     # What lies inside the target (a part that is also an object, the class's whole region) is no other object.
     apart = [mask for mask in others if (mask & target).sum() < 0.5 * max(mask.sum(), 1)]
     stacked = np.stack(apart) if apart else np.zeros((0, *target.shape), bool)
-    entry = Entry(task, target, stacked, sentence)
-    if len(meant) > 1:
-        entry.targets = Targets(relative_boxes(meant), np.zeros(len(meant), np.int64), meant)
-    return entry
+    return Entry(task, target, stacked, sentence, targets=several_targets(meant))
+
+
+def several_targets(masks: np.ndarray) -> Targets | None:
+    """Objects, bool (t, H, W), that one sentence means; None for fewer than two, which `Entry.target` says."""
+    return Targets(relative_boxes(masks), np.zeros(len(masks), np.int64), masks) if len(masks) > 1 else None
 
 
 @dataclass

@@ -43,14 +43,18 @@ def still_row(world: World, index: int) -> Row:
 
 
 def generalised_row(world: World, index: int, sample_id: str) -> Row:
-    """Row of the still scene `index` with its sentences about none, one and many objects."""
+    """Row of the still scene `index` with its sentences about none, one and many objects.
+
+    Beyond the schema it has `sentence_kinds`, of `GENERALISED_KINDS`.
+    """
     scene = world.image(index, generalised=True)
     instances = [
         make_instance(number, {0: mask}, **_category(item["shape"]))
         for number, (mask, item) in enumerate(zip(scene["masks"], scene["objects"], strict=True), start=1)
     ]
     sentences = [(one.text, [number + 1 for number in one.numbers]) for one in scene["generalised"]]
-    return make_row(sample_id, [scene["image"]], instances, sentences, source="world-generalised", split=world.split)
+    row = make_row(sample_id, [scene["image"]], instances, sentences, source="world-generalised", split=world.split)
+    return row | {"sentence_kinds": [one.kind for one in scene["generalised"]]}
 
 
 def clip_row(world: World, index: int, frames: int) -> Row:

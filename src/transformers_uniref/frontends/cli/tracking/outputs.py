@@ -142,6 +142,11 @@ class Outputs:
         video = stack.enter_context(VideoWriter(path, self.frames_per_second))
         return lambda frame: video.write(with_legend(frame.overlay, below, keep_proportions=True), frame.time)
 
+    def introduce(self, number: int, text: str | None) -> None:
+        """Names an object that has appeared."""
+        self.texts[number] = text
+        self.legend[number] = f"{number}: {text}" if text else f"object {number}"
+
     def overlay(self, frame: ClipFrame, labels: np.ndarray) -> np.ndarray:
         """The frame with the objects tinted, if any output shows it, in the proportions with which it is shown."""
         from ....media.legends import tag_objects

@@ -120,7 +120,8 @@ class Progress:
             raise UserError(f"--resume needs the same clip, frame {row['name']} is now called {name}: {self.folder}")
         labels = _labels(self.folder / MASKS / f"{name}.png")
         scores = {int(number): score for number, score in row["scores"].items()}
-        return {n: SegmentedObject(labels == n, score=score, object_id=n) for n, score in scores.items()}
+        said = {int(number): text for number, text in row.get("labels", {}).items()}
+        return {n: SegmentedObject(labels == n, said.get(n), score=score, object_id=n) for n, score in scores.items()}
 
     @contextmanager
     def step(self) -> Iterator[None]:
@@ -134,6 +135,8 @@ class Progress:
         from ....core.palette import save_label_map
 
         row = {"name": result.name, "scores": {number: item.score for number, item in result.objects.items()}}
+        if said := {number: item.label for number, item in result.objects.items() if item.label is not None}:
+            row["labels"] = said
         self._latest = (result, row)
         self.count += 1
         save_label_map(self.folder / MASKS / f"{result.name}.png", result.labels)

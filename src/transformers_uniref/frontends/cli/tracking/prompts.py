@@ -72,13 +72,14 @@ class MaskFile:
 
 @dataclass
 class Prompts:
-    """Masks by the number of their frame in the clip, sentences by the number of their object.
+    """Masks by the number of their frame in the clip, sentences by the number of their object, or for all objects.
 
     The masks stay in their files until their frame comes.
     """
 
     masks: dict[int, list[MaskFile]] = field(default_factory=dict)
     sentences: dict[int, str] = field(default_factory=dict)
+    for_all: list[str] = field(default_factory=list)
 
     def objects(self) -> list[int]:
         """The numbers of all objects, ascending."""
@@ -119,7 +120,12 @@ class Prompts:
 
 
 def read_prompts(
-    masks: Sequence[Path], masks_at: Sequence[str], sentences: Sequence[str], info: ClipInfo, span: Span
+    masks: Sequence[Path],
+    masks_at: Sequence[str],
+    sentences: Sequence[str],
+    info: ClipInfo,
+    span: Span,
+    targets: str = "one",
 ) -> Prompts:
     """Reads and numbers what is said about the objects of a clip, as far as its frames are followed.
 
@@ -131,6 +137,7 @@ def read_prompts(
             white file begins one with the next free number.
         sentences: "SENTENCE" or "NUMBER=SENTENCE". With masks, sentences without numbers are one for each object.
         info, span: the clip, and which of its frames are followed.
+        targets: with "all" each sentence means all objects that it is true of, beside those with masks.
     """
     prompts = Prompts()
     if len(masks) == 1 and masks[0].is_dir():
@@ -148,7 +155,12 @@ def read_prompts(
     if (masks or masks_at) and not numbers:
         option, named = ("--mask", str(masks[0])) if masks else ("--mask-at", masks_at[0])
         raise UserError(f"{option} must mark at least one object with a value above 0, got none: {named}")
-    prompts.sentences = _sentences(sentences, numbers)
+    if targets == "all":
+        if numbered := [text for text in sentences if _NUMBERED.fullmatch(text)]:
+            raise UserError(f"--text must have no number with --targets all, which makes them, got {numbered[0]}")
+        prompts.for_all = list(sentences)
+    else:
+        prompts.sentences = _sentences(sentences, numbers)
     if excess := [number for number in prompts.objects() if not 1 <= number <= MOST_OBJECTS]:
         raise UserError(f"objects must have numbers from 1 to {MOST_OBJECTS}, got {excess[0]}")
     return prompts
