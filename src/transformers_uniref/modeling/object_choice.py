@@ -1,4 +1,4 @@
-"""All objects that a reference means, out of a model's queries: none, one or many."""
+"""All objects that a reference means, or that a picture shows, out of a model's queries: none, one or many."""
 
 from __future__ import annotations
 
@@ -15,7 +15,27 @@ COVERED = 0.8
 """A mask of which better ones cover a larger share is a part of them, or they are."""
 
 
-def choose_objects(masks: Tensor, scores: Tensor, threshold: float | None = None) -> list[int]:
+MOST_OBJECTS = 20
+"""Without a reference so many objects are told, as in the unsupervised task of DAVIS."""
+
+
+def choose_everything(
+    masks: Tensor, scores: Tensor, threshold: float | None = None, most: int = MOST_OBJECTS
+) -> list[int]:
+    """All objects of a picture that nobody refers to: as `choose_objects`, but each has to pass the gate by itself.
+
+    Args:
+        masks, scores: see `choose_objects`.
+        threshold: the gate of every score.
+        most: so many of the best at most.
+    """
+    chosen = choose_objects(masks, scores, threshold, least_share=0.0)
+    return [query for query in chosen if passes(float(scores[query]), threshold)][:most]
+
+
+def choose_objects(
+    masks: Tensor, scores: Tensor, threshold: float | None = None, least_share: float = LEAST_SHARE
+) -> list[int]:
     """The objects among queries, best first; each once.
 
     The queries were trained to leave an object to one of them, and mostly do; where two have the same object, or one
@@ -24,15 +44,15 @@ def choose_objects(masks: Tensor, scores: Tensor, threshold: float | None = None
     Args:
         masks: bool (Q, H, W).
         scores: (Q,) in 0..1.
-        threshold: the gate of the best score; when it does not pass, nothing is there. The others have to come near
-            the best: `LEAST_SHARE`.
+        threshold: the gate of the best score; when it does not pass, nothing is there.
+        least_share: how near the others have to come to the best.
 
     Returns:
         Numbers of queries; none with an empty mask.
     """
     if not len(scores) or not passes(float(scores.max()), threshold):
         return []
-    least = LEAST_SHARE * float(scores.max())
+    least = least_share * float(scores.max())
     flat = masks.flatten(1)
     sizes = flat.sum(1)
     chosen: list[int] = []

@@ -330,6 +330,7 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
 
     # --------------------------------------------------------------------------------------------------- from the model
     post_process_referring_segmentation = staticmethod(post_processing.post_process_referring_segmentation)
+    post_process_mask_generation = staticmethod(post_processing.post_process_mask_generation)
     post_process_instance_segmentation = staticmethod(post_processing.post_process_instance_segmentation)
 
     def post_process_answers(
