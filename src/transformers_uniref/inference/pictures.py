@@ -156,7 +156,7 @@ def _read_everything(
     ]
     if objects:
         return objects
-    best = float(outputs.logits.float().sigmoid().max())
+    best = float(output["logits"].float().sigmoid().max())
     height, width = question.sizes[0]
     return [SegmentedObject(np.zeros((height, width), bool), score=best, passed=False, threshold=gate)]
 

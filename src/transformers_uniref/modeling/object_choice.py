@@ -15,27 +15,7 @@ COVERED = 0.8
 """A mask of which better ones cover a larger share is a part of them, or they are."""
 
 
-MOST_OBJECTS = 20
-"""Without a reference so many objects are told, as in the unsupervised task of DAVIS."""
-
-
-def choose_everything(
-    masks: Tensor, scores: Tensor, threshold: float | None = None, most: int = MOST_OBJECTS
-) -> list[int]:
-    """All objects of a picture that nobody refers to: as `choose_objects`, but each has to pass the gate by itself.
-
-    Args:
-        masks, scores: see `choose_objects`.
-        threshold: the gate of every score.
-        most: so many of the best at most.
-    """
-    chosen = choose_objects(masks, scores, threshold, least_share=0.0)
-    return [query for query in chosen if passes(float(scores[query]), threshold)][:most]
-
-
-def choose_objects(
-    masks: Tensor, scores: Tensor, threshold: float | None = None, least_share: float = LEAST_SHARE
-) -> list[int]:
+def choose_objects(masks: Tensor, scores: Tensor, threshold: float | None = None) -> list[int]:
     """The objects among queries, best first; each once.
 
     The queries were trained to leave an object to one of them, and mostly do; where two have the same object, or one
@@ -44,15 +24,15 @@ def choose_objects(
     Args:
         masks: bool (Q, H, W).
         scores: (Q,) in 0..1.
-        threshold: the gate of the best score; when it does not pass, nothing is there.
-        least_share: how near the others have to come to the best.
+        threshold: the gate of the best score; when it does not pass, nothing is there. The others have to come near
+            the best: `LEAST_SHARE`.
 
     Returns:
         Numbers of queries; none with an empty mask.
     """
     if not len(scores) or not passes(float(scores.max()), threshold):
         return []
-    least = least_share * float(scores.max())
+    least = LEAST_SHARE * float(scores.max())
     flat = masks.flatten(1)
     sizes = flat.sum(1)
     chosen: list[int] = []
@@ -72,4 +52,40 @@ def choose_objects(
             continue
         chosen.append(query)
         taken |= flat[query]
+    return chosen
+
+
+MOST_OBJECTS = 20
+"""Without a reference so many objects are told, as in the unsupervised task of DAVIS."""
+DUPLICATE_OVERLAP = 0.7
+"""There, masks whose IoU is larger are the same object: the usual limit of detectors, and of SAM's mask generation."""
+
+
+def choose_everything(
+    masks: Tensor, scores: Tensor, threshold: float | None = None, most: int = MOST_OBJECTS
+) -> list[int]:
+    """All objects among the queries of a picture that nobody refers to, best first; each once.
+
+    One that lies in another is an object of its own here: a rider on a horse, a cup before a person.
+
+    Args:
+        masks, scores: see `choose_objects`.
+        threshold: the gate of every score.
+        most: so many of the best at most.
+
+    Returns:
+        Numbers of queries; none with an empty mask, and no two with an IoU above `DUPLICATE_OVERLAP`.
+    """
+    flat = masks.flatten(1)
+    sizes = flat.sum(1).tolist()
+    chosen: list[int] = []
+    for query in scores.argsort(descending=True, stable=True).tolist():
+        if len(chosen) == most or not passes(float(scores[query]), threshold):
+            break
+        shared = [int((flat[query] & flat[other]).sum()) for other in chosen]
+        if sizes[query] and not any(
+            both > DUPLICATE_OVERLAP * (sizes[query] + sizes[other] - both)
+            for both, other in zip(shared, chosen, strict=True)
+        ):
+            chosen.append(query)
     return chosen

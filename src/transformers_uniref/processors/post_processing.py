@@ -238,8 +238,8 @@ def post_process_mask_generation(
 ) -> list[dict[str, torch.Tensor]]:
     """All objects of each batch entry that nobody referred to, each once: for `model(**processor(images=image))`.
 
-    Duplicates are told by their masks (`object_choice.choose_objects`): of two queries with the same object, or of which
-    one has a part of the other's, the one with the better score stays.
+    Duplicates are told by their masks: of two queries whose masks have an IoU above .7, the
+    one with the better score stays.
 
     Args:
         outputs: of a call without references and with `num_masks="all"`.

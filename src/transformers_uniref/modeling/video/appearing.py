@@ -1,4 +1,4 @@
-"""What is found in a frame by a sentence for all objects, or without a reference: objects that are followed already, and new ones, which get ids."""
+"""What is found in a frame by a sentence for all objects, or by none: objects that are followed, and new ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What means none, one or many objects of a video, a sentence or nothing at all: which object of a frame is one that is followed already."""
+"""None, one or many objects of a video, of a sentence or of all: which of a frame is one that is followed already."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def entry_about_all(masks: np.ndarray, certainty: np.ndarray | None = None, samp
     """The question without a reference: all objects of an image, bool masks (n, H, W)."""
     targets = Targets(relative_boxes(masks), np.zeros(len(masks), np.int64), masks)
     none = np.zeros((0, *masks.shape[1:]), bool)
-    return Entry("detection", masks.any(0), none, targets=targets, sample_id=sample_id, certainty=certainty)
+    return Entry("detection", np.asarray(masks.any(0)), none, targets=targets, sample_id=sample_id, certainty=certainty)
 
 
 def entry_about(task: str, masks: np.ndarray, numbers: Sequence[int], sentence: str) -> Entry:
