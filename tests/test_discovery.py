@@ -139,8 +139,8 @@ def test_objects_are_found_in_key_frames_and_keep_their_ids_on_bounded_memory() 
         sizes.append(session.num_bytes())
         assert output.object_masks.sum(0).max() <= 1
     assert shown.asked == 3
-    assert ids[0] == [1, 2, 3] and sizes[0] == sizes[1]
-    assert all(len(one) <= 6 for one in ids) and max(len(session.memory.objects) for _ in ids) <= 6
+    # Out of sight, an object also keeps where it was.
+    assert ids[0] == [1, 2, 3] and all(len(one) <= 3 for one in ids) and max(sizes) <= sizes[0] + 3 * 64 * 64
 
 
 @torch.no_grad()
