@@ -85,4 +85,5 @@ class ModelAnswering:
             mask_threshold=self.settings.mask_threshold,
             show_all=self.settings.show_all,
             targets=self.settings.targets,
+            max_objects=self.settings.max_objects,
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..core.errors import InvalidInputError, UsageError
 from ..core.score_gate import check_threshold
+from ..modeling.object_choice import MOST_OBJECTS
 from ..processors.all_targets import Targets, check_targets
 
 
@@ -17,7 +18,7 @@ class AnnotationSettings:
 
     Attributes:
         text_column: holds a sentence or a list of sentences; `NAME.FIELD` for a list of structures. None with examples
-            alone.
+            alone, or with `everything`.
         image_column: holds the picture; None: the only column of pictures.
         id_column: holds the rows' ids; None: `sample_id` or `id` where there is one, else rows are numbered.
         keep_columns: copied to the output, besides the id column and `image_id`.
@@ -27,6 +28,7 @@ class AnnotationSettings:
             as present.
         show_all: whether answers that did not pass keep their masks.
         targets: "one", the best object of each reference; "all": none, one or many.
+        everything: whether all objects are asked for, `max_objects` of a picture at most, and nothing refers to them.
         mask_threshold: 0 to 1; the probability above which a pixel belongs to the object.
         copy_images: whether the output holds the pictures as well, so that it can be trained on.
         shard_size: rows of the input that become one Parquet file.
@@ -46,6 +48,8 @@ class AnnotationSettings:
     threshold: float | None = None
     show_all: bool = False
     targets: Targets = "one"
+    everything: bool = False
+    max_objects: int = MOST_OBJECTS
     mask_threshold: float = 0.5
     copy_images: bool = False
     shard_size: int = 1000
@@ -53,7 +57,9 @@ class AnnotationSettings:
     max_bad_samples: int = 0
 
     def __post_init__(self) -> None:
-        if self.text_column is None and not self.reference_images:
+        if self.everything and (self.text_column is not None or self.reference_images):
+            raise UsageError("`everything` asks for all objects: no `text_column` and no `reference_images` beside it")
+        if self.text_column is None and not self.reference_images and not self.everything:
             raise UsageError(
                 "say what to look for: `text_column`, or `reference_images` with `reference_masks`, or all of them"
             )
@@ -65,6 +71,6 @@ class AnnotationSettings:
         check_targets(self.targets)
         for name in ("threshold", "mask_threshold"):
             check_threshold(getattr(self, name), name)
-        for name, least in {"shard_size": 1, "batch_size": 1, "max_bad_samples": 0}.items():
+        for name, least in {"max_objects": 1, "shard_size": 1, "batch_size": 1, "max_bad_samples": 0}.items():
             if getattr(self, name) < least:
                 raise InvalidInputError(name, getattr(self, name), f"{least} or more")

@@ -12,11 +12,14 @@ from ..core.near_names import named
 if TYPE_CHECKING:
     from ..metrics.video_protocols import VideoProtocol
 
-Family = Literal["ris", "gris", "photos", "fss", "vos", "rvos"]
+Family = Literal["ris", "gris", "photos", "fss", "vos", "rvos", "everything", "uvos"]
 MANY_OR_NONE = ("gris", "photos")
 """Families whose sentences may mean several objects or none."""
 
 WORLD_GENERALISED = "world-generalised"
+WORLD_EVERYTHING = "world-everything"
+DRAWN = (WORLD_GENERALISED, WORLD_EVERYTHING)
+"""What is drawn when it is asked for, without a folder."""
 
 RELEASED_SIZES = {
     "size": {"shortest_edge": 800, "longest_edge": 1333},
@@ -56,7 +59,8 @@ class Benchmark:
         name: as for `uniref evaluate --dataset` and `uniref data build`.
         title: for people.
         family: "ris": sentences about pictures; "gris": such that may mean several objects or none; "photos": the same,
-            measured apart; "fss": annotated examples; "vos": objects given by masks in a clip; "rvos": by sentences.
+            measured apart; "fss": annotated examples; "vos": objects given by masks in a clip; "rvos": by sentences;
+            "everything": all objects of a picture, without any reference; "uvos": those of a clip.
         splits: those with public answers, the default first.
         server_splits: those whose answers only a server knows.
         server: a name of `submission_servers.SERVERS`.
@@ -80,17 +84,18 @@ class Benchmark:
     @property
     def task(self) -> str:
         """The task of `data.schema.TASK_COLUMNS` whose columns are needed."""
-        return "ris" if self.family in MANY_OR_NONE else self.family
+        others = {"everything": "detection", "uvos": "vos"}
+        return "ris" if self.family in MANY_OR_NONE else others.get(self.family, self.family)
 
     @property
     def asks_with_sentences(self) -> bool:
-        """Whether the model has to read sentences; otherwise it has to read masks."""
+        """Whether the model has to read sentences; otherwise, but for "everything", it has to read masks."""
         return self.family in ("ris", *MANY_OR_NONE, "rvos")
 
     @property
     def is_video(self) -> bool:
         """Whether its samples are clips."""
-        return self.family in ("vos", "rvos")
+        return self.family in ("vos", "rvos", "uvos")
 
     def rules(self, protocol: str) -> VideoProtocol:
         """The rules of one of `protocols`."""
@@ -146,6 +151,8 @@ _ALL = (
         targets="all",
     ),
     Benchmark("photos", "Photographs of yours, with sentences", "photos", ("all",)),
+    Benchmark(WORLD_EVERYTHING, "Drawn scenes, all objects without a reference", "everything", ("test", "validation")),
+    Benchmark("photos-everything", "Photographs of yours, all objects without a reference", "everything", ("all",)),
     Benchmark("photo-pairs", "Photographs of yours, by an example of the class", "fss", ("all",)),
     Benchmark("fss-1000", "FSS-1000", "fss", ("test", "val"), released=Released()),
     _masks("davis-2016", "DAVIS 2016", "davis-semi-supervised", splits=("val",)),
@@ -156,6 +163,20 @@ _ALL = (
         0.3,
         splits=("val",),
         server_splits=("test_dev", "test_challenge"),
+    ),
+    Benchmark(
+        "davis-2017-unsupervised",
+        "DAVIS 2017, objects found without help",
+        "uvos",
+        splits=("val",),
+        protocols=("davis-unsupervised",),
+    ),
+    Benchmark(
+        "davis-like-unsupervised",
+        "Clips in folders, objects found without help",
+        "uvos",
+        splits=("all",),
+        protocols=("davis-unsupervised",),
     ),
     _masks("davis-like", "Clips in folders, by the rules of DAVIS", "davis-semi-supervised", 0.3, splits=("all",)),
     _masks(

@@ -46,7 +46,9 @@ def draw_cases(benchmark: Benchmark, samples: Sequence[Mapping[str, Any]], rows:
 
 def _picture_case(benchmark: Benchmark, sample: Mapping[str, Any], record: Record) -> Case:
     image = record.image()
-    if benchmark.family == "fss":
+    if benchmark.family == "everything":
+        meant = list(record.instances)
+    elif benchmark.family == "fss":
         meant = [n for n, instance in record.instances.items() if instance.category == sample["category"]]
     else:
         meant = list(record.sentences[int(sample["sample"].rpartition("#")[2])].object_ids)

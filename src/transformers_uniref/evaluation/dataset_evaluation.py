@@ -80,8 +80,8 @@ def evaluate_dataset(
         model: `UniRefModel` or `UniRefSamModel`.
         processor: its `UniRefProcessor`.
         dataset: folder of `uniref data build`, `datasets.Dataset` of one split, or list of rows (`data.schema`); for
-            `davis-like` a folder with `<sequence>/frames/*.jpg` and `<sequence>/masks/*.png`; for `world-generalised`
-            `evaluation.world_rows.DrawnRows`.
+            `davis-like` and `davis-like-unsupervised` a folder with `<sequence>/frames/*.jpg` and
+            `<sequence>/masks/*.png`; for `world-generalised` and `world-everything` `evaluation.world_rows.DrawnRows`.
         benchmark: a name of `BENCHMARKS`: whose rules hold.
         split: default: the benchmark's first.
         preset: "paper" asks as the released code did (sizes, score gates, references); default: as the model and its

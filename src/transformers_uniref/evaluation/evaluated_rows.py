@@ -44,8 +44,8 @@ def open_rows(benchmark: Benchmark, dataset: Any, split: str) -> Rows:
     Args:
         benchmark, split: what is measured.
         dataset: folder that `uniref data build` wrote, `datasets.Dataset` of one split, or list of rows; for
-            `davis-like` a folder of sequences, for `photos` and `photo-pairs` one of photographs, for
-            `world-generalised` `DrawnRows`.
+            `davis-like` and `davis-like-unsupervised` a folder of sequences, for `photos`, `photos-everything` and
+            `photo-pairs` one of photographs, for `world-generalised` and `world-everything` `DrawnRows`.
 
     Raises:
         FileNotFoundError: no such folder.
@@ -56,10 +56,12 @@ def open_rows(benchmark: Benchmark, dataset: Any, split: str) -> Rows:
         rows = dataset
     elif not isinstance(dataset, (str, os.PathLike)):
         rows = GivenRows(dataset, benchmark)
-    elif benchmark.name == "davis-like":
+    elif benchmark.name in ("davis-like", "davis-like-unsupervised"):
         rows = SequenceRows(Path(dataset))
     elif benchmark.name == "photos":
         rows = PhotoRows(Path(dataset))
+    elif benchmark.name == "photos-everything":
+        rows = PhotoRows(Path(dataset), with_sentences=False)
     elif benchmark.name == "photo-pairs":
         rows = PhotoPairRows(Path(dataset))
     else:
@@ -69,7 +71,9 @@ def open_rows(benchmark: Benchmark, dataset: Any, split: str) -> Rows:
     if doubled := [name for name, times in Counter(rows.sample_ids).items() if times > 1]:
         raise UsageError(f"`dataset` must have unique sample ids, these come again: {some(doubled)}")
     source = str(rows.row(0).get("source") or "")
-    if source not in (benchmark.name, PHOTOS) and source in BENCHMARKS:
+    # Where all objects are asked for, the rows of any benchmark will do.
+    anyones = benchmark.family in ("everything", "uvos")
+    if not anyones and source not in (benchmark.name, PHOTOS) and source in BENCHMARKS:
         raise UsageError(f"`dataset` must hold {benchmark.name}, got rows of {source}")
     return rows
 

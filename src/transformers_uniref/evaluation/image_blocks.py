@@ -13,7 +13,14 @@ from ..core.mask_codes import encode_rle
 from ..core.score_gate import passes
 from ..datasets.schema import Record, Sentence
 from ..inference.results import SegmentedObject
-from ..metrics import AllTargetsScores, FewShotScores, GeneralizedReferringScores, PhotographScores, ReferringScores
+from ..metrics import (
+    AllTargetsScores,
+    FewShotScores,
+    GeneralizedReferringScores,
+    PhotographScores,
+    ProposalScores,
+    ReferringScores,
+)
 from ..metrics.accumulator import Accumulator
 from ..processors.all_targets import Targets
 from .benchmarks import Benchmark
@@ -37,6 +44,7 @@ def image_scores(benchmark: Benchmark, targets: Targets = "one") -> Accumulator:
         "gris": GeneralizedReferringScores,
         "photos": PhotographScores,
         "fss": FewShotScores,
+        "everything": ProposalScores,
     }
     return kinds[benchmark.family]()
 
@@ -60,13 +68,30 @@ class PictureQuestions:
         """
         scores = image_scores(self.benchmark, self.settings.targets)
         samples: list[dict[str, Any]] = []
-        ask = self._ask_example if self.benchmark.family == "fss" else self._ask_sentences
+        ask = {"fss": self._ask_example, "everything": self._ask_everything}.get(
+            self.benchmark.family, self._ask_sentences
+        )
         for index in indices:
             samples += ask(index, scores)
         return {"samples": samples, "state": scores.state_dict()}
 
     def _gated(self, answer: SegmentedObject) -> np.ndarray:
         return answer.mask if passes(answer.score, self.settings.gate) else np.zeros_like(answer.mask)
+
+    def _ask_everything(self, index: int, scores: Any) -> list[dict[str, Any]]:
+        record = Record(self.rows.row(index))
+        image = record.image()
+        size = image.shape[:2]
+        (found,) = self.answers.to_everything([image])
+        found = [one for one in found if passes(one.score, self.settings.gate)]
+        predicted = _stacked([one.mask for one in found], size)
+        shown = [record.union([number], 0, size) for number in record.instances]
+        truth = _stacked([mask for mask in shown if mask.any()], size)
+        scores.update(predicted, [one.score for one in found], truth, sample_id=record.sample_id)
+        best = max((one.score for one in found), default=0.0)
+        united = np.logical_or.reduce(predicted), np.logical_or.reduce(truth)
+        counts = {"objects": len(truth), "objects_found": len(predicted)}
+        return [_sample(record.sample_id, index, *united, best) | counts]
 
     # -------------------------------------------------------------------------------------------------------- sentences
     def _ask_sentences(self, index: int, scores: Any) -> list[dict[str, Any]]:

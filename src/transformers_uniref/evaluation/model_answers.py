@@ -61,6 +61,11 @@ class ModelAnswers:
             for one, of_picture in zip(questions, results, strict=True)
         ]
 
+    def to_everything(self, images: Sequence[np.ndarray]) -> list[list[SegmentedObject]]:
+        """For each picture, uint8 (H, W, 3), all its objects, best first, without any reference and ungated."""
+        found = self._ungated([prepare(self.processor, image) for image in images])
+        return [[one for one in objects if one.is_found] for objects in found]
+
     def to_examples(
         self, images: Sequence[np.ndarray], examples: Sequence[np.ndarray], masks: Sequence[np.ndarray]
     ) -> list[SegmentedObject]:

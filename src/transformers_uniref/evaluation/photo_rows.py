@@ -31,14 +31,22 @@ class PhotoRows:
 
     Args:
         folder: in one of both layouts.
+        with_sentences: False: each with its objects alone, which COCO's layout has to tell apart; crowds are none.
 
     Raises:
         FileNotFoundError: no such folder.
         ValueError: it has neither layout, no sentences, or a sentence about an object that is not there.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._pictures = read_pictures(folder)
+    def __init__(self, folder: Path, with_sentences: bool = True) -> None:
+        self._pictures = read_pictures(folder, with_sentences)
+        if not with_sentences:
+            apart = [one for one in self._pictures if isinstance(one, _CocoPicture)]
+            if not apart:
+                raise UsageError(
+                    f"`dataset` must tell objects apart, as COCO's layout does, got classes alone: {folder}"
+                )
+            self._pictures = [one.without_crowds() for one in apart]
         self.sample_ids = [picture.name for picture in self._pictures]
 
     def row(self, index: int) -> Row:
@@ -127,12 +135,23 @@ class _Picture(ABC):
 
 
 class _CocoPicture(_Picture):
-    def __init__(self, path: Path, sentences: list[tuple[str, list[int]]], annotations: list[tuple[str, Any]]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        sentences: list[tuple[str, list[int]]],
+        annotations: list[tuple[str, Any]],
+        crowd: list[bool],
+    ) -> None:
         super().__init__(path)
-        self._sentences, self.annotations = sentences, annotations
+        self._sentences, self.annotations, self._crowd = sentences, annotations, crowd
 
     def sentences(self) -> list[tuple[str, list[int]]]:
         return self._sentences
+
+    def without_crowds(self) -> _Picture:
+        """Its objects alone, those that are told apart."""
+        single = [one for one, crowd in zip(self.annotations, self._crowd, strict=True) if not crowd]
+        return _CocoPicture(self.path, [], single, [False] * len(single))
 
     def objects(self) -> list[tuple[int, str, np.ndarray]]:
         with Image.open(self.path) as file:
@@ -188,6 +207,7 @@ def read_pictures(folder: Path, with_sentences: bool = True) -> list[_Picture]:
                 folder / "images" / image["file_name"],
                 [(text, [place[number] for number in ids]) for text, ids in told],
                 [(names[one["category_id"]], one["segmentation"]) for one in annotations],
+                [bool(one.get("iscrowd")) for one in annotations],
             )
         )
     return pictures

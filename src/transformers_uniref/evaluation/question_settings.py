@@ -86,6 +86,7 @@ def settings_for(
         "photos": processor.picture_gate(asked),
         "vos": processor.vos_score_threshold,
         "rvos": processor.rvos_score_threshold,
+        "uvos": processor.rvos_score_threshold,
     }.get(benchmark.family)
     released = benchmark.released
     is_sam = model.config.model_type == "uniref_sam"
@@ -133,5 +134,9 @@ def _check_model(benchmark: Benchmark, model: Any, processor: Any) -> None:
         raise UsageError(f"`model` must be a UniRef model, got one of type {kind!r}")
     if benchmark.asks_with_sentences and (processor.tokenizer is None or not model.config.use_language_references):
         raise UsageError(f"`model` must read sentences for {benchmark.name}, this one does not")
+    if benchmark.family in ("everything", "uvos") and kind == "uniref_sam":
+        raise UsageError(f"`model` must find objects without a reference for {benchmark.name}, UniRef-SAM does not")
+    if benchmark.family == "everything":
+        return
     if not benchmark.asks_with_sentences and not model.config.use_mask_references:
         raise UsageError(f"`model` must read annotated examples for {benchmark.name}, this one does not")

@@ -27,6 +27,8 @@ TASKS = {
     "fss": "few-shot segmentation",
     "vos": "video object segmentation",
     "rvos": "referring video segmentation",
+    "everything": "object discovery",
+    "uvos": "unsupervised video object segmentation",
     "sanity": "sanity checks",
 }
 _METRICS = {"miou": "mean_iou", "oiou": "overall_iou", "jf": "j_and_f"}

@@ -10,7 +10,7 @@ from .definitions import TEST_SEED
 
 
 class DrawnRows:
-    """See `evaluated_rows.Rows`: what `world-generalised` is measured on, each scene drawn when it is asked for.
+    """See `evaluated_rows.Rows`: what `world-generalised` and `world-everything` are measured on, scene by scene.
 
     Args:
         split: "test" or "validation".

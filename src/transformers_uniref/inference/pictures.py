@@ -1,4 +1,4 @@
-"""Asking a model about pictures: one way for sentences, examples and both, for one picture and for many."""
+"""Asking a model about pictures: one way for sentences, examples, both or neither, for one picture and for many."""
 
 from __future__ import annotations
 
@@ -6,15 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from ..core.score_gate import gate_of, passes
+from ..modeling.object_choice import MOST_OBJECTS
 from ..modeling.outputs import UniRefModelOutput
 from ..modeling.precision import half_precision
 from ..processors.all_targets import Targets, check_targets
 from .results import SegmentedObject
 
 _OUTPUTS = ("logits", "pred_boxes", "pred_masks", "mask_queries", "image_sizes", "padded_sizes")
+
+_REFERENCES = {"input_ids", "reference_masks"}
 
 Inputs = Mapping[str, Tensor]
 """What the processor makes of one picture and its n references: `pixel_values` (1, 3, H, W), `input_ids` (n, L), ..."""
@@ -33,6 +38,7 @@ class Question:
         labels: of the answers.
         understood: for each answer whether the model knows any word of its sentence.
         unknown_words: for each answer.
+        everything: whether nothing refers to anything: all objects of the picture are asked for.
     """
 
     inputs: Mapping[str, Tensor]
@@ -40,6 +46,7 @@ class Question:
     labels: Sequence[str | None]
     understood: Sequence[bool]
     unknown_words: Sequence[Sequence[str]]
+    everything: bool = False
 
 
 def prepare(processor: Any, picture: Any, **references: Any) -> Question:
@@ -48,29 +55,32 @@ def prepare(processor: Any, picture: Any, **references: Any) -> Question:
     Args:
         processor: a `UniRefProcessor`.
         picture: anything that it takes for a picture.
-        **references: its arguments `text` (a sentence, or a list of them), `reference_images`, `reference_masks`.
+        **references: its arguments `text` (a sentence, or a list of them), `reference_images`, `reference_masks`; none
+            of them asks for all objects.
     """
     made = processor(images=picture, return_tensors="pt", return_original_sizes=True, **references)
     sizes = made.pop("original_sizes").tolist()
     text = references.get("text")
     labels = [text] * len(sizes) if text is None or isinstance(text, str) else list(text)
     # What a sentence says is not decisive where an example says it, too.
-    heard = made.understood if "reference_masks" not in made else [True] * len(sizes)
-    return Question(dict(made), sizes, labels, heard, made.unknown_words or [[] for _ in labels])
+    heard = made.understood if "input_ids" in made and "reference_masks" not in made else [True] * len(sizes)
+    everything = "input_ids" not in made and "reference_masks" not in made
+    return Question(dict(made), sizes, labels, heard, made.unknown_words or [[] for _ in labels], everything)
 
 
 def compute(model: Any, inputs: Sequence[Inputs], targets: Targets = "one") -> list[dict[str, Tensor]]:
     """The model's outputs for each of several `Question.inputs` on its device.
 
     What can go together without any padding does: one answer does not depend on the others, but for rounding. Targets
-    "all" decode the masks of all queries.
+    "all", and pictures without a reference, decode the masks of all queries.
     """
     check_targets(targets)
     outputs: list[Any] = [None] * len(inputs)
     with half_precision(model):
         for positions in _group_inputs(inputs):
             together = [inputs[position] for position in positions]
-            output = model(**_merge_inputs(together), num_masks="all" if targets == "all" else 1)
+            many = targets == "all" or not _REFERENCES & set(together[0])
+            output = model(**_merge_inputs(together), num_masks="all" if many else 1)
             found = _split_outputs(output, together)
             for position, output in zip(positions, found, strict=True):
                 outputs[position] = output
@@ -86,6 +96,7 @@ def read(
     mask_threshold: float = 0.5,
     show_all: bool = False,
     targets: Targets = "one",
+    max_objects: int = MOST_OBJECTS,
 ) -> list[SegmentedObject]:
     """The answers to a question.
 
@@ -94,8 +105,12 @@ def read(
         question: that was asked.
         output: of `compute`.
         threshold, mask_threshold, show_all, targets: see `UniRefProcessor.post_process_answers`. With "all" the objects
-            of a reference follow each other, best first; one of which none passes has one empty answer.
+            of a reference follow each other, best first; one of which none passes has one empty answer. Without a
+            reference there are all objects, whatever the targets.
+        max_objects: without a reference, so many at most.
     """
+    if question.everything:
+        return _read_everything(processor, question, output, threshold, mask_threshold, show_all, max_objects)
     results = processor.post_process_answers(
         UniRefModelOutput(**output),
         target_sizes=question.sizes,
@@ -118,6 +133,32 @@ def read(
         for label, words, result in zip(question.labels, question.unknown_words, results, strict=True)
         for found in result.get("objects") or [result]
     ]
+
+
+def _read_everything(
+    processor: Any,
+    question: Question,
+    output: Mapping[str, Any],
+    threshold: float | None,
+    mask_threshold: float,
+    show_all: bool,
+    max_objects: int,
+) -> list[SegmentedObject]:
+    gate = gate_of(threshold, processor.score_threshold)
+    outputs = UniRefModelOutput(**output)
+    options: dict[str, Any] = dict(max_objects=max_objects, mask_threshold=mask_threshold)
+    [found] = processor.post_process_mask_generation(outputs, question.sizes, None if show_all else gate, **options)
+    objects = [
+        SegmentedObject(mask, score=float(score), box=tuple(box), passed=bool(passes(score, gate)), threshold=gate)
+        for mask, score, box in zip(
+            found["masks"].cpu().numpy(), found["scores"].tolist(), found["boxes"].tolist(), strict=True
+        )
+    ]
+    if objects:
+        return objects
+    best = float(output["logits"].float().sigmoid().max())
+    height, width = question.sizes[0]
+    return [SegmentedObject(np.zeros((height, width), bool), score=best, passed=False, threshold=gate)]
 
 
 def answer(
@@ -143,22 +184,25 @@ def segment_pictures(
     mask_threshold: float = 0.5,
     show_all: bool = False,
     targets: Targets = "one",
+    max_objects: int = MOST_OBJECTS,
 ) -> list[list[SegmentedObject]]:
     """Asks a model about pictures.
 
     Args:
         model: `UniRefModel` or `UniRefSamModel`, in evaluation mode.
         processor: its processor.
-        pictures: each with its sentences; without any where examples say what to look for.
+        pictures: each with its sentences; without any where examples say what to look for, or where all objects of the
+            picture are asked for.
         reference_images, reference_masks: examples for all of the pictures; each sentence is asked together with them.
         threshold: the gate, 0..1, 0 for none. Default: the model's own.
         mask_threshold: the probability above which a pixel belongs to the object.
         show_all: whether answers that did not pass keep their masks.
         targets: "one", the best object of each reference; "all": none, one or many.
+        max_objects: of a picture without any reference, so many at most.
 
     Returns:
-        For each picture its answers: one a sentence, in their order, or one for the examples; with `targets="all"` one
-        or more, see `read`.
+        For each picture its answers: one a sentence, in their order, or one for the examples; with `targets="all"`, and
+        without any reference, one or more, see `read`.
 
     Raises:
         TypeError, ValueError: see the processor.
@@ -172,6 +216,7 @@ def segment_pictures(
             text = {"text": list(part)} if part else {}
             asked.append((position, prepare(processor, picture, **text, **examples)))
     gates: dict[str, Any] = dict(threshold=threshold, mask_threshold=mask_threshold, show_all=show_all, targets=targets)
+    gates["max_objects"] = max_objects
     answers: list[list[SegmentedObject]] = [[] for _ in pictures]
     found = answer(model, processor, [question for _, question in asked], **gates)
     for (position, _), objects in zip(asked, found, strict=True):
@@ -194,8 +239,8 @@ def _group_inputs(items: Sequence[Inputs]) -> list[list[int]]:
 
 
 def _count_entries(inputs: Inputs) -> int:
-    """How many results there will be: one for each sentence, or one for a group of examples."""
-    return len(inputs["input_ids"] if "input_ids" in inputs else inputs["reference_masks"])
+    """How many results there will be: one for each sentence, or one for a group of examples, or for the picture."""
+    return len(next(inputs[name] for name in ("input_ids", "reference_masks", "pixel_values") if name in inputs))
 
 
 def _merge_inputs(items: Sequence[Inputs]) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ from .generalized import generalized_measures
 from .image_scores import FewShotScores, GeneralizedReferringScores, PhotographScores, ReferringScores
 from .instances import average_precision, match_objects
 from .outlines import boundary_map
+from .proposals import ProposalScores
 from .region import intersection_and_union, iou, mean_iou, most_overlapping, overall_iou, precision_at
 from .video import (
     FRAME_RULES,
@@ -32,6 +33,7 @@ __all__ = [
     "FewShotScores",
     "GeneralizedReferringScores",
     "PhotographScores",
+    "ProposalScores",
     "ReferringScores",
     "SequenceScores",
     "Statistics",

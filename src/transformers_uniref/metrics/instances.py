@@ -35,11 +35,20 @@ def match_objects(
     """
     if len(predicted) != len(scores):
         raise UsageError(f"`scores` must be as many as the objects, got {len(scores)} for {len(predicted)}")
-    hits = [False] * len(predicted)
+    return match_overlaps(overlaps(predicted, truth), scores, threshold)
+
+
+def overlaps(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """IoU (n, m) of masks (n, H, W) with masks (m, H, W), 0 where both are empty."""
     intersections, unions = intersection_and_union(predicted[:, None], truth[None])
-    ious = intersections / np.maximum(unions, 1)
+    return np.asarray(intersections / np.maximum(unions, 1))
+
+
+def match_overlaps(ious: np.ndarray, scores: Sequence[float], threshold: float) -> list[bool]:
+    """`match_objects` of masks whose IoU (n, m) with the true objects is known."""
+    ious, hits = ious.copy(), [False] * len(ious)
     for one in np.argsort(-np.asarray(scores, dtype=float), kind="stable"):
-        if len(truth) and ious[one].max() >= threshold:
+        if ious.shape[1] and ious[one].max() >= threshold:
             taken = int(ious[one].argmax())
             ious[:, taken] = -1.0
             hits[one] = True

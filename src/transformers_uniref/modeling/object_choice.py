@@ -1,4 +1,4 @@
-"""All objects that a reference means, out of a model's queries: none, one or many."""
+"""All objects that a reference means, or that a picture shows, out of a model's queries: none, one or many."""
 
 from __future__ import annotations
 
@@ -84,4 +84,40 @@ def choose_objects(
             continue
         chosen.append(query)
         taken |= flat[query]
+    return chosen
+
+
+MOST_OBJECTS = 20
+"""Without a reference so many objects are told, as in the unsupervised task of DAVIS."""
+DUPLICATE_OVERLAP = 0.7
+"""There, masks whose IoU is larger are the same object: the usual limit of detectors, and of SAM's mask generation."""
+
+
+def choose_everything(
+    masks: Tensor, scores: Tensor, threshold: float | None = None, most: int = MOST_OBJECTS
+) -> list[int]:
+    """All objects among the queries of a picture that nobody refers to, best first; each once.
+
+    One that lies in another is an object of its own here: a rider on a horse, a cup before a person.
+
+    Args:
+        masks, scores: see `choose_objects`.
+        threshold: the gate of every score.
+        most: so many of the best at most.
+
+    Returns:
+        Numbers of queries; none with an empty mask, and no two with an IoU above `DUPLICATE_OVERLAP`.
+    """
+    flat = masks.flatten(1)
+    sizes = flat.sum(1).tolist()
+    chosen: list[int] = []
+    for query in scores.argsort(descending=True, stable=True).tolist():
+        if len(chosen) == most or not passes(float(scores[query]), threshold):
+            break
+        shared = [int((flat[query] & flat[other]).sum()) for other in chosen]
+        if sizes[query] and not any(
+            both > DUPLICATE_OVERLAP * (sizes[query] + sizes[other] - both)
+            for both, other in zip(shared, chosen, strict=True)
+        ):
+            chosen.append(query)
     return chosen

@@ -217,7 +217,7 @@ class ReferenceSegmentationMixin(VideoPropagationMixin):
         frame: Any = None,
         **kwargs: Any,
     ) -> UniRefModelOutput | VideoOutput | tuple:
-        """Segment what the references refer to.
+        """Segment what the references refer to; without any, all objects (detection: no fusion), which SAM cannot.
 
         Args:
             pixel_values: (B, 3, H, W) normalised RGB, zero in the padding; H and W multiples of 32 (SAM: at most its

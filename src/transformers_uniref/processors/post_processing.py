@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from ..core.box_formats import to_corners
 from ..core.errors import UsageError
 from ..core.score_gate import check_threshold, passes
+from ..modeling.object_choice import MOST_OBJECTS, choose_everything
 from .all_targets import ObjectChoice, Targets, check_targets, choose_objects
 
 NMS_THRESHOLD = 0.7
@@ -206,11 +207,7 @@ def _all_objects(
     mask_stride: int,
     choice: ObjectChoice,
 ) -> list[dict[str, Any]]:
-    if outputs.mask_queries.shape[1] < outputs.logits.shape[1]:
-        raise UsageError(
-            f"`outputs` has masks of {outputs.mask_queries.shape[1]} of {outputs.logits.shape[1]} queries; for "
-            "targets='all' call the model with num_masks='all'."
-        )
+    _require_all_masks(outputs, "targets='all'")
     predicted = getattr(outputs, "pred_boxes", None)
     results = []
     for index, queries, scores, valid, target in _entries(outputs, target_sizes, mask_stride):
@@ -227,6 +224,59 @@ def _all_objects(
             objects.append({"segmentation": masks[query], "score": float(best_scores[query]), "box": box})
         score = float(best_scores.max())
         results.append({"segmentation": union, "score": score, "box": mask_bounds(union), "objects": objects})
+    return results
+
+
+def _require_all_masks(outputs: Any, what_for: str) -> None:
+    if outputs.mask_queries.shape[1] < outputs.logits.shape[1]:
+        raise UsageError(
+            f"`outputs` has masks of {outputs.mask_queries.shape[1]} of {outputs.logits.shape[1]} queries; for "
+            f"{what_for} call the model with num_masks='all'."
+        )
+
+
+def post_process_mask_generation(
+    outputs: Any,
+    target_sizes: Any = None,
+    threshold: float | None = None,
+    max_objects: int = MOST_OBJECTS,
+    mask_threshold: float = 0.5,
+    mask_stride: int | None = None,
+) -> list[dict[str, torch.Tensor]]:
+    """All objects of each batch entry that nobody referred to, each once: for `model(**processor(images=image))`.
+
+    Duplicates are told by their masks: of two queries whose masks have an IoU above .7, the
+    one with the better score stays.
+
+    Args:
+        outputs: of a call without references and with `num_masks="all"`.
+        target_sizes, mask_threshold, mask_stride: as for `post_process_referring_segmentation`.
+        threshold: the score gate that each object has to pass; None for none.
+        max_objects: so many of the best at most.
+
+    Returns:
+        For each entry, best first: `masks` bool (n, height, width), `scores` (n,) in 0..1, `boxes` (n, 4) x0, y0, x1,
+        y1 in pixels, those of the masks.
+
+    Raises:
+        ValueError: as `post_process_referring_segmentation`; `max_objects` below 1.
+    """
+    check_threshold(threshold, "threshold")
+    check_threshold(mask_threshold, "mask_threshold")
+    if max_objects < 1:
+        raise UsageError(f"`max_objects` must be 1 or more, got {max_objects}.")
+    _require_all_masks(outputs, "all objects")
+    mask_stride = _stride(outputs, mask_stride)
+    results = []
+    for index, _, scores, valid, target in _entries(outputs, target_sizes, mask_stride):
+        masks = torch.stack(
+            [restore_mask(one, valid, target, mask_threshold, mask_stride) for one in outputs.pred_masks[index]]
+        )
+        best = scores.amax(-1)
+        chosen = choose_everything(masks, best, threshold, max_objects)
+        boxes = [mask_bounds(masks[query]) for query in chosen]
+        found = torch.stack(boxes) if boxes else best.new_zeros(0, 4)
+        results.append({"masks": masks[chosen], "scores": best[chosen], "boxes": found})
     return results
 
 

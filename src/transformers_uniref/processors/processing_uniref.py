@@ -110,6 +110,8 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
     ) -> BatchFeature:
         """Pictures and what to look for in them -> the model's input.
 
+        Pictures alone ask for all their objects, one result each.
+
         The number N of results is the number of sentences, or of groups of examples. N equal to the number of pictures
         pairs them up; with one picture all N look at it, and with one *list* of sentences for each picture every
         sentence looks at its own (`image_indices` then says which, and the visual encoder runs once for each picture).
@@ -351,6 +353,7 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
         options.setdefault("choice", self.object_choice)
         return post_processing.post_process_referring_segmentation(*arguments, **options)
 
+    post_process_mask_generation = staticmethod(post_processing.post_process_mask_generation)
     post_process_instance_segmentation = staticmethod(post_processing.post_process_instance_segmentation)
 
     def post_process_answers(

@@ -12,6 +12,7 @@ from ..core import masks as given_masks
 from ..core.errors import UsageError
 from ..core.score_gate import gate_of
 from ..media.video.frames import VideoFrames
+from ..modeling.object_choice import MOST_OBJECTS
 from .all_targets import ObjectChoice, Targets, check_targets
 from .drawn_references import PAINTERS
 from .vocabulary import Reading
@@ -241,3 +242,28 @@ class VideoPrompting:
             else:
                 session.add_text(frame_idx, ids[index], *sentence, understood=reading.is_understood)
         return numbers
+
+    def add_everything_prompt(
+        self,
+        session: UniRefVideoSession,
+        frame_idx: int = 0,
+        max_objects: int = MOST_OBJECTS,
+        patience: int = 4,
+        every: int = 5,
+    ) -> int:
+        """Asks for all objects, without any reference; they get ids as they appear.
+
+        Args:
+            session: from `init_video_session`.
+            frame_idx: from 0; the frame from which objects are looked for.
+            max_objects: most objects at a time.
+            patience: for how many frames an object may be out of sight before it has ended.
+            every: they are looked for in every so many frames, and followed in all.
+
+        Returns:
+            The number of the search, by which `VideoOutput.object_groups` and `remove_group` know it.
+
+        Raises:
+            TypeError, ValueError: naming the argument, what came, and what is accepted. Nothing is added then.
+        """
+        return session.add_everything(frame_idx, max_objects, patience, every)

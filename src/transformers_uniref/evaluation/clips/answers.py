@@ -9,6 +9,7 @@ import numpy as np
 
 from ...datasets.schema import Record, Sentence
 from ...inference.clips import follow, frame_label_map
+from ...metrics.video_protocols import MAX_PROPOSALS
 from ..question_settings import QuestionSettings
 
 OBJECTS_AT_ONCE = 8
@@ -41,6 +42,17 @@ class ClipAnswers:
             mask = record.instances[number].mask(frame, session.video_size)
             self.processor.add_mask_prompt(session, frame_idx=frame, obj_ids=number, masks=[mask])
         return self._merged(session, bool(first_frames))
+
+    def to_everything(self, record: Record) -> Iterator[np.ndarray]:
+        """All objects of a clip, without any reference, as one label map (H, W) uint8 for each frame.
+
+        Of more than a prediction may hold those count that were found first.
+        """
+        session = self._session(record)
+        self.processor.add_everything_prompt(session, max_objects=MAX_PROPOSALS)
+        for found in follow(self.model, self.processor, session):
+            held = {number: item for number, item in found.items() if number <= MAX_PROPOSALS}
+            yield frame_label_map(held, session.video_size)
 
     def to_sentences_merged(self, record: Record, sentences: Mapping[int, str]) -> Iterator[np.ndarray]:
         """Objects with a sentence each, which share out the pixels, as one label map (H, W) uint8 for each frame."""

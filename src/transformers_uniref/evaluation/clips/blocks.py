@@ -72,6 +72,10 @@ class ClipQuestions:
         with _whole_folders(self.masks, name) as folder:
             if self.benchmark.family == "vos":
                 self._follow_masks(record, name, frames, folder, result)
+            elif self.benchmark.family == "uvos":
+                labels, judges = self.answers.to_everything(record), self._judges(record, name, frames)
+                result |= {"ids": sorted(record.instances), "frames": {"": frames}}
+                self._write(record, frames, labels, folder / name, judges, result)
             elif self.benchmark.by_sentence:
                 self._follow_sentences(record, name, frames, folder, result)
             else:

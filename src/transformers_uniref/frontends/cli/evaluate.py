@@ -8,7 +8,7 @@ import time
 
 from ...core.families import DEFAULT_CHECKPOINT
 from ...core.json_writing import to_json
-from ...evaluation.benchmarks import BENCHMARKS, WORLD_GENERALISED
+from ...evaluation.benchmarks import BENCHMARKS, DRAWN
 from ...evaluation.definitions import CLIP_FRAMES, TEST_SEED, describe_measures
 from ..errors import UserError
 from ..loading import add_model_arguments, add_quiet_argument, introduce_model, load_model_and_processor, model_folder
@@ -20,6 +20,7 @@ HELP = "measure a model on drawn scenes or a data set, score masks of any method
 EXAMPLES = (
     "uniref evaluate --dataset world --images 40 --clips 10 --json",
     "uniref evaluate --dataset world-generalised --images 100",
+    "uniref evaluate --dataset world-everything --images 100",
     "uniref evaluate --dataset davis-2017 --source data/davis-2017 --preset paper --output runs/davis",
     "uniref evaluate --predictions masks/ --annotations DAVIS/Annotations --protocol davis-semi-supervised",
     "uniref evaluate --check submission.zip --server mose",
@@ -93,7 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
         _refuse(arguments, "--predictions", _MODEL)
         return run_scoring(arguments)
     if on_dataset:
-        drawn = arguments.dataset == WORLD_GENERALISED
+        drawn = arguments.dataset in DRAWN
         others = {"source", *_OF_THE_WORLD} if drawn else {"images", "size", *_OF_THE_WORLD}
         _refuse(arguments, f"--dataset {arguments.dataset}", others)
         return run_dataset(arguments)

@@ -30,12 +30,16 @@ if TYPE_CHECKING:
     from ...annotation.answering import ModelAnswering
     from ...inference.results import SegmentedObject
 
+MOST_TOLD = 20
+"""As `modeling.object_choice.MOST_OBJECTS`, which would import too much here."""
+
 HELP = "segment what sentences, or example pictures with masks, refer to in pictures"
 EXAMPLES = (
     'uniref segment photo.jpg --text "the dog on the left" --text "the ball"',
     "uniref segment photo.jpg --reference-image example.jpg --reference-mask example-mask.png",
     'uniref segment photo.jpg --text "all dogs" --targets all',
     'uniref segment photo.jpg --text "the dog" --formats cutout',
+    "uniref segment photo.jpg --everything --max-objects 10",
     'uniref segment photos/ "more/*.png" --text "a red car" --formats all --output out/cars --batch-size 4',
     'cat photo.jpg | uniref segment - --text "a zebra" --json',
 )
@@ -59,6 +63,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     several = "repeated, several examples of the same thing; together with one --text, both count"
     add_example_arguments(looking, f"an example picture; {several}")
+    looking.add_argument(
+        "--everything", action="store_true", help="all objects of the picture, without saying what to look for"
+    )
+    looking.add_argument(
+        "--max-objects",
+        type=at_least_one,
+        metavar="N",
+        help=f"with --everything: so many of the best objects at most (default: {MOST_TOLD})",
+    )
     looking.add_argument(
         "--threshold",
         type=float,
@@ -248,8 +261,14 @@ def _checked_settings(arguments: argparse.Namespace) -> Any:
 
     text = arguments.text or []
     examples, masks = len(arguments.reference_image), len(arguments.reference_mask)
-    if not text and not examples and not masks:
-        raise UserError("say what to look for: --text, or --reference-image with --reference-mask")
+    if not text and not examples and not masks and not arguments.everything:
+        raise UserError("say what to look for: --text, or --reference-image with --reference-mask, or --everything")
+    if arguments.everything and (text or examples or masks):
+        raise UserError("--everything asks for all objects: it does not go with --text or --reference-image")
+    if arguments.max_objects is not None and not arguments.everything:
+        raise UserError("--max-objects needs --everything")
+    if (arguments.max_objects or 0) > MOST_OBJECTS:
+        raise UserError(f"--max-objects must be {MOST_OBJECTS} at most, got {arguments.max_objects}")
     if examples != masks:
         raise UserError(f"--reference-image and --reference-mask must come in pairs, got {examples} and {masks}")
     if examples and len(text) > 1:
@@ -269,6 +288,8 @@ def _checked_settings(arguments: argparse.Namespace) -> Any:
         threshold=arguments.threshold,
         show_all=arguments.all,
         targets=arguments.targets,
+        everything=arguments.everything,
+        max_objects=arguments.max_objects or MOST_TOLD,
     )
 
 

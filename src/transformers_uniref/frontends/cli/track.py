@@ -36,7 +36,7 @@ from .tracking.outputs import (
     TrackedFrame,
 )
 from .tracking.progress import Progress, has_unfinished, newest_unfinished
-from .tracking.prompts import Prompts, Span, add_masks, masks_for, read_prompts
+from .tracking.prompts import MOST_OBJECTS, Prompts, Span, add_masks, masks_for, read_prompts
 from .tracking.summary import Tally
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ EXAMPLES = (
     "uniref track 'frames/*.jpg' --mask dog.png --mask cat.png --mask-at 00040=ball.png",
     'uniref track clip.mp4 --mask first.png --text "1=the dog" --text "3=a ball" --start 100 --stride 2 --json',
     'uniref track clip.mp4 --text "all cars" --targets all --max-objects 12',
+    "uniref track clip.mp4 --everything --max-objects 8",
     'cat clip.mp4 | uniref track - --text "the red car" --formats rle,webm',
 )
 NAMES = {"video": "CLIP", "masks": "--mask"}
@@ -129,10 +130,21 @@ def add_prompt_arguments(parser: argparse.ArgumentParser) -> None:
         "with numbers as they appear, their names drawn beside them instead of a legend",
     )
     group.add_argument(
+        "--everything",
+        action="store_true",
+        help="all objects, which get numbers as they appear; they are looked for in the first and in key frames",
+    )
+    group.add_argument(
         "--max-objects",
         type=at_least_one,
         metavar="N",
-        help="with --targets all, most objects of a sentence at a time (default: 8)",
+        help="most objects at a time with --targets all, of each sentence (default: 8), or --everything (default: 20)",
+    )
+    group.add_argument(
+        "--look-every",
+        type=at_least_one,
+        metavar="N",
+        help="with --everything: key frames are so many of the followed frames apart (default: 5)",
     )
     group.add_argument(
         "--threshold",
@@ -236,12 +248,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 def check_arguments(arguments: argparse.Namespace) -> None:
     """Refuses what cannot be, before anything is read."""
-    if not (arguments.mask or arguments.mask_at or arguments.text):
-        raise UserError("say what to follow: --mask, --mask-at or --text")
+    if not (arguments.mask or arguments.mask_at or arguments.text or arguments.everything):
+        raise UserError("say what to follow: --mask, --mask-at, --text or --everything")
     if arguments.targets == "all" and not arguments.text:
         raise UserError("--targets all needs --text")
-    if arguments.max_objects is not None and arguments.targets != "all":
-        raise UserError("--max-objects needs --targets all")
+    if arguments.max_objects is not None and arguments.targets != "all" and not arguments.everything:
+        raise UserError("--max-objects needs --targets all or --everything")
+    if arguments.look_every is not None and not arguments.everything:
+        raise UserError("--look-every needs --everything")
     if arguments.threshold is not None and not 0 <= arguments.threshold <= 1:
         raise UserError(f"--threshold must be between 0 and 1, got {arguments.threshold}")
     if arguments.start < 0:
@@ -336,6 +350,9 @@ def start_session(
         processor.add_text_prompt(session, None, prompts.for_all, targets="all", **most)
         # Numbers of masks that wait for their frame are taken.
         session.memory.last_id = max(prompts.masked(), default=0)
+    if arguments.everything:
+        given = {"max_objects": arguments.max_objects, "every": arguments.look_every}
+        processor.add_everything_prompt(session, **{name: value for name, value in given.items() if value})
     return session
 
 
@@ -399,15 +416,19 @@ def follow(
                     found = next_frame(model, processor, session, frame.image)
             waiting.discard(frame.index)
             for number, item in found.items():
-                if number not in tallies:  # a sentence for all objects has found it
+                if number not in tallies:  # a sentence for all objects has found it, or --everything
                     tallies[number] = Tally(item.label, session.gate_of(number))
                     outputs.introduce(number, item.label)
+            if max(found, default=0) > MOST_OBJECTS:
+                raise UserError(f"--everything found more than {MOST_OBJECTS} objects, as many as a label map holds")
             labels = frame_label_map(found, (frame.image.shape[0], frame.image.shape[1]))
             result = TrackedFrame(name, frame, frame.time - begin, found, labels, outputs.overlay(frame, labels))
             if stored is None:
                 progress.add(result)
             outputs.write(result)
             for number, item in found.items():
+                # One that has appeared, and is followed by its masks from now on.
+                tallies.setdefault(number, Tally(None, session.gate_of(number)))
                 given = number in prompts.masked(frame.index)
                 tallies[number].add(frame.index, item.is_found, item.score, given)
             count += 1

@@ -1,4 +1,4 @@
-"""What sentences for all objects find in a frame: objects that are followed already, and new ones, which get ids."""
+"""What is found in a frame by a sentence for all objects, or by none: objects that are followed, and new ones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from ..object_choice import choose_objects
+from ..object_choice import choose_everything, choose_objects
 from ..references import VisualFeatures
 from .groups import Group, identities
 from .inference_mode import number_type
@@ -44,14 +44,14 @@ def look_for_groups(
     objects: dict[int, TrackedObject],
     answer: Answer,
 ) -> tuple[Answer, int]:
-    """Asks each sentence for all objects of a frame.
+    """Asks for all objects of a frame that each sentence means, or that it shows.
 
     An object found where one is followed is that one, whoever asked for it. Where following it by its masks lost one
     of a group, what the sentence found in its place is its mask; otherwise its own mask stays. What is left is new.
 
     Args:
         model, session, features, network_size: of the frame.
-        groups: the sentences that hold in it, by their number.
+        groups: what is to be looked for in it, by number.
         objects: what was followed into the frame, by ascending id; those that are new are added.
         answer: about them.
 
@@ -84,7 +84,7 @@ def look_for_groups(
         for _ in new:
             last_id += 1
             objects[last_id] = TrackedObject(None, group=number)
-            if session.propagate_text:
+            if session.propagate_text or group.text is None:
                 objects[last_id].memory.reserve(session.references, features, number_type(model, session))
         answer = Answer(
             torch.cat([answer.scores, found_scores[new]]),
@@ -103,10 +103,10 @@ def _find_all(
     followed: int,
     like: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """Scores (m,) and probabilities (m, H, W) of what a sentence means, best first, of the type and size of `like`."""
+    """Scores (m,) and probabilities (m, H, W) of what a group means, best first, of the type and size of `like`."""
     gate = session.rvos_score_threshold
-    reference = group.text.reference
-    if reference is None or (gate is not None and not group.text.understood):
+    text = group.text
+    if text is not None and (text.reference is None or (gate is not None and not text.understood)):
         return like.new_zeros(0), like[:0]
     # Each of those that are followed may be found again; more than these and the new ones are of no use.
     most = followed + group.max_objects
@@ -115,9 +115,12 @@ def _find_all(
         stride = features.pixel_values.shape[-1] // logits.shape[-1]
         height, width = (-(-side // stride) for side in network_size)
         masks = logits[:, :height, :width].float() + session.mask_shift > 0
+        if text is None:
+            return choose_everything(masks, scores, gate)[:most]
         return choose_objects(masks, scores, gate, session.object_choice)[:most]
 
-    scores, logits = model.segment_objects(features, [reference], choose)
+    references = [text.reference] if text is not None and text.reference is not None else []
+    scores, logits = model.segment_objects(features, references, choose)
     if not len(scores):
         return like.new_zeros(0), like[:0]
     found = model.soft_masks(logits.float() + session.mask_shift)[:, : network_size[0], : network_size[1]]

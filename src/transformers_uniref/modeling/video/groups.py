@@ -1,4 +1,4 @@
-"""Sentences that mean none, one or many objects of a video: which object of a frame is one that is followed already."""
+"""None, one or many objects of a video, of a sentence or of all: which of a frame is one that is followed already."""
 
 from __future__ import annotations
 
@@ -12,25 +12,27 @@ from .prompts import TextPrompt
 
 @dataclass
 class Group:
-    """All objects that a sentence means.
+    """All objects that a sentence means, or all that a frame shows.
 
     Attributes:
-        text: the sentence.
+        text: the sentence; None for all objects, which no reference means.
         start: the frame from which it is looked for.
         max_objects: most objects that are followed for it at a time; those that appear beyond are passed over.
         patience: frames for which an object may be out of sight; then it has ended, and gets a new id if it returns.
+        every: it is looked for in every so many frames, the key frames; in between objects are followed alone.
         sentence: in words, as far as they are known.
     """
 
-    text: TextPrompt
+    text: TextPrompt | None
     start: int
     max_objects: int
     patience: int
+    every: int = 1
     sentence: str = ""
 
     def holds_at(self, frame_idx: int, reverse: bool) -> bool:
         """Whether it is looked for in a frame; going back in time there is no "from then on"."""
-        return reverse or frame_idx >= self.start
+        return (reverse or frame_idx >= self.start) and (frame_idx - self.start) % self.every == 0
 
 
 def identities(found: Tensor, known: Tensor) -> list[int | None]:

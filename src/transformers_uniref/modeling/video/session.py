@@ -15,7 +15,7 @@ from transformers.utils import ModelOutput
 
 from ...core.errors import KindError, UsageError
 from ...core.masks import binary_mask
-from ..object_choice import UNTUNED, ObjectChoice
+from ..object_choice import MOST_OBJECTS, UNTUNED, ObjectChoice
 from ..precision import chosen_dtype, warn_if_slow
 from .frames import FrameProcessor, PreparedFrame, prepare_frame
 from .groups import Group
@@ -67,7 +67,7 @@ class UniRefVideoSession:
     Without a video it is a stream: `model(inference_session=session, frame=frame)` for one frame after the other.
 
     An object is given by a mask, by a sentence, or by both (then both references act together); a sentence may also
-    mean all objects of a kind, see `add_text_for_all`. A mask that is given
+    mean all objects of a kind, see `add_text_for_all`, and `add_everything` asks for all. A mask that is given
     again, in any frame, replaces all that was remembered of the object; a new sentence replaces the old one and what
     was found by it. Neither frames nor results are kept: what is kept for an object is two annotated frames, its
     sentence and its last mask.
@@ -217,7 +217,7 @@ class UniRefVideoSession:
     def num_bytes(self) -> int:
         """Bytes of all tensors that are kept: memory of the objects and prompts, not the user's own frames."""
         storages = {}
-        texts, objects = (group.text for group in self.groups.values()), self.memory.objects.values()
+        texts, objects = (group.text for group in self.groups.values() if group.text), self.memory.objects.values()
         rest = (item.tensors() for item in chain[TextPrompt | TrackedObject](texts, objects))
         for tensor in chain(self.prompts.tensors(), *rest):
             storage = tensor.untyped_storage()
@@ -335,14 +335,47 @@ class UniRefVideoSession:
             TypeError, ValueError: naming the argument, what came, and what is accepted. Nothing is added then.
         """
         frame_idx = self.frame_index(frame_idx)
-        for name, value, least in (("max_objects", max_objects, 1), ("patience", patience, 0)):
+        text = TextPrompt.of_tokens(input_ids, attention_mask, understood)
+        return self._add_group(text, frame_idx, max_objects, patience, sentence=sentence)
+
+    def add_everything(
+        self, frame_idx: int = 0, max_objects: int = MOST_OBJECTS, patience: int = 4, every: int = 5
+    ) -> int:
+        """Look for all objects without any reference, from one frame on; see `add_text_for_all`.
+
+        They are found in that frame and in key frames after it, by the gate of sentences, and followed by their masks
+        in all.
+
+        Args:
+            frame_idx: from 0; see `add_text`.
+            max_objects, patience: see `add_text_for_all`.
+            every: key frames are so many frames apart, 1 or more.
+
+        Returns:
+            The number of the search, by which `VideoOutput.object_groups` and `remove_group` know it.
+
+        Raises:
+            TypeError, ValueError: naming the argument, what came, and what is accepted. Nothing is added then.
+        """
+        return self._add_group(None, self.frame_index(frame_idx), max_objects, patience, every)
+
+    def _add_group(
+        self,
+        text: TextPrompt | None,
+        frame_idx: int,
+        max_objects: int,
+        patience: int,
+        every: int = 1,
+        sentence: str = "",
+    ) -> int:
+        given = (("max_objects", max_objects, 1), ("patience", patience, 0), ("every", every, 1))
+        for name, value, least in given:
             if not is_integer(value) or value < least:
                 raise UsageError(f"`{name}` must be an integer of at least {least}, got {value!r}.")
-        text = TextPrompt.of_tokens(input_ids, attention_mask, understood)
         if self.is_stream:
             frame_idx = max(frame_idx, self.next_frame_idx)
         number, self._next_group = self._next_group, self._next_group + 1
-        self.groups[number] = Group(text, frame_idx, int(max_objects), int(patience), sentence)
+        self.groups[number] = Group(text, frame_idx, int(max_objects), int(patience), int(every), sentence)
         self.memory.note_prompt(frame_idx)
         return number
 

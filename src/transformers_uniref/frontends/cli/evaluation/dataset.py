@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ....core.json_writing import to_json
-from ....evaluation.benchmarks import BENCHMARKS, PRESETS, WORLD_GENERALISED, Benchmark
+from ....evaluation.benchmarks import BENCHMARKS, DRAWN, PRESETS, WORLD_GENERALISED, Benchmark
 from ...errors import UserError, translated
 
 
@@ -48,7 +48,7 @@ def _dataset(benchmark: Benchmark, arguments: argparse.Namespace) -> Any:
     """What is measured on: the folder that was given, or the drawn scenes."""
     from ....evaluation.world_rows import DrawnRows
 
-    if benchmark.name == WORLD_GENERALISED:
+    if benchmark.name in DRAWN:
         given = {"seed": arguments.seed, "images": arguments.images, "size": arguments.size}
         options = {name: value for name, value in given.items() if value is not None}
         return DrawnRows(benchmark.checked_split(arguments.split), **options)

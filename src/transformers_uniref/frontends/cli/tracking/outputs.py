@@ -149,6 +149,8 @@ class Outputs:
 
     def overlay(self, frame: ClipFrame, labels: np.ndarray) -> np.ndarray:
         """The frame with the objects tinted, if any output shows it, in the proportions with which it is shown."""
+        import numpy as np
+
         from ....media.legends import tag_objects
         from ....media.overlays import overlay_labels
         from ....media.pixel_aspect import square_pixels
@@ -157,7 +159,9 @@ class Outputs:
             return frame.image
         image, labels = square_pixels(frame.image, frame.pixel_aspect), square_pixels(labels, frame.pixel_aspect)
         drawn = overlay_labels(image, labels)
-        return tag_objects(drawn, labels, self.legend) if self.drawing.tags else drawn
+        # A legend that grew would change the size of a clip's frames: objects that appear have tags alone.
+        appeared = {int(number): f"object {number}" for number in np.unique(labels) if number}
+        return tag_objects(drawn, labels, appeared | self.legend) if self.drawing.tags else drawn
 
     def write(self, frame: TrackedFrame) -> None:
         """Hands a frame to all outputs."""
