@@ -114,9 +114,9 @@ def test_colours_are_told_only_where_no_other_may_have_them() -> None:
 def test_relations_hold_for_one_of_the_class_alone() -> None:
     car = thing(9, 0.5, 0.5, 0.2, name="car")
     one_side = said_of([thing(0, 0.1, 0.5), thing(1, 0.9, 0.5), car], 0)
-    assert any("left of the" in text for text in one_side)
+    assert any("left of the car" in text for text in one_side)
     both_left = said_of([thing(0, 0.1, 0.2), thing(1, 0.12, 0.8), car], 0)
-    assert not any("left of the" in text for text in both_left)
+    assert not any("left of the car" in text for text in both_left)
 
 
 def test_two_steps_and_negations_are_true() -> None:

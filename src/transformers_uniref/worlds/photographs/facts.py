@@ -9,6 +9,8 @@ import numpy as np
 COLOURS = ("black", "white", "grey", "red", "orange", "yellow", "green", "blue", "purple", "pink", "brown")
 _CLEAR_COLOUR = 0.55
 """A colour names an object when so large a share of its pixels has it."""
+_LEAST_HEIGHT = 0.2
+"""Clothes are told of objects of this height, in shares of the picture."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,8 @@ class Facts:
         left, top, right, bottom: its box.
         area: share of the picture.
         colour: of `COLOURS`, or empty where none prevails.
+        upper, lower: the same for the part under the top quarter of its box, and for the part above its last eighth:
+            the clothes of a person who stands; empty where the object is small.
     """
 
     x: float
@@ -30,6 +34,8 @@ class Facts:
     bottom: float
     area: float
     colour: str
+    upper: str = ""
+    lower: str = ""
 
 
 def measure(image: np.ndarray, mask: np.ndarray) -> Facts:
@@ -50,7 +56,19 @@ def measure(image: np.ndarray, mask: np.ndarray) -> Facts:
         float(rows.max() + 1) / height,
         len(rows) / mask.size,
         prevailing_colour(image[rows, columns]),
+        *_clothes(image, rows, columns),
     )
+
+
+def _clothes(image: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> tuple[str, str]:
+    """Colours of an upright object's trunk and legs, where it is tall and large enough to have both."""
+    height, width = np.ptp(rows) + 1, np.ptp(columns) + 1
+    if height < 1.2 * width or height < _LEAST_HEIGHT * len(image):
+        return "", ""
+    down = (rows - rows.min()) / height
+    trunk, legs = (down > 0.22) & (down < 0.48), (down > 0.58) & (down < 0.88)
+    upper, lower = (prevailing_colour(image[rows[one], columns[one]]) if one.any() else "" for one in (trunk, legs))
+    return upper, lower
 
 
 def prevailing_colour(pixels: np.ndarray) -> str:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from ..drawn.draws import Draws
 from ..scenes import Reference
+from .clauses import clauses_of, joined, sentence_of
 from .facts import COLOURS, Facts
-from .nouns import PAIRED, SYNONYMS, WIDER, plural
+from .nouns import PAIRED, WIDER, noun_for, plural
 
 _MARGIN = 0.07
 """Centres are told apart in words from this share of the picture on."""
@@ -29,12 +30,6 @@ class Thing:
     name: str
     facts: Facts
     crowd: bool = False
-
-
-def noun_for(draws: Draws, name: str) -> str:
-    """The class's own word in two of three cases, else a synonym."""
-    others = SYNONYMS.get(name, ())
-    return draws.choice(others) if others and draws.chance(0.3) else name
 
 
 def _the(draws: Draws, noun: str) -> str:
@@ -75,6 +70,7 @@ class Describer:
                 (0.5, lambda: self._coloured(thing, noun, group)),
                 (0.5, lambda: self._wider(thing)),
                 (0.7, lambda: self._related(thing, noun, group)),
+                (1.0, lambda: self._described(thing, noun, group)),
             ]
         else:
             makers = [
@@ -86,6 +82,7 @@ class Describer:
                 (0.5, lambda: self._near(thing, noun, group)),
                 (0.4, lambda: self._negated(thing, noun, group)),
                 (0.6, lambda: self._two_steps(thing, noun, group)),
+                (4.0, lambda: self._described(thing, noun, group)),
             ]
         while makers:
             weights = [weight for weight, _ in makers]
@@ -257,6 +254,11 @@ class Describer:
                 form = draws.choice(words)
                 return f"the {noun} {form} the {other}", "relation"
         return None
+
+    def _described(self, thing: Thing, noun: str, group: list[Thing]) -> tuple[str, str] | None:
+        """By one to three clauses that together leave it alone."""
+        chosen = joined(self.draws, clauses_of(self.draws, thing, group, self.things), thing.number)
+        return (sentence_of(self.draws, noun, chosen, thing.name == _WORN), "clauses") if chosen else None
 
     def _ordinal(self, thing: Thing, noun: str, group: list[Thing]) -> tuple[str, str] | None:
         if not 3 <= len(group) <= 6:

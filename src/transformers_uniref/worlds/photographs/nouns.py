@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ..drawn.draws import Draws
+
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "person": ("human", "someone"),
     "bicycle": ("bike",),
@@ -146,6 +148,12 @@ CONFUSABLE: tuple[frozenset[str], ...] = tuple(
 )
 """Classes of which one must not be called absent where another is present: annotators mix them up, or one lies in the
 other unlabelled."""
+
+
+def noun_for(draws: Draws, name: str) -> str:
+    """The class's own word in two of three cases, else a synonym."""
+    others = SYNONYMS.get(name, ())
+    return draws.choice(others) if others and draws.chance(0.3) else name
 
 
 def words_of(name: str) -> tuple[str, ...]:

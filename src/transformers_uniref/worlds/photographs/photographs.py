@@ -15,8 +15,8 @@ from ..scenes import FewShotScene, Reference
 from .captions import described
 from .facts import measure
 from .folders import AdeFolder, PhotographFolder, Split, open_folder, parts_of
-from .grammar import Describer, Thing, absent_sentence, noun_for
-from .nouns import confusable, plural
+from .grammar import Describer, Thing, absent_sentence
+from .nouns import confusable, noun_for, plural
 from .views import View, draw_view, paste
 from .vocabulary import photograph_vocabulary
 

@@ -15,9 +15,11 @@ _GRAMMAR = """
     left right top bottom middle center leftmost rightmost highest lowest upper lower far furthest closest nearest front
     back background foreground away first second third fourth fifth sixth one two three four five both all every not
     largest biggest larger bigger large big smallest smaller small little wearing gray pair piece pieces
-    next near beside above over below under
+    next near beside above over below under close centre behind side edge cut off partly hidden out
+    picture camera distance without holding carrying riding sitting standing inside dressed clothes color
+    shirt top jacket t coat sweater pants shorts trousers jeans
 """
-"""Of `grammar.py`, beside the nouns and colours, and without the words that name nothing by themselves."""
+"""Of `grammar.py` and `clauses.py`, beside nouns and colours and without the words that name nothing by themselves."""
 
 OFTEN = 5
 """A word of a caption counts as taught when it stands in so many captions that are used as references."""
