@@ -30,6 +30,21 @@ VERY_TINY = (
 """Overrides of `world-smoke`. Dropout and the seeds of steps are part of what must resume exactly."""
 
 
+TINY = (
+    "steps=6",
+    "log_every=3",
+    "sampling.predicted_share=0.5",
+    "micro_batches=[{scenes: {ris: 2}}, {scenes: {fss: 1, vos: 1}}, {scenes: {rvos: 1}, every: 2}]",
+)
+
+
+def tiny(*overrides: str):
+    """The configuration of a run of a few steps over all tasks."""
+    from transformers_uniref.training.config.training import load_config
+
+    return load_config("world-smoke", [*TINY, *overrides])
+
+
 def very_tiny(*overrides: str):
     from transformers_uniref.training.config.training import load_config
 
