@@ -19,7 +19,7 @@ def result_table(summary: Mapping[str, Any]) -> str:
     lines = [f"{summary['title']} {summary['split']}, {_asked(summary)}: {counts}"]
     width = max([len(name) for name in summary["measures"]] or [0])
     lines += [f"{name:<{width}} {_value(name, value):>6}" for name, value in summary["measures"].items()]
-    if kinds := summary["details"].get("kinds", {}):
+    if kinds := summary.get("details", {}).get("kinds", {}):
         lines += ["by kind of sentence: gIoU, answered, number right (sentences)"]
         lines += [f"  {kind:<12} {' '.join(f'{value:>6}' for value in row)}" for kind, *row in _kind_rows(kinds)]
     for protocol, measures in summary["further"].items():

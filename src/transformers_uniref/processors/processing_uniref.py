@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from functools import wraps
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -348,11 +347,21 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
         own = self.object_choice.threshold if targets == "all" else None
         return self.score_threshold if own is None else own
 
-    @wraps(post_processing.post_process_referring_segmentation)
-    def post_process_referring_segmentation(self, *arguments: Any, **options: Any) -> list[dict[str, Any]]:
-        options.setdefault("choice", self.object_choice)
-        return post_processing.post_process_referring_segmentation(*arguments, **options)
+    def post_process_referring_segmentation(
+        self,
+        outputs: Any,
+        target_sizes: Any = None,
+        threshold: float | None = None,
+        mask_threshold: float = 0.5,
+        mask_stride: int | None = None,
+        targets: Targets = "one",
+        choice: ObjectChoice | None = None,
+    ) -> list[dict[str, Any]]:
+        return post_processing.post_process_referring_segmentation(
+            outputs, target_sizes, threshold, mask_threshold, mask_stride, targets, choice or self.object_choice
+        )
 
+    post_process_referring_segmentation.__doc__ = post_processing.post_process_referring_segmentation.__doc__
     post_process_mask_generation = staticmethod(post_processing.post_process_mask_generation)
     post_process_instance_segmentation = staticmethod(post_processing.post_process_instance_segmentation)
 
