@@ -46,7 +46,8 @@ class MaskPooledScore(nn.Module):
 
         Args:
             queries, boxes, masks, maps, valid: see `pool`.
-            conditions: (N, d) the pooled condition of every reference that acted.
+            conditions: (N, d) the pooled condition of every reference that acted; without one, regions are scored as
+                objects of any kind.
 
         Returns:
             (N, Q) to be added to class logits.
@@ -85,6 +86,8 @@ class MaskPooledScore(nn.Module):
     def compare(self, regions: Tensor, conditions: Sequence[Tensor]) -> Tensor:
         """(N, Q) of regions (N, Q, r), see `pool`, and the condition (N, d) of every reference."""
         hidden = self.region(self.dropout(regions))
-        scale, shift = torch.stack([self.condition(one) for one in conditions]).sum(0)[:, None].chunk(2, dim=-1)
-        hidden = F.gelu(self.norm(hidden * (1 + scale) + shift))
+        if conditions:
+            scale, shift = torch.stack([self.condition(one) for one in conditions]).sum(0)[:, None].chunk(2, dim=-1)
+            hidden = hidden * (1 + scale) + shift
+        hidden = F.gelu(self.norm(hidden))
         return self.output(F.gelu(self.hidden(self.dropout(hidden))))[..., 0]

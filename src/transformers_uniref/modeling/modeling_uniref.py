@@ -287,7 +287,7 @@ class UniRefModel(ReferenceSegmentationMixin, UniRefPreTrainedModel):
             (N, Q, classes), and the mask logits (N, Q, H/4, W/4) of every query, without gradients, where they were
             looked at.
         """
-        if self.mask_pooled_score is None or not references:
+        if self.mask_pooled_score is None:
             return query_logits, None
         count = query_logits.shape[0]
         image_sizes = (

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...core.box_formats import to_corners
+
 
 def sigmoid_focal_loss(logits: Tensor, targets: Tensor, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:
     """Element-wise sigmoid focal loss (RetinaNet, eq. 5 with the alpha balance).
@@ -36,3 +38,27 @@ def one_hot_classes(logits: Tensor, entry: Tensor, query: Tensor, labels: Tensor
     targets = torch.zeros_like(logits)
     targets[entry, query, labels] = 1.0
     return targets
+
+
+@torch.no_grad()
+def certainty_in_boxes(certainty: Tensor, boxes: Tensor) -> Tensor:
+    """Mean of a map in boxes: how much a query that found no target counts as a mistake.
+
+    Where people have marked some objects only, a query may have found one that they have not (compare Kim et al.,
+    "Learning Open-World Object Proposals without Learning to Classify", 2022).
+
+    Args:
+        certainty: (h, w) in 0..1 over the image without its padding.
+        boxes: (Q, 4) cxcywh, fractions of the image.
+
+    Returns:
+        (Q,).
+    """
+    height, width = certainty.shape
+    sums = F.pad(certainty.float().cumsum(0).cumsum(1), (1, 0, 1, 0))
+    corners = to_corners(boxes.float()).clamp(0, 1)
+    last = boxes.new_tensor([width, height], dtype=torch.float) - 1
+    low = torch.minimum((corners[:, :2] * (last + 1)).floor(), last).long()
+    high = torch.maximum((corners[:, 2:] * (last + 1)).ceil().long(), low + 1)
+    (x0, y0), (x1, y1) = low.T, high.T
+    return (sums[y1, x1] - sums[y0, x1] - sums[y1, x0] + sums[y0, x0]) / ((x1 - x0) * (y1 - y0))

@@ -15,7 +15,7 @@ from ...core.box_formats import to_corners
 from ...core.errors import UsageError
 from . import boxinst
 from .box_losses import giou_loss, l1_loss
-from .class_losses import one_hot_classes, sigmoid_focal_loss
+from .class_losses import certainty_in_boxes, one_hot_classes, sigmoid_focal_loss
 from .mask_losses import (
     binary_cross_entropy_mask_loss,
     dice_loss,
@@ -139,7 +139,9 @@ class UniRefCriterion(nn.Module):
             outputs: predictions of the decoder layers and the proposals.
             labels: one dictionary an entry: `boxes` (t, 4) cxcywh in fractions of the unpadded image, `class_labels`
                 (t,) long, `masks` (t, H, W) bool or 0/1 at the padded input size (not read with BoxInst). t may be 0:
-                then every query is a negative.
+                then every query is a negative. Optionally `certainty` (h, w) in 0..1 at the size of the image without
+                padding: how sure it is that nothing but the targets is there; a query without a target counts in the
+                class loss and in `loss_score` by its mean in the query's box.
 
         Returns:
             The weighted sum (scalar) and the raw, unweighted losses by name.
@@ -157,7 +159,9 @@ class UniRefCriterion(nn.Module):
         for layer in range(last, -1, -1):
             matches, normalizer = layers[layer], normalizers[layer]
             classes = targets.classes[matches.flat_target]
-            raw = self._query_losses(outputs.logits[layer], outputs.boxes[layer], matches, classes, targets, normalizer)
+            logits, boxes = outputs.logits[layer], outputs.boxes[layer]
+            certainty = _certainty(boxes, labels)
+            raw = self._query_losses(logits, boxes, matches, classes, targets, normalizer, certainty)
             if supervision is None:
                 raw |= self._mask_losses(outputs, layer, matches, targets, normalizer)
             else:
@@ -167,13 +171,20 @@ class UniRefCriterion(nn.Module):
 
         classes = torch.zeros_like(proposals.flat_target)
         raw = self._query_losses(
-            outputs.encoder_logits, outputs.encoder_boxes, proposals, classes, targets, normalizers[-1]
+            outputs.encoder_logits,
+            outputs.encoder_boxes,
+            proposals,
+            classes,
+            targets,
+            normalizers[-1],
+            _certainty(outputs.encoder_boxes, labels),
         )
         losses |= {f"{name}_enc": loss for name, loss in raw.items()}
         if outputs.scores is not None and outputs.masks is not None and not self.boxinst_loss:
             start = MASK_STRIDE // 2
             wanted = [label["masks"][:, start::MASK_STRIDE, start::MASK_STRIDE].to(outputs.masks) for label in labels]
-            losses["loss_score"] = fit_loss(outputs.scores.float(), fit_of_masks(outputs.masks, wanted))
+            fit = fit_of_masks(outputs.masks, wanted)
+            losses["loss_score"] = fit_loss(outputs.scores.float(), fit, _certainty(outputs.boxes[-1], labels))
         total = torch.stack([self.weight_of(name) * loss for name, loss in losses.items()]).sum()
         return total, losses
 
@@ -185,14 +196,25 @@ class UniRefCriterion(nn.Module):
         return counts.clamp(min=1)
 
     def _query_losses(
-        self, logits: Tensor, boxes: Tensor, matches: Matches, classes: Tensor, targets: _Targets, normalizer: Tensor
+        self,
+        logits: Tensor,
+        boxes: Tensor,
+        matches: Matches,
+        classes: Tensor,
+        targets: _Targets,
+        normalizer: Tensor,
+        certainty: Tensor | None,
     ) -> dict[str, Tensor]:
         logits = logits.float()
         one_hot = one_hot_classes(logits, matches.entry, matches.query, classes)
         predicted = boxes[matches.entry, matches.query].float()
         wanted = targets.boxes[matches.flat_target]
+        entropy = sigmoid_focal_loss(logits, one_hot)
+        if certainty is not None:
+            certainty[matches.entry, matches.query] = 1.0
+            entropy = entropy * certainty[..., None]
         return {
-            "loss_ce": sigmoid_focal_loss(logits, one_hot).sum() / normalizer,
+            "loss_ce": entropy.sum() / normalizer,
             "loss_bbox": l1_loss(predicted, wanted).sum() / normalizer,
             "loss_giou": giou_loss(to_corners(predicted), to_corners(wanted)).sum() / normalizer,
         }
@@ -318,6 +340,18 @@ def _unused_mask_head(outputs: DecoderPredictions, layer: int) -> Tensor:
     """A zero that depends on the mask head: data-parallel training waits for a gradient of every parameter."""
     first = torch.zeros(1, dtype=torch.long, device=outputs.encoder_logits.device)
     return outputs.decode_masks(layer, first, first).float().sum() * 0
+
+
+def _certainty(boxes: Tensor, labels: Sequence[Label]) -> Tensor | None:
+    """(N, Q) how sure it is that a query without a target is wrong; None where it always is."""
+    maps = [label.get("certainty") for label in labels]
+    if all(given is None for given in maps):
+        return None
+    sure = torch.ones(boxes.shape[:2], device=boxes.device)
+    for entry, given in enumerate(maps):
+        if given is not None:
+            sure[entry] = certainty_in_boxes(given.to(boxes.device), boxes[entry])
+    return sure
 
 
 def _option(name: str, value: str, accepted: dict[str, Any]) -> Any:

@@ -38,17 +38,20 @@ def fit_of_masks(masks: Tensor, targets: Sequence[Tensor]) -> Tensor:
     return torch.stack(fits)
 
 
-def fit_loss(logits: Tensor, fit: Tensor) -> Tensor:
+def fit_loss(logits: Tensor, fit: Tensor, certainty: Tensor | None = None) -> Tensor:
     """Cross entropy of each query's score with its fit, and of the order among the queries of an entry.
 
     Args:
         logits: (N, Q) scores before the sigmoid.
         fit: (N, Q) of `fit_of_masks`.
+        certainty: (N, Q) in 0..1, what an unfitting query counts in the cross entropy; the order holds all the same:
+            what people have marked is what stands out.
 
     Returns:
         Scalar: the mean over queries, plus half the mean over entries that have a fitting query.
     """
-    loss = F.binary_cross_entropy_with_logits(logits, fit)
+    weight = None if certainty is None else certainty.where(fit == 0, torch.ones_like(fit))
+    loss = F.binary_cross_entropy_with_logits(logits, fit, weight)
     found = fit.amax(1) > 0
     share = fit.square() / fit.square().sum(1, keepdim=True).clamp(min=1e-6)
     order = -(share * logits.log_softmax(1)).sum(1)

@@ -150,6 +150,13 @@ def _labels(samples: Sequence[Sample], size: tuple[int, int]) -> list[dict[str, 
     masked = [(label, answer.masks) for label, answer in zip(labels, answers, strict=True) if answer.masks is not None]
     for (label, _), masks in zip(masked, _together([pad_masks(masks, size) for _, masks in masked]), strict=True):
         label["masks"] = masks
+    entries = [entry for sample in samples for entry in sample.entries]
+    unsure = [
+        (label, entry.certainty) for label, entry in zip(labels, entries, strict=True) if entry.certainty is not None
+    ]
+    # At the size of the picture, as its boxes are relative to it.
+    for label, given in unsure:
+        label["certainty"] = torch.from_numpy(given)
     originals = [sample.original_size for sample in samples for _ in sample.entries]
     for label, original in zip(labels, originals, strict=True):
         if original is not None:

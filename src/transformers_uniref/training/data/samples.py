@@ -40,6 +40,7 @@ class Entry:
         others: (m, H, W) bool, masks of other objects of the image (for the log: was the right object chosen?).
         targets: the objects of an entry that has several, or None.
         sample_id: "dataset:sample", for reports.
+        certainty: (h, w) float32 in 0..1, how sure it is that a pixel is of no object but the targets; None: sure.
     """
 
     task: str
@@ -50,6 +51,14 @@ class Entry:
     reference_masks: np.ndarray | list[np.ndarray] | None = None
     targets: Targets | None = None
     sample_id: str = ""
+    certainty: np.ndarray | None = None
+
+
+def entry_about_all(masks: np.ndarray, certainty: np.ndarray | None = None, sample_id: str = "") -> Entry:
+    """The question without a reference: all objects of an image, bool masks (n, H, W)."""
+    targets = Targets(relative_boxes(masks), np.zeros(len(masks), np.int64), masks)
+    none = np.zeros((0, *masks.shape[1:]), bool)
+    return Entry("detection", masks.any(0), none, targets=targets, sample_id=sample_id, certainty=certainty)
 
 
 def entry_about(task: str, masks: np.ndarray, numbers: Sequence[int], sentence: str) -> Entry:

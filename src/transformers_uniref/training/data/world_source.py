@@ -13,7 +13,7 @@ from ..config.world import SamplingConfig
 from .corruption import corrupt_mask
 from .mixture import ScenePlan
 from .photograph_samples import draw_photograph
-from .samples import Entry, Sample, entry_about, few_shot_sample
+from .samples import Entry, Sample, entry_about, entry_about_all, few_shot_sample
 
 if TYPE_CHECKING:
     from ...worlds.photographs import Photographs
@@ -118,10 +118,14 @@ class WorldSource:
             return draw_photograph(self.photographs(plan.size), plan, self.sampling)
         rng = np.random.default_rng(plan.seed)
         share = plan.photo_share
+        if plan.task == "detection":
+            share = 0.0  # nobody has marked all that shows in those clips
         if share is None:
             share = self.photo_share and self.task_shares.get(plan.task, self.photo_share)
         world = self.world(plan.size, photographed=share > 0 and rng.random() < share)
-        draw_task = {"ris": self._image, "fss": self._few_shot}.get(plan.task, self._clip)
+        draw_task = {"ris": self._image, "fss": self._few_shot, "detection": self._everything}.get(
+            plan.task, self._clip
+        )
         for attempt in range(MAXIMAL_DRAWS):
             index = plan.index + attempt * REDRAW_STRIDE
             sample = draw_task(world, plan, index, rng)
@@ -161,6 +165,10 @@ class WorldSource:
         if asked and absent and rng.random() < self.sampling.absent_share:
             asked.append(absent[0])
         return Sample(scene["image"], [entry_about(plan.task, scene["masks"], one.numbers, one.text) for one in asked])
+
+    def _everything(self, world: Any, plan: ScenePlan, index: int, rng: np.random.Generator) -> Sample:
+        scene = world.image(index, easy=plan.easy)
+        return Sample(scene["image"], [entry_about_all(scene["masks"])] if len(scene["masks"]) else [])
 
     def _few_shot(self, world: Any, plan: ScenePlan, index: int, rng: np.random.Generator) -> Sample:
         family = "random" if rng.random() < self.sampling.random_shape_share else "named"

@@ -96,7 +96,9 @@ def batch_losses(
         output = (forward or model)(**batch.inputs, output_hidden_states=True)
         total = output.loss
         terms = {"loss": total.detach()}
-        if fusion is not None and weights.heads:
+        # The heads ask what a reference did to the features.
+        referred = "input_ids" in batch.inputs or "reference_masks" in batch.inputs
+        if fusion is not None and weights.heads and referred:
             memory = output.encoder_last_hidden_state if heads.memory is not None else None
             asked, named = heads(output.fused_features, memory, batch.targets, levels[0], batch.semantic)
             total = total + weights.heads * asked

@@ -22,6 +22,8 @@ from .vocabulary import photograph_vocabulary
 
 _ATTEMPTS = 8
 _LEAST_EXAMPLE = 0.01
+_UNLABELLED_CERTAINTY = 0.25
+"""People marked objects of some classes alone; what is left may well be an object, but mostly it is none."""
 _COUNTABLE_IN_ADE = frozenset(
     "bed window cabinet person door table plant curtain chair car painting sofa shelf house mirror armchair seat desk "
     "rock wardrobe lamp cushion box column signboard counter sink bookcase bench boat bus truck tower chandelier "
@@ -43,6 +45,8 @@ class Photograph:
         references: sentences, each with the numbers of the masks that it means (none: it is true of nothing).
         semantic: int16 (size, size), the number of a pixel's class among the folder's, -1 where it is unlabelled.
         folder: which of the world's folders it comes from.
+        certainty: float32 (size, size) in 0..1, how sure it is that a pixel is of no object but the masks'; None where
+            nobody asked.
     """
 
     image: np.ndarray
@@ -51,6 +55,7 @@ class Photograph:
     references: tuple[Reference, ...]
     semantic: np.ndarray
     folder: int
+    certainty: np.ndarray | None = None
 
 
 class Photographs:
@@ -149,6 +154,37 @@ class Photographs:
                         pictures[0], masks[0], np.stack(pictures[1:]), np.stack(masks[1:]), category=name
                     )
         raise FailureError(f"no class with {shots + 1} photographs from index {index}")
+
+    def everything(self, index: int, most: int = 20) -> Photograph:
+        """A photograph of a folder that tells objects apart, with all that are marked and no sentences.
+
+        Args:
+            index: number of the scene; there is no last one.
+            most: so many of the largest at most.
+
+        Raises:
+            ValueError: no folder tells objects apart.
+        """
+        draws = self._draws(2, index)
+        apart = [number for number, folder in enumerate(self.folders) if folder.by_class]
+        if not apart:
+            raise UsageError("folders: got none whose objects are told apart; accepted: at least one in COCO's layout")
+        for _ in range(_ATTEMPTS):
+            which = draws.weighted(apart, [self.shares[number] for number in apart])
+            folder = self.folders[which]
+            view = draw_view(draws, folder.read(draws.integer(0, len(folder) - 1)), self.size)
+            if draws.chance(0.3):
+                view = paste(draws, view, folder, self._common(folder))
+            whole = [n for n in range(len(view.names)) if view.asked[n] and not view.crowd[n]]
+            chosen = sorted(whole, key=lambda n: -int(view.masks[n].sum()))[:most]
+            if chosen:
+                certainty = np.full(view.image.shape[:2], _UNLABELLED_CERTAINTY, np.float32)
+                certainty[view.masks.any(0)] = 0.0  # crowds, and what is cut off or tiny
+                certainty[view.masks[chosen].any(0)] = 1.0
+                names = tuple(view.names[n] for n in chosen)
+                semantic = _semantic(folder, view)
+                return Photograph(view.image, view.masks[chosen], names, (), semantic, which, certainty)
+        raise FailureError(f"no photograph with a marked object in {_ATTEMPTS} draws from index {index}")
 
     def _view_of(self, draws: Draws, folder: PhotographFolder, number: int, name: str) -> View | None:
         shot = folder.read(number)
