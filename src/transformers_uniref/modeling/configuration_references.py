@@ -17,6 +17,8 @@ class ReferenceFusionConfig(SavedWhole, PreTrainedConfig):
         text_config: any Transformers text encoder. Default: BERT-base; ignored when `use_language_references` is off.
         use_language_references: whether the model has a text encoder.
         use_mask_references: whether the model has a value encoder for annotated frames.
+        use_point_references: whether the model has an encoder of clicks, boxes and scribbles. Off in the released
+            models, for which masks are drawn from them.
         d_model: channels of every level and token (C in the paper).
         value_encoder_norm: `"batch"` (released) or `"group"`.
         value_encoder_widths: channels of the value encoder's stages (ResNet-18), the first of stride 4.
@@ -36,6 +38,7 @@ class ReferenceFusionConfig(SavedWhole, PreTrainedConfig):
     text_config: Any = None
     use_language_references: bool = True
     use_mask_references: bool = True
+    use_point_references: bool = False
     d_model: int = 256
     value_encoder_norm: str = "batch"
     value_encoder_widths: list[int] | tuple[int, ...] = (64, 128, 256, 512)

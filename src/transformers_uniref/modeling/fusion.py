@@ -68,7 +68,8 @@ class UniFusion(nn.Module):
         Keys are normalised, values are not (as released). Keys that are padding in every entry are removed here,
         others are masked.
         """
-        return ProjectedReferences(references.kind, map_levels(references.levels, self._project_level))
+        levels = map_levels(references.levels, self._project_level)
+        return ProjectedReferences(references.kind, levels, references.query_positions)
 
     def _project_level(self, tokens: ReferenceTokens) -> ProjectedTokens:
         keys, values, valid, kept = tokens.keys, tokens.values, tokens.valid, None
@@ -237,9 +238,9 @@ def fuse_levels(
                 assert folded is not None
                 result = result + fusion.attend_to_frames(source, reference, folded, level)
                 continue
-            use_positions = fusion.config.language_query_positions and reference.kind == "language"
-            result = result + fusion(
-                source, reference.levels[level], positions if use_positions else None, image_indices
-            )
+            added = None if reference.query_positions is None else reference.query_positions[level]
+            if fusion.config.language_query_positions and reference.kind == "language":
+                added = positions
+            result = result + fusion(source, reference.levels[level], added, image_indices)
         fused.append(result.transpose(1, 2).unflatten(2, feature.shape[-2:]))
     return fused

@@ -19,6 +19,7 @@ from .language_reference import LanguageReferenceEncoder
 from .mask_reference import MaskReferenceEncoder
 from .normalization import FrozenBatchNorm2d
 from .outputs import UniRefModelOutput
+from .point_reference import PointReferenceEncoder
 from .references import ProjectedReferences, References, VisualFeatures, merge_shots, pad_to
 from .shared_model import SharedModel
 from .video.propagation import VideoPropagationMixin
@@ -101,6 +102,8 @@ class ReferencePreTrainedModel(SharedModel):
         elif isinstance(module, UniFusion):
             init.zeros_(module.modulation.weight)
             init.zeros_(module.modulation.bias)
+        elif isinstance(module, PointReferenceEncoder):
+            module.initialise_()
         else:
             super()._init_weights(module)
 
@@ -116,6 +119,7 @@ class ReferenceSegmentationMixin(VideoPropagationMixin):
         config: Any
         language_encoder: LanguageReferenceEncoder
         mask_encoder: MaskReferenceEncoder
+        point_encoder: PointReferenceEncoder
 
     def add_reference_encoders(self, config: ReferenceFusionConfig) -> None:
         """Make the sub-modules that `config` asks for."""
@@ -123,7 +127,9 @@ class ReferenceSegmentationMixin(VideoPropagationMixin):
             self.language_encoder = LanguageReferenceEncoder(config)
         if config.use_mask_references:
             self.mask_encoder = MaskReferenceEncoder(config)
-        if config.use_language_references or config.use_mask_references:
+        if config.use_point_references:
+            self.point_encoder = PointReferenceEncoder(config)
+        if config.use_language_references or config.use_mask_references or config.use_point_references:
             self.fusion = UniFusion(config)
 
     @property
@@ -176,6 +182,35 @@ class ReferenceSegmentationMixin(VideoPropagationMixin):
             )
         return self.mask_encoder(features, masks)
 
+    def encode_points(
+        self,
+        features: VisualFeatures,
+        points: Tensor | None,
+        labels: Tensor | None,
+        boxes: Tensor | None = None,
+        image_indices: Tensor | None = None,
+    ) -> References:
+        """Clicks and boxes in the images of N entries to references; the arguments are those of `forward`."""
+        if not self.config.use_point_references:
+            raise UsageError(
+                "input_points or input_boxes was given, but this model has no encoder of them (use_point_references is "
+                "off)."
+            )
+        if (points is None) != (labels is None):
+            raise UsageError("input_points and input_labels must be given together.")
+        if points is None or labels is None:
+            if boxes is None:
+                raise UsageError("input_points and input_boxes are both missing; give at least one.")
+            points, labels = boxes.new_zeros(len(boxes), 0, 2), boxes.new_zeros(len(boxes), 0, dtype=torch.long)
+        if points.dim() != 3 or points.shape[2] != 2 or labels.shape != points.shape[:2]:
+            raise UsageError(
+                f"input_points must have shape (N, P, 2) and input_labels (N, P), got {tuple(points.shape)} and "
+                f"{tuple(labels.shape)}."
+            )
+        if boxes is not None and boxes.shape != (len(points), 4):
+            raise UsageError(f"input_boxes must have shape ({len(points)}, 4), got {tuple(boxes.shape)}.")
+        return self.point_encoder(features, points, labels, boxes, image_indices)
+
     def project_references(self, references: References) -> ProjectedReferences:
         """Keys and values of references, to be kept for as long as they are used."""
         return self.fusion.project(references)
@@ -215,6 +250,9 @@ class ReferenceSegmentationMixin(VideoPropagationMixin):
         return_dict: bool | None = None,
         inference_session: UniRefVideoSession | None = None,
         frame: Any = None,
+        input_points: Tensor | None = None,
+        input_labels: Tensor | None = None,
+        input_boxes: Tensor | None = None,
         **kwargs: Any,
     ) -> UniRefModelOutput | VideoOutput | tuple:
         """Segment what the references refer to; without any, all objects (detection: no fusion), which SAM cannot.
@@ -241,6 +279,9 @@ class ReferenceSegmentationMixin(VideoPropagationMixin):
             return_dict: False returns a tuple.
             inference_session: follow a session's objects into the next frame of its stream; then only `frame` is read
                 and a [`VideoOutput`] returned (see `stream_frame`).
+            input_points: (N, P, 2) clicks in the images themselves, x and y as shares of the valid area's sides.
+            input_labels: (N, P), 1: the object is here, 0: it is not, below 0: no click.
+            input_boxes: (N, 4) x0, y0, x1, y1 around the object in the same unit; without an inside: no box.
 
         Raises:
             ValueError: when inputs are missing, their shapes contradict each other, or images are too small for the
@@ -276,9 +317,11 @@ class ReferenceSegmentationMixin(VideoPropagationMixin):
                     self._encode_examples(reference_pixel_values, reference_pixel_mask, reference_masks)
                 )
             )
-        _check_counts(pixel_values.shape[0], references, image_indices)
-
         features = self.encode_image(pixel_values, pixel_mask)
+        if input_points is not None or input_labels is not None or input_boxes is not None:
+            pointed = self.encode_points(features, input_points, input_labels, input_boxes, image_indices)
+            references.append(self.project_references(pointed))
+        _check_counts(pixel_values.shape[0], references, image_indices)
         recording: AbstractContextManager[list[Tensor]] = nullcontext([])
         if output_attentions and references:
             recording = record_fusion_attention(self.fusion)

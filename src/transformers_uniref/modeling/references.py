@@ -58,13 +58,15 @@ class ReferenceTokens:
 
 @dataclass
 class References:
-    """A reference for N entries: its tokens at every level, and its kind (`"language"` or `"mask"`).
+    """A reference for N entries: its tokens at every level, and its kind (`"language"`, `"mask"` or `"point"`).
 
-    The levels of a sentence are one and the same object, so that work on it is done once.
+    The levels of a sentence are one and the same object, so that work on it is done once. `query_positions`, of a
+    reference whose keys know where they are: for each level (B or 1, S, d), what is added to the queries of the images.
     """
 
     kind: str
     levels: list[ReferenceTokens]
+    query_positions: list[Tensor] | None = None
 
 
 @dataclass
@@ -88,6 +90,7 @@ class ProjectedReferences:
 
     kind: str
     levels: list[ProjectedTokens]
+    query_positions: list[Tensor] | None = None
 
     @property
     def conditions(self) -> list[Tensor]:
@@ -106,7 +109,7 @@ class ProjectedReferences:
                 tokens.kept,
             )
 
-        return ProjectedReferences(self.kind, map_levels(self.levels, pick))
+        return ProjectedReferences(self.kind, map_levels(self.levels, pick), self.query_positions)
 
 
 def pad_to(tensor: Tensor, size: Sequence[int]) -> Tensor:

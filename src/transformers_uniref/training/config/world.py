@@ -8,20 +8,19 @@ from typing import Literal
 
 from ...core.errors import UsageError
 
-TASKS = ("ris", "fss", "vos", "rvos", "rvos_text", "detection")
+TASKS = ("ris", "fss", "vos", "rvos", "rvos_text", "detection", "point", "point_ris")
 SHARES = (
     "photo_share", "stale_share", "scrap_share", "predicted_share", "photograph_absent", "photograph_many",
     "generalised_share",
 )  # fmt: skip
 REFERENCES_OF_TASK = {
-    "ris": "language",
-    "rvos_text": "language",
-    "fss": "mask",
-    "vos": "mask",
-    "rvos": "both",
-    "detection": "none",
-}
+    "ris": "language", "rvos_text": "language", "fss": "mask", "vos": "mask", "rvos": "both", "detection": "none",
+    "point": "point", "point_ris": "point and language",
+}  # fmt: skip
 """The references that a task gives to the model; one micro-batch holds tasks of one kind only."""
+
+OF_PHOTOGRAPHS = ("ris", "fss", "detection", "point")
+"""Tasks that `domain: photographs` has."""
 
 
 @dataclass
@@ -37,14 +36,14 @@ class MicroBatchConfig:
     """One forward and backward pass of every optimiser step.
 
     `scenes` says how many scenes of each task it holds; all its tasks must give the model the same kind of references
-    (sentences: ris, rvos_text; masks: fss, vos; both: rvos; none, for all objects are asked for: detection). `weight`
-    multiplies its loss. It takes part in the steps `offset`, `offset + every`, `offset + 2 * every`, ...
+    (sentences: ris, rvos_text; masks: fss, vos; both: rvos; none, for all objects are asked for: detection; clicks, a
+    box or a scribble: point, with a sentence: point_ris). `weight` multiplies its loss. It takes part in the steps
+    `offset`, `offset + every`, `offset + 2 * every`, ...
 
     `size` is the side of its scenes in pixels (0: as `image_sizes` says), `photo_share` the share of them that is drawn
     from photographed clips (None: as the section `sampling` says). With `domain: photographs` all are drawn from the
-    folders `sampling.photographs` instead; tasks are then `ris`, `fss` and `detection`.
-    `full_resolution_masks` says at which size its masks are compared: that of the pictures or a quarter (None: as the
-    model's configuration says).
+    folders `sampling.photographs` instead; tasks are then those of `OF_PHOTOGRAPHS`. `full_resolution_masks` says at
+    which size its masks are compared: that of the pictures or a quarter (None: as the model's configuration says).
     """
 
     scenes: dict[str, int]
@@ -63,6 +62,7 @@ class SamplingConfig:
 
     Attributes:
         objects_per_scene: objects of one scene or clip that are asked for (one entry of the batch each).
+        pointed_objects: the same of the task `point`.
         absent_share: extra sentences that fit no object, a scene (trains the score).
         hidden_share: share of clips with a mask reference for which frames are sought that hide an object
             (with `absent_share`, it is asked for). Without it the score learns little about videos.
@@ -95,6 +95,7 @@ class SamplingConfig:
     """
 
     objects_per_scene: int = 2
+    pointed_objects: int = 3
     absent_share: float = 0.3
     hidden_share: float = 0.0
     easy_share_start: float = 0.6
@@ -167,10 +168,10 @@ def check_micro_batches(micro_batches: Sequence[MicroBatchConfig], sampling: Sam
             raise UsageError(f"{where}.photo_share: got {share}; accepted: 0 to 1")
         if share and not sampling.photo_share:
             raise UsageError(f"{where}.photo_share: given without sampling.photo_share; accepted with one above 0")
-        if micro_batch.domain and not {"ris", "fss", "detection"}.issuperset(micro_batch.scenes):
+        if micro_batch.domain and not set(OF_PHOTOGRAPHS).issuperset(micro_batch.scenes):
             raise UsageError(
                 f"{where}.domain: got {micro_batch.domain!r} with {', '.join(micro_batch.scenes)}; accepted with the "
-                "tasks ris, fss and detection"
+                f"tasks {', '.join(OF_PHOTOGRAPHS)}"
             )
         if micro_batch.size < 0:
             raise UsageError(f"{where}.size: got {micro_batch.size}; accepted: pixels, or 0")

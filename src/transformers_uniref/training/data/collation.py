@@ -15,6 +15,7 @@ from ...core.errors import UsageError
 from ...processors.image_processing_uniref import UniRefImageProcessorPil
 from ...processors.targets import pad_masks, relative_boxes
 from ...processors.text import normalise_sentence, padded_tokens
+from ...worlds.pointing import together
 from .samples import Entry, Sample, Targets
 
 
@@ -122,6 +123,11 @@ class Collator:
                 "reference_pixel_mask": valid.unflatten(0, (len(entries), count)),
                 "reference_masks": torch.from_numpy(masks.astype(np.float32)).unflatten(0, (len(entries), count)),
             }
+        pointed = [entry.pointed for entry in entries if entry.pointed is not None]
+        if pointed and len(pointed) < len(entries):
+            raise UsageError("samples: all entries of a batch need the same kind and number of references")
+        if pointed:
+            inputs |= {name: torch.from_numpy(part) for name, part in together(pointed).items()}
         targets = torch.from_numpy(np.stack([pad_masks(entry.target, size) for entry in entries]).astype(np.float32))
         inputs["labels"] = _labels(samples, size)
         if full_resolution_masks is not None:

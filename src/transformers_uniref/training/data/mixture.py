@@ -19,7 +19,7 @@ class ScenePlan:
     """One scene to draw.
 
     Attributes:
-        task: ris, rvos_text, fss, vos, rvos or detection.
+        task: one of `training.config.world.TASKS`.
         index: number of the scene in its split; no two scenes of a run share one.
         size: width and height in pixels.
         shots: mask references an entry (0 for tasks with a sentence only, or without a reference).

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from ...worlds.photographs import Photographs
+import numpy as np
+
+from ...worlds.photographs.photographs import Photograph, Photographs
+from ...worlds.pointing import draw_pointed, is_one_piece
 from ..config.world import SamplingConfig
 from .mixture import ScenePlan
 from .samples import Sample, entry_about, entry_about_all, few_shot_sample
@@ -13,7 +16,7 @@ def draw_photograph(photographs: Photographs, plan: ScenePlan, sampling: Samplin
 
     Args:
         photographs: of the plan's size.
-        plan: its task is `ris`, `fss` or `detection`.
+        plan: its task is `ris`, `fss`, `detection` or `point`.
         sampling: how many sentences, and of which kinds.
     """
     if plan.task == "fss":
@@ -29,7 +32,23 @@ def draw_photograph(photographs: Photographs, plan: ScenePlan, sampling: Samplin
         absent=sampling.photograph_absent,
         many=sampling.photograph_many,
     )
+    if plan.task == "point":
+        return _pointed(scene, plan, sampling)
     entries = [entry_about(plan.task, scene.masks, one.numbers, one.text) for one in scene.references]
     for entry in entries:
         entry.sample_id = f"photograph-{plan.task}:{plan.index}"
+    return Sample(scene.image, entries, semantic=scene.semantic, folder=scene.folder)
+
+
+def _pointed(scene: Photograph, plan: ScenePlan, sampling: SamplingConfig) -> Sample:
+    """Single objects of a photograph that are pointed at; regions in several pieces are not asked for."""
+    rng = np.random.default_rng(plan.seed)
+    single = {one.numbers[0] for one in scene.references if len(one.numbers) == 1}
+    usable = [number for number in sorted(single) if is_one_piece(scene.masks[number])]
+    entries = []
+    for number in rng.permutation(usable)[: sampling.pointed_objects]:
+        entry = entry_about(plan.task, scene.masks, [int(number)], None)
+        entry.pointed = draw_pointed(entry.target, entry.others, rng)
+        entry.sample_id = f"photograph-point:{plan.index}"
+        entries.append(entry)
     return Sample(scene.image, entries, semantic=scene.semantic, folder=scene.folder)

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ...processors.targets import relative_boxes
+from ...worlds.pointing import Pointed
 from .mixture import ScenePlan
 
 
@@ -36,6 +37,7 @@ class Entry:
         sentence: language reference, or None.
         reference_images: (K, H, W, 3) uint8, or K pictures of several sizes, or None.
         reference_masks: (K, H, W) bool, or K masks, or None.
+        pointed: what was clicked at or boxed in the image itself, or None.
         target: (H, W) bool; no pixel set means that the target is absent. Of several targets their union.
         others: (m, H, W) bool, masks of other objects of the image (for the log: was the right object chosen?).
         targets: the objects of an entry that has several, or None.
@@ -51,6 +53,7 @@ class Entry:
     reference_masks: np.ndarray | list[np.ndarray] | None = None
     targets: Targets | None = None
     sample_id: str = ""
+    pointed: Pointed | None = None
     certainty: np.ndarray | None = None
 
 
@@ -61,14 +64,14 @@ def entry_about_all(masks: np.ndarray, certainty: np.ndarray | None = None, samp
     return Entry("detection", np.asarray(masks.any(0)), none, targets=targets, sample_id=sample_id, certainty=certainty)
 
 
-def entry_about(task: str, masks: np.ndarray, numbers: Sequence[int], sentence: str) -> Entry:
-    """The question of a sentence that means none, one or many of an image's objects.
+def entry_about(task: str, masks: np.ndarray, numbers: Sequence[int], sentence: str | None) -> Entry:
+    """The question about none, one or many of an image's objects.
 
     Args:
         task: its name.
         masks: bool (n, H, W), every object of the image.
         numbers: of those that are meant.
-        sentence: which says so.
+        sentence: which says so, if one does.
     """
     meant = masks[list(numbers)]
     target = np.logical_or.reduce(meant, axis=0, initial=False)

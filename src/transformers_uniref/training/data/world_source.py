@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from ...core.errors import FailureError, UsageError
+from ...worlds.pointing import draw_pointed
 from ..config.world import SamplingConfig
 from .corruption import corrupt_mask
 from .mixture import ScenePlan
@@ -115,7 +117,11 @@ class WorldSource:
     def draw(self, plan: ScenePlan) -> Sample:
         """Draw the planned scene; one that offers no entry is replaced by another."""
         if plan.domain:
-            return draw_photograph(self.photographs(plan.size), plan, self.sampling)
+            for attempt in range(MAXIMAL_DRAWS):
+                other = dataclasses.replace(plan, index=plan.index + attempt * REDRAW_STRIDE)
+                sample = draw_photograph(self.photographs(plan.size), other, self.sampling)
+                if sample.entries:
+                    return sample
         rng = np.random.default_rng(plan.seed)
         share = plan.photo_share
         if plan.task == "detection":
@@ -123,9 +129,14 @@ class WorldSource:
         if share is None:
             share = self.photo_share and self.task_shares.get(plan.task, self.photo_share)
         world = self.world(plan.size, photographed=share > 0 and rng.random() < share)
-        draw_task = {"ris": self._image, "fss": self._few_shot, "detection": self._everything}.get(
-            plan.task, self._clip
-        )
+        tasks = {
+            "ris": self._image,
+            "fss": self._few_shot,
+            "detection": self._everything,
+            "point": self._pointed,
+            "point_ris": self._pointed,
+        }
+        draw_task = tasks.get(plan.task, self._clip)
         for attempt in range(MAXIMAL_DRAWS):
             index = plan.index + attempt * REDRAW_STRIDE
             sample = draw_task(world, plan, index, rng)
@@ -154,6 +165,21 @@ class WorldSource:
         if entries and absent and rng.random() < self.sampling.absent_share:
             sentence = absent[rng.integers(len(absent))]
             entries.append(Entry(plan.task, np.zeros_like(masks[0]), masks, sentence))
+        return Sample(scene["image"], entries)
+
+    def _pointed(self, world: Any, plan: ScenePlan, index: int, rng: np.random.Generator) -> Sample:
+        """A drawn scene in which objects are pointed at, with `point_ris` beside a sentence about them."""
+        scene = world.image(index, easy=plan.easy)
+        masks, sentences = scene["masks"], scene["sentences"]
+        with_text = plan.task == "point_ris"
+        usable = [n for n in range(len(masks)) if masks[n].any() and (sentences[n] or not with_text)]
+        entries = []
+        for number in rng.permutation(usable)[: self.sampling.pointed_objects]:
+            entry = Entry(plan.task, masks[number], np.delete(masks, number, axis=0))
+            entry.pointed = draw_pointed(entry.target, entry.others, rng)
+            if with_text:
+                entry.sentence = sentences[number][rng.integers(len(sentences[number]))]
+            entries.append(entry)
         return Sample(scene["image"], entries)
 
     def _generalised(self, world: Any, plan: ScenePlan, index: int, rng: np.random.Generator) -> Sample:

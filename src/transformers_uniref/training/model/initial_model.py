@@ -19,6 +19,9 @@ from ..config.model import ModelOptions
 _OF_TRAINING = re.compile(r"matching|mask_loss_type|loss_normalizer|auxiliary_mask_losses|\w+_(loss_weight|dropout)")
 """Options of a model's configuration that decide about training alone: the trained model computes the same with any."""
 
+_ADDED = {"use_point_references": "point_encoder."}
+"""Parts that a run may add to a model without one, and how their parameters' names begin: they start from anew."""
+
 
 def initial_config(config: ModelOptions) -> Any:
     """The configuration of the model that `config.initial_weights` names, with the run's losses and dropouts.
@@ -46,11 +49,12 @@ def initial_config(config: ModelOptions) -> Any:
     for name, value in config.model.items():
         if _says(found, name, value):
             continue
-        if not _OF_TRAINING.fullmatch(name):
+        if not _OF_TRAINING.fullmatch(name) and not (name in _ADDED and value is True):
             own = getattr(found, name, "nothing of it")
             raise UsageError(
                 f"model.{name}: got {value!r}, and the configuration of {source} says {own!r}; the model is taken as "
-                "it is, only losses and dropouts may differ. model={} in `overrides` takes everything from there"
+                f"it is, only losses and dropouts may differ, and {', '.join(_ADDED)} may be added. model={{}} in "
+                "`overrides` takes everything from there"
             )
         changes[name] = value
     return AutoConfig.from_pretrained(source, **reach_options(source), **changes)
@@ -84,6 +88,7 @@ def load_initial_model(config: ModelOptions) -> Any:
         **reach_options(source, model=True),
     )
     model, account = loaded
-    if missing := sorted(account["missing_keys"]):
+    new = tuple(prefix for name, prefix in _ADDED.items() if config.model.get(name))
+    if missing := sorted(name for name in account["missing_keys"] if not name.startswith(new or ("/",))):
         raise UsageError(f"initial_weights: {source} lacks {len(missing)} of its weights ({missing[0]}, ...)")
     return model.train()

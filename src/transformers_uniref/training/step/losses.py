@@ -117,6 +117,8 @@ def _alignment(
 ) -> tuple[float, tuple[Tensor, Tensor] | None]:
     """Weight and alignment loss of a micro-batch with one kind of reference."""
     inputs, indices, targets = batch.inputs, batch.inputs["image_indices"], batch.targets
+    if "input_points" in inputs:
+        return 0.0, None
     shapes = [tuple(level.shape[-2:]) for level in output.fused_features[: weights.levels]]
     if "input_ids" in inputs and "reference_masks" not in inputs and weights.sentences:
         valid = inputs["attention_mask"]
