@@ -9,9 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..core.picture_input import rgb_array
 from ..modeling.outputs import UniRefModelOutput
 from ..modeling.precision import half_precision
 from ..processors.all_targets import Targets, check_targets
+from ..processors.pointing import drawn_mask, split_objects
 from .results import SegmentedObject
 
 _OUTPUTS = ("logits", "pred_boxes", "pred_masks", "mask_queries", "image_sizes", "padded_sizes")
@@ -48,14 +50,16 @@ def prepare(processor: Any, picture: Any, **references: Any) -> Question:
     Args:
         processor: a `UniRefProcessor`.
         picture: anything that it takes for a picture.
-        **references: its arguments `text` (a sentence, or a list of them), `reference_images`, `reference_masks`.
+        **references: its arguments `text` (a sentence, or a list of them), `reference_images`, `reference_masks`,
+            `input_points`, `input_labels`, `input_boxes`, `input_scribbles`.
     """
     made = processor(images=picture, return_tensors="pt", return_original_sizes=True, **references)
     sizes = made.pop("original_sizes").tolist()
     text = references.get("text")
     labels = [text] * len(sizes) if text is None or isinstance(text, str) else list(text)
-    # What a sentence says is not decisive where an example says it, too.
-    heard = made.understood if "reference_masks" not in made else [True] * len(sizes)
+    # What a sentence says is not decisive where something else says it, too.
+    alone = "reference_masks" not in made and "input_points" not in made
+    heard = (made.understood if alone else None) or [True] * len(sizes)
     return Question(dict(made), sizes, labels, heard, made.unknown_words or [[] for _ in labels])
 
 
@@ -139,6 +143,7 @@ def segment_pictures(
     *,
     reference_images: Sequence[Any] = (),
     reference_masks: Sequence[Any] = (),
+    pointed: Mapping[str, Any] | None = None,
     threshold: float | None = None,
     mask_threshold: float = 0.5,
     show_all: bool = False,
@@ -151,6 +156,8 @@ def segment_pictures(
         processor: its processor.
         pictures: each with its sentences; without any where examples say what to look for.
         reference_images, reference_masks: examples for all of the pictures; each sentence is asked together with them.
+        pointed: what points at one object in the picture, `input_points` and the other arguments of the processor. A
+            model without an encoder of it gets a mask that is drawn, as an example in that very picture.
         threshold: the gate, 0..1, 0 for none. Default: the model's own.
         mask_threshold: the probability above which a pixel belongs to the object.
         show_all: whether answers that did not pass keep their masks.
@@ -164,19 +171,35 @@ def segment_pictures(
         TypeError, ValueError: see the processor.
     """
     # A group of examples is one reference, and a second sentence beside it would be another group.
-    step = 1 if reference_images else SENTENCES_AT_ONCE
+    step = 1 if reference_images or pointed else SENTENCES_AT_ONCE
     examples = dict(reference_images=reference_images, reference_masks=reference_masks) if reference_images else {}
     asked: list[tuple[int, Question]] = []
     for position, (picture, sentences) in enumerate(pictures):
         for part in [sentences[start : start + step] for start in range(0, len(sentences), step)] or [()]:
             text = {"text": list(part)} if part else {}
-            asked.append((position, prepare(processor, picture, **text, **examples)))
+            at = _pointed_references(model, picture, pointed, examples) if pointed else examples
+            asked.append((position, prepare(processor, picture, **text, **at)))
     gates: dict[str, Any] = dict(threshold=threshold, mask_threshold=mask_threshold, show_all=show_all, targets=targets)
     answers: list[list[SegmentedObject]] = [[] for _ in pictures]
     found = answer(model, processor, [question for _, question in asked], **gates)
     for (position, _), objects in zip(asked, found, strict=True):
         answers[position] += objects
     return answers
+
+
+def _pointed_references(
+    model: Any, picture: Any, pointed: Mapping[str, Any], examples: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Arguments of the processor for what points at an object, beside examples."""
+    if model.config.use_point_references:
+        return {**examples, **pointed}
+    image = rgb_array(picture, "image")
+    [one] = split_objects(pointed)
+    mask = drawn_mask(one, image.shape[:2])
+    return {
+        "reference_images": [image, *examples.get("reference_images", ())],
+        "reference_masks": [mask, *examples.get("reference_masks", ())],
+    }
 
 
 # -------------------------------------------------------------------------------------------------------------- batches
@@ -194,8 +217,8 @@ def _group_inputs(items: Sequence[Inputs]) -> list[list[int]]:
 
 
 def _count_entries(inputs: Inputs) -> int:
-    """How many results there will be: one for each sentence, or one for a group of examples."""
-    return len(inputs["input_ids"] if "input_ids" in inputs else inputs["reference_masks"])
+    """How many results there will be: one for each sentence, group of examples, or object that is pointed at."""
+    return len(next(inputs[name] for name in ("input_ids", "reference_masks", "input_points") if name in inputs))
 
 
 def _merge_inputs(items: Sequence[Inputs]) -> dict[str, Tensor]:

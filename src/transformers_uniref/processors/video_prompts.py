@@ -14,6 +14,7 @@ from ..core.score_gate import gate_of
 from ..media.video.frames import VideoFrames
 from .all_targets import Targets, check_targets
 from .drawn_references import PAINTERS
+from .pointing import model_inputs
 from .vocabulary import Reading
 
 if TYPE_CHECKING:
@@ -109,23 +110,27 @@ class VideoPrompting:
         points: Any,
         radius: float | None = None,
         frame_size: tuple[int, int] | None = None,
+        labels: Any = None,
     ) -> None:
-        """Gives objects by points in one frame, drawn as a mask of discs. The model knows masks, not clicks.
+        """Gives objects by points in one frame; for objects that the session knows, corrections.
 
-        In that frame the discs are the result, as every given mask is; `refinement.refine_masks` asks the model
-        first what they belong to.
+        A model with an encoder of them (`use_point_references`) finds there what they are on, by all that it knows of
+        the object, and goes on with that mask. For another model a mask of discs is drawn, and that is the result in
+        that frame; `refinement.refine_masks` asks the model first what they belong to.
 
         Args:
             session, frame_idx: see `add_mask_prompt`.
             obj_ids: an integer, or a list of them.
             points: of the object (x, y) in pixels or several of them; with a list of ids a list of that.
-            radius: see `point_mask`.
+            radius: of the discs, see `point_mask`.
             frame_size: (height, width) of the frames; needed in a stream before its first frame.
+            labels: for each point 1, the object is there, or 0, it is not, which only an encoder of points understands;
+                with a list of ids a list of that. Default: all 1.
 
         Raises:
             TypeError, ValueError: naming the argument, what came, and what is accepted. Nothing is added then.
         """
-        self._add_drawn_prompt(session, frame_idx, obj_ids, "points", points, {"radius": radius}, frame_size)
+        self._add_drawn_prompt(session, frame_idx, obj_ids, "points", points, {"radius": radius}, frame_size, labels)
 
     def add_box_prompt(
         self,
@@ -136,11 +141,11 @@ class VideoPrompting:
         shape: str = "ellipse",
         frame_size: tuple[int, int] | None = None,
     ) -> None:
-        """Gives objects by boxes in one frame, drawn as a mask; all else is as for `add_point_prompt`.
+        """Gives objects by boxes in one frame; all else is as for `add_point_prompt`.
 
         Args:
             boxes: of the object x0, y0, x1, y1 in pixels; with a list of ids a list of that.
-            shape: "ellipse" or "rectangle", see `box_mask`.
+            shape: of what is drawn, "ellipse" or "rectangle", see `box_mask`.
         """
         self._add_drawn_prompt(session, frame_idx, obj_ids, "boxes", boxes, {"shape": shape}, frame_size)
 
@@ -153,12 +158,12 @@ class VideoPrompting:
         width: float | None = None,
         frame_size: tuple[int, int] | None = None,
     ) -> None:
-        """Gives objects by scribbles in one frame, drawn as a mask of thick lines; all else as for `add_point_prompt`.
+        """Gives objects by scribbles in one frame; all else is as for `add_point_prompt`.
 
         Args:
             scribbles: of the object a stroke, (n, 2) points (x, y) in pixels, or a list of strokes; with a list of ids
                 a list of that.
-            width: see `scribble_mask`.
+            width: of the lines that are drawn, see `scribble_mask`.
         """
         self._add_drawn_prompt(session, frame_idx, obj_ids, "scribbles", scribbles, {"width": width}, frame_size)
 
@@ -171,7 +176,10 @@ class VideoPrompting:
         drawn: Any,
         options: dict[str, Any],
         frame_size: tuple[int, int] | None,
+        labels: Any = None,
     ) -> None:
+        from ..modeling.video.prompts import PointPrompt
+
         ids = given_masks.object_ids(obj_ids)
         known = session.video_size if frame_size is None else frame_size
         if known is None:
@@ -181,8 +189,16 @@ class VideoPrompting:
             found = len(values) if hasattr(values, "__len__") else type(values).__name__
             raise UsageError(f"`{kind}` must hold one item for each of the {len(ids)} objects, got {found}.")
         size = (int(known[0]), int(known[1]))
-        masks = [PAINTERS[kind](value, size, **options) for value in values]
-        session.add_masks(frame_idx, dict(zip(ids, masks, strict=True)))
+        meanings = [labels] if labels is None or isinstance(obj_ids, (int, np.integer)) else list(labels)
+        if labels is not None and len(meanings) != len(ids):
+            raise UsageError(f"`labels` must hold one item for each of the {len(ids)} objects, got {len(meanings)}.")
+        prompts, drawn_masks = {}, {}
+        for position, (number, value) in enumerate(zip(ids, values, strict=True)):
+            one = {f"input_{kind}": value, "input_labels": meanings[position] if labels is not None else None}
+            prompts[number] = PointPrompt(*model_inputs([one], [size]).values())
+            if not bool((prompts[number].labels == 0).any()):
+                drawn_masks[number] = PAINTERS[kind](value, size, **options)
+        session.add_points(frame_idx, prompts, drawn_masks, kind)
 
     def add_text_prompt(
         self,

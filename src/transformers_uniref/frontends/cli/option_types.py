@@ -24,6 +24,29 @@ def at_least_one(text: str) -> int:
     return value
 
 
+def numbers(count: int, form: str) -> Callable[[str], tuple[float, ...]]:
+    """The type of an option that takes so many numbers with commas between them, such as X,Y."""
+
+    def parse(text: str) -> tuple[float, ...]:
+        try:
+            values = tuple(float(part) for part in text.split(","))
+        except ValueError:
+            values = ()
+        if len(values) != count:
+            raise argparse.ArgumentTypeError(f"must be {form} in pixels, got {text!r}")
+        return values
+
+    return parse
+
+
+def stroke(text: str) -> list[tuple[float, ...]]:
+    """Points X,Y with spaces between them, as the `type` of an option."""
+    points = [numbers(2, "X,Y X,Y ...")(part) for part in text.split()]
+    if not points:
+        raise argparse.ArgumentTypeError("must be X,Y X,Y ... in pixels, got nothing")
+    return points
+
+
 def local_path(word: str, refusal: str) -> Path:
     """The path that a word or a `file://` URL means; a URL of another machine or kind is refused with these words."""
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", word) is None:

@@ -22,6 +22,7 @@ from ..loading import (
 from .option_names import option_names
 from .option_types import at_least_one, some_of
 from .picture_inputs import PictureInput, find_pictures, names_one_file
+from .pointing import add_pointing_arguments, pointed_at
 from .segment_results import FILES, MOST_OBJECTS, doubts, messages, summary, write_results
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ EXAMPLES = (
     'uniref segment photo.jpg --text "the dog on the left" --text "the ball"',
     "uniref segment photo.jpg --reference-image example.jpg --reference-mask example-mask.png",
     'uniref segment photo.jpg --text "all dogs" --targets all',
+    "uniref segment photo.jpg --point 120,80 --not-point 200,90",
     'uniref segment photo.jpg --text "the dog" --formats cutout',
     'uniref segment photos/ "more/*.png" --text "a red car" --formats all --output out/cars --batch-size 4',
     'cat photo.jpg | uniref segment - --text "a zebra" --json',
@@ -59,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     several = "repeated, several examples of the same thing; together with one --text, both count"
     add_example_arguments(looking, f"an example picture; {several}")
+    add_pointing_arguments(looking, "the picture")
     looking.add_argument(
         "--threshold",
         type=float,
@@ -248,8 +251,15 @@ def _checked_settings(arguments: argparse.Namespace) -> Any:
 
     text = arguments.text or []
     examples, masks = len(arguments.reference_image), len(arguments.reference_mask)
-    if not text and not examples and not masks:
-        raise UserError("say what to look for: --text, or --reference-image with --reference-mask")
+    pointed = pointed_at(arguments)
+    if not text and not examples and not masks and not pointed:
+        raise UserError(
+            "say what to look for: --text, --reference-image with --reference-mask, or --point, --box or --scribble"
+        )
+    if pointed and not names_one_file(arguments.images):
+        raise UserError("--point, --not-point, --box and --scribble are about one picture; name one file as IMAGE")
+    if pointed and len(text) > 1:
+        raise UserError(f"with --point, --box or --scribble, --text may be given once, got {len(text)} sentences")
     if examples != masks:
         raise UserError(f"--reference-image and --reference-mask must come in pairs, got {examples} and {masks}")
     if examples and len(text) > 1:
@@ -283,4 +293,4 @@ def _load(arguments: argparse.Namespace, settings: Any) -> ModelAnswering:
         raise UserError(f"--reference-image needs a model that reads examples, this one does not: {arguments.model}")
     introduce_model(arguments)
     tell_unknown_words(processor, arguments.text or [])
-    return ModelAnswering(model, processor, settings)
+    return ModelAnswering(model, processor, settings, pointed_at(arguments))
