@@ -9,11 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..core.errors import UsageError
 from ..core.picture_input import rgb_array
 from ..modeling.outputs import UniRefModelOutput
 from ..modeling.precision import half_precision
 from ..processors.all_targets import Targets, check_targets
-from ..processors.pointing import drawn_mask, split_objects
+from ..processors.pointing import GIVEN, drawn_mask, split_objects
 from .results import SegmentedObject
 
 _OUTPUTS = ("logits", "pred_boxes", "pred_masks", "mask_queries", "image_sizes", "padded_sizes")
@@ -61,6 +62,31 @@ def prepare(processor: Any, picture: Any, **references: Any) -> Question:
     alone = "reference_masks" not in made and "input_points" not in made
     heard = (made.understood if alone else None) or [True] * len(sizes)
     return Question(dict(made), sizes, labels, heard, made.unknown_words or [[] for _ in labels])
+
+
+def for_model(model: Any, picture: Any, references: Mapping[str, Any]) -> dict[str, Any]:
+    """References of a picture as this model knows them; see `prepare` for what they may be.
+
+    A model without an encoder of what points at an object gets a mask instead, drawn in the picture, as an example
+    beside the others.
+
+    Raises:
+        ValueError: several objects, or clicks beside one, for such a model.
+    """
+    pointed = {name: references[name] for name in GIVEN if references.get(name) is not None}
+    if not pointed or model.config.use_point_references:
+        return dict(references)
+    image, objects = rgb_array(picture, "image"), split_objects(pointed)
+    if len(objects) > 1:
+        raise UsageError(
+            f"`{next(iter(pointed))}` points at {len(objects)} objects, and this model has no encoder of clicks "
+            "(use_point_references); accepted: one, for which a mask is drawn."
+        )
+    rest = {name: value for name, value in references.items() if name not in GIVEN}
+    return rest | {
+        "reference_images": [image, *rest.get("reference_images", ())],
+        "reference_masks": [drawn_mask(objects[0], image.shape[:2]), *rest.get("reference_masks", ())],
+    }
 
 
 def compute(model: Any, inputs: Sequence[Inputs], targets: Targets = "one") -> list[dict[str, Tensor]]:
@@ -177,29 +203,14 @@ def segment_pictures(
     for position, (picture, sentences) in enumerate(pictures):
         for part in [sentences[start : start + step] for start in range(0, len(sentences), step)] or [()]:
             text = {"text": list(part)} if part else {}
-            at = _pointed_references(model, picture, pointed, examples) if pointed else examples
-            asked.append((position, prepare(processor, picture, **text, **at)))
+            references = for_model(model, picture, {**text, **examples, **(pointed or {})})
+            asked.append((position, prepare(processor, picture, **references)))
     gates: dict[str, Any] = dict(threshold=threshold, mask_threshold=mask_threshold, show_all=show_all, targets=targets)
     answers: list[list[SegmentedObject]] = [[] for _ in pictures]
     found = answer(model, processor, [question for _, question in asked], **gates)
     for (position, _), objects in zip(asked, found, strict=True):
         answers[position] += objects
     return answers
-
-
-def _pointed_references(
-    model: Any, picture: Any, pointed: Mapping[str, Any], examples: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Arguments of the processor for what points at an object, beside examples."""
-    if model.config.use_point_references:
-        return {**examples, **pointed}
-    image = rgb_array(picture, "image")
-    [one] = split_objects(pointed)
-    mask = drawn_mask(one, image.shape[:2])
-    return {
-        "reference_images": [image, *examples.get("reference_images", ())],
-        "reference_masks": [mask, *examples.get("reference_masks", ())],
-    }
 
 
 # -------------------------------------------------------------------------------------------------------------- batches
