@@ -197,3 +197,23 @@ def test_a_saved_folder_keeps_the_encoder(pointed: UniRefModel, tmp_path: Path) 
     for name, value in pointed.point_encoder.state_dict().items():
         assert torch.equal(again.point_encoder.state_dict()[name], value)
     assert np.isfinite(again.point_encoder.query_places.weight.detach().numpy()).all()
+
+
+def test_the_command_follows_what_is_pointed_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], pointed: UniRefModel
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "frames").mkdir()
+    for index, frame in enumerate(clips.clip(3)):
+        Image.fromarray(frame).save(f"frames/{index:05d}.png")
+    pointed.save_pretrained("model")
+    processor = small_processor()
+    processor.save_pretrained("model")
+    line = ["track", "frames", "--model", "model", "--device", "cpu", "--json", "--formats", "palette"]
+    clicks = ["--point", "37,27", "--box", "20,15,50,40", "--not-point", "1=71,51"]
+    assert main([*line, "--output", "out", *clicks]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert len(told["objects"]) == 1
+    assert sorted(path.name for path in (tmp_path / "out" / "masks").iterdir()) == [f"0000{n}.png" for n in range(3)]
+    assert main([*line, "--output", "other", "--point", "7=3,4"]) == 2
+    assert "--point must name a frame of the clip" in capsys.readouterr().err

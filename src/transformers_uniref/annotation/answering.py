@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -39,26 +39,18 @@ class ModelAnswering:
         model: in evaluation mode, on its device.
         processor: its processor.
         settings: examples and gates.
-        pointed: what points at the object in every picture, see `segment_pictures`.
 
     Raises:
         ValueError: the examples are damaged; the model reads no sentences, or no examples.
     """
 
-    def __init__(
-        self,
-        model: AnyUniRefModel,
-        processor: UniRefProcessor,
-        settings: AnnotationSettings,
-        pointed: Mapping[str, Any] | None = None,
-    ) -> None:
+    def __init__(self, model: AnyUniRefModel, processor: UniRefProcessor, settings: AnnotationSettings) -> None:
         from ..core.masks import binary_mask
         from ..core.picture_input import rgb_array
 
         self.model = model
         self.processor = processor
         self.settings = settings
-        self.pointed = pointed
         if settings.text_column is not None and processor.tokenizer is None:
             raise UsageError("`model` reads no sentences (it has no tokenizer), but `text_column` is given")
         if settings.reference_images and not model.config.use_mask_references:
@@ -89,7 +81,7 @@ class ModelAnswering:
             self.processor,
             questions,
             **self._references,
-            pointed=self.pointed,
+            pointed=self.settings.pointed,
             threshold=self.settings.threshold,
             mask_threshold=self.settings.mask_threshold,
             show_all=self.settings.show_all,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from ..core.score_gate import gate_of
 from ..media.video.frames import VideoFrames
 from .all_targets import Targets, check_targets
 from .drawn_references import PAINTERS
-from .pointing import model_inputs
+from .pointing import drawn_mask, model_inputs
 from .vocabulary import Reading
 
 if TYPE_CHECKING:
@@ -167,6 +167,46 @@ class VideoPrompting:
         """
         self._add_drawn_prompt(session, frame_idx, obj_ids, "scribbles", scribbles, {"width": width}, frame_size)
 
+    def add_pointed_prompt(
+        self,
+        session: UniRefVideoSession,
+        frame_idx: int,
+        obj_id: int,
+        frame_size: tuple[int, int] | None = None,
+        **pointed: Any,
+    ) -> None:
+        """Gives one object by clicks, a box and strokes together; all else is as for `add_point_prompt`.
+
+        Args:
+            **pointed: `input_points`, `input_labels`, `input_boxes`, `input_scribbles` of one object, as for the
+                processor's call.
+        """
+        [number], size = given_masks.object_ids(obj_id), self._frame_size(session, frame_size)
+        self._add_pointed(session, frame_idx, {number: pointed}, size, lambda one: drawn_mask(one, size), "points")
+
+    @staticmethod
+    def _frame_size(session: UniRefVideoSession, given: tuple[int, int] | None) -> tuple[int, int]:
+        known = session.video_size if given is None else given
+        if known is None:
+            raise UsageError("`frame_size` (height, width) is needed: this stream has had no frame that tells it.")
+        return int(known[0]), int(known[1])
+
+    @staticmethod
+    def _add_pointed(
+        session: UniRefVideoSession,
+        frame_idx: int,
+        objects: Mapping[int, Mapping[str, Any]],
+        size: tuple[int, int],
+        draw: Callable[[Mapping[str, Any]], np.ndarray],
+        name: str,
+    ) -> None:
+        """Gives a session what points at objects, with the masks that stand for it where a mask can say it."""
+        from ..modeling.video.prompts import PointPrompt
+
+        prompts = {number: PointPrompt(*model_inputs([one], [size]).values()) for number, one in objects.items()}
+        sayable = [number for number, prompt in prompts.items() if not bool((prompt.labels == 0).any())]
+        session.add_points(frame_idx, prompts, {number: draw(objects[number]) for number in sayable}, name)
+
     def _add_drawn_prompt(
         self,
         session: UniRefVideoSession,
@@ -178,27 +218,26 @@ class VideoPrompting:
         frame_size: tuple[int, int] | None,
         labels: Any = None,
     ) -> None:
-        from ..modeling.video.prompts import PointPrompt
-
-        ids = given_masks.object_ids(obj_ids)
-        known = session.video_size if frame_size is None else frame_size
-        if known is None:
-            raise UsageError("`frame_size` (height, width) is needed: this stream has had no frame that tells it.")
+        ids, size = given_masks.object_ids(obj_ids), self._frame_size(session, frame_size)
         values = [drawn] if isinstance(obj_ids, (int, np.integer)) else drawn
         if not isinstance(values, (list, tuple, np.ndarray, torch.Tensor)) or len(values) != len(ids):
             found = len(values) if hasattr(values, "__len__") else type(values).__name__
             raise UsageError(f"`{kind}` must hold one item for each of the {len(ids)} objects, got {found}.")
-        size = (int(known[0]), int(known[1]))
-        meanings = [labels] if labels is None or isinstance(obj_ids, (int, np.integer)) else list(labels)
-        if labels is not None and len(meanings) != len(ids):
+        meanings = [labels] * len(ids) if labels is None or isinstance(obj_ids, (int, np.integer)) else list(labels)
+        if len(meanings) != len(ids):
             raise UsageError(f"`labels` must hold one item for each of the {len(ids)} objects, got {len(meanings)}.")
-        prompts, drawn_masks = {}, {}
-        for position, (number, value) in enumerate(zip(ids, values, strict=True)):
-            one = {f"input_{kind}": value, "input_labels": meanings[position] if labels is not None else None}
-            prompts[number] = PointPrompt(*model_inputs([one], [size]).values())
-            if not bool((prompts[number].labels == 0).any()):
-                drawn_masks[number] = PAINTERS[kind](value, size, **options)
-        session.add_points(frame_idx, prompts, drawn_masks, kind)
+        objects = {
+            number: {f"input_{kind}": value, "input_labels": meaning}
+            for number, value, meaning in zip(ids, values, meanings, strict=True)
+        }
+        self._add_pointed(
+            session,
+            frame_idx,
+            objects,
+            size,
+            lambda one: PAINTERS[kind](one[f"input_{kind}"], size, **options),
+            kind,
+        )
 
     def add_text_prompt(
         self,

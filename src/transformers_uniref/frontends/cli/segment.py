@@ -61,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     several = "repeated, several examples of the same thing; together with one --text, both count"
     add_example_arguments(looking, f"an example picture; {several}")
-    add_pointing_arguments(looking, "the picture")
+    add_pointing_arguments(looking, in_clip=False)
     looking.add_argument(
         "--threshold",
         type=float,
@@ -252,6 +252,8 @@ def _checked_settings(arguments: argparse.Namespace) -> Any:
     text = arguments.text or []
     examples, masks = len(arguments.reference_image), len(arguments.reference_mask)
     pointed = pointed_at(arguments)
+    if frame := next((frame for frame in pointed if frame), None):
+        raise UserError(f"--point, --not-point, --box and --scribble of a picture have no frame, got {frame}=")
     if not text and not examples and not masks and not pointed:
         raise UserError(
             "say what to look for: --text, --reference-image with --reference-mask, or --point, --box or --scribble"
@@ -276,6 +278,7 @@ def _checked_settings(arguments: argparse.Namespace) -> Any:
             binary_mask(file, image.shape[:2], "--reference-mask")
             for file, image in zip(arguments.reference_mask, images, strict=True)
         ],
+        pointed=pointed.get(""),
         threshold=arguments.threshold,
         show_all=arguments.all,
         targets=arguments.targets,
@@ -293,4 +296,4 @@ def _load(arguments: argparse.Namespace, settings: Any) -> ModelAnswering:
         raise UserError(f"--reference-image needs a model that reads examples, this one does not: {arguments.model}")
     introduce_model(arguments)
     tell_unknown_words(processor, arguments.text or [])
-    return ModelAnswering(model, processor, settings, pointed_at(arguments))
+    return ModelAnswering(model, processor, settings)
