@@ -187,7 +187,8 @@ def test_the_command_takes_points_and_boxes(
     assert 0 <= found["score"] <= 1
     assert main([*line, "--overwrite", "--not-point", "40,30"]) == 2
     assert "use_point_references" in capsys.readouterr().err
-    assert main([*line, "--point", "40;30"]) == 2
+    with pytest.raises(SystemExit):
+        main([*line, "--point", "40;30"])
     assert "X,Y" in capsys.readouterr().err
 
 
