@@ -13,6 +13,7 @@ from PIL import Image
 import video_support as clips
 from cli_support import save_tiny_checkpoint
 from processor_support import picture, small_processor
+from sam_support import sam_model
 from transformers_uniref import UniRefModel
 from transformers_uniref.core.errors import UsageError
 from transformers_uniref.frontends.cli.main import main
@@ -218,3 +219,16 @@ def test_the_command_follows_what_is_pointed_at(
     assert sorted(path.name for path in (tmp_path / "out" / "masks").iterdir()) == [f"0000{n}.png" for n in range(3)]
     assert main([*line, "--output", "other", "--point", "7=3,4"]) == 2
     assert "--point must name a frame of the clip" in capsys.readouterr().err
+
+
+def test_the_sam_family_takes_clicks_too() -> None:
+    model = sam_model(use_point_references=True)
+    values, points = torch.randn(1, 3, 64, 64), torch.tensor([[[0.2, 0.2]], [[0.8, 0.7]]])
+    with torch.inference_mode():
+        found = model(
+            pixel_values=values,
+            input_points=points,
+            input_labels=torch.ones(2, 1, dtype=torch.long),
+            image_indices=torch.zeros(2, dtype=torch.long),
+        ).pred_masks
+    assert len(found) == 2 and torch.isfinite(found).all() and not torch.allclose(found[0], found[1])

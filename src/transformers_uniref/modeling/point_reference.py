@@ -162,7 +162,7 @@ class PointReferenceEncoder(nn.Module):
             [
                 torch.einsum("nkdhw,nkd->nkhw", matched, of_box),
                 torch.einsum("nkdhw,nkd->nkhw", matched, of_ring),
-                torch.stack([across, down, across.abs(), down.abs(), farthest, inside], dim=1),
+                torch.stack([across, down, across.abs(), down.abs(), farthest.clamp(max=2), inside], dim=1),
             ],
             dim=1,
         ) * has_box[:, None, None, None].to(content.dtype)
