@@ -58,8 +58,12 @@ def _depth(value: Any) -> int:
     return 1 + max((_depth(item) for item in value), default=0)
 
 
-def model_inputs(objects: Sequence[Mapping[str, Any]], sizes: Sequence[tuple[int, int]]) -> dict[str, Tensor]:
+def model_inputs(
+    objects: Sequence[Mapping[str, Any]], sizes: Sequence[tuple[int, int]], points_name: str = "input_points"
+) -> dict[str, Tensor]:
     """What the model takes of objects, each in a picture of this (height, width).
+
+    `points_name` is what the user calls the points, for messages.
 
     Returns:
         `input_points` float32 (N, P, 2), `input_labels` int64 (N, P), -1 where there is no click, and `input_boxes`
@@ -68,7 +72,7 @@ def model_inputs(objects: Sequence[Mapping[str, Any]], sizes: Sequence[tuple[int
     Raises:
         TypeError, ValueError: see `drawn_references`; labels that are not 0 and 1, or not as many as points.
     """
-    rows = [_clicks(one, size) for one, size in zip(objects, sizes, strict=True)]
+    rows = [_clicks(one, size, points_name) for one, size in zip(objects, sizes, strict=True)]
     most = max(len(labels) for _, labels, _ in rows)
     points, labels, boxes = np.zeros((len(rows), most, 2)), np.full((len(rows), most), -1), np.zeros((len(rows), 4))
     for row, ((own, meaning, box), (height, width)) in enumerate(zip(rows, sizes, strict=True)):
@@ -104,12 +108,14 @@ def drawn_mask(one: Mapping[str, Any], size: tuple[int, int]) -> np.ndarray:
     return np.logical_or.reduce(masks)
 
 
-def _clicks(one: Mapping[str, Any], size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _clicks(
+    one: Mapping[str, Any], size: tuple[int, int], name: str = "input_points"
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Points (P, 2) and labels (P,), and the box (4,), zeros for none; in pixels."""
     points, labels, box = [np.zeros((0, 2))], [np.zeros(0, np.int64)], np.zeros(4)
     if one.get("input_points") is not None:
-        points.append(points_inside(one["input_points"], size, "input_points"))
-        labels.append(_labels(one.get("input_labels"), len(points[-1])))
+        points.append(points_inside(one["input_points"], size, name))
+        labels.append(_labels(one.get("input_labels"), len(points[-1]), name.replace("points", "labels")))
     for stroke in [] if one.get("input_scribbles") is None else strokes_of(one["input_scribbles"], size):
         points.append(_along(stroke))
         labels.append(np.ones(len(points[-1]), np.int64))
@@ -118,13 +124,13 @@ def _clicks(one: Mapping[str, Any], size: tuple[int, int]) -> tuple[np.ndarray, 
     return np.concatenate(points), np.concatenate(labels), box
 
 
-def _labels(given: Any, count: int) -> np.ndarray:
+def _labels(given: Any, count: int, name: str) -> np.ndarray:
     if given is None:
         return np.ones(count, np.int64)
     labels = np.atleast_1d(np.asarray(given.cpu() if hasattr(given, "cpu") else given))
     if labels.shape != (count,) or not np.isin(labels, (0, 1)).all():
         raise UsageError(
-            f"`input_labels` must hold 1 (here is the object) or 0 (here it is not) for each of {count} points, got "
+            f"`{name}` must hold 1 (here is the object) or 0 (here it is not) for each of {count} points, got "
             f"{given!r}."
         )
     return labels.astype(np.int64)

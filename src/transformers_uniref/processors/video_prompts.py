@@ -182,7 +182,9 @@ class VideoPrompting:
                 processor's call.
         """
         [number], size = given_masks.object_ids(obj_id), self._frame_size(session, frame_size)
-        self._add_pointed(session, frame_idx, {number: pointed}, size, lambda one: drawn_mask(one, size), "points")
+        self._add_pointed(
+            session, frame_idx, {number: pointed}, size, lambda one: drawn_mask(one, size), "input_points"
+        )
 
     @staticmethod
     def _frame_size(session: UniRefVideoSession, given: tuple[int, int] | None) -> tuple[int, int]:
@@ -203,7 +205,7 @@ class VideoPrompting:
         """Gives a session what points at objects, with the masks that stand for it where a mask can say it."""
         from ..modeling.video.prompts import PointPrompt
 
-        prompts = {number: PointPrompt(*model_inputs([one], [size]).values()) for number, one in objects.items()}
+        prompts = {number: PointPrompt(*model_inputs([one], [size], name).values()) for number, one in objects.items()}
         sayable = [number for number, prompt in prompts.items() if not bool((prompt.labels == 0).any())]
         session.add_points(frame_idx, prompts, {number: draw(objects[number]) for number in sayable}, name)
 
