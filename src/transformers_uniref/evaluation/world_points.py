@@ -100,7 +100,9 @@ def segment_pointed(model: Any, processor: Any, picture: np.ndarray, pointed: Se
         drawn = []
         for one in pointed:
             kind = "input_scribbles" if len(one.points) > 1 else "input_points"
-            places = {kind: one.points * sides} if len(one.points) else {"input_boxes": one.box * [*sides, *sides]}
+            places = {kind: one.points * sides} if len(one.points) else {}
+            if one.box is not None:
+                places["input_boxes"] = one.box * np.tile(sides, 2)
             drawn.append(drawn_mask(places, (height, width)))
         output = find_by_example(model, processor, picture, picture, drawn)
     results = processor.post_process_referring_segmentation(

@@ -83,7 +83,7 @@ class PointReferenceEncoder(nn.Module):
             image_indices = torch.arange(count, device=points.device) if len(features.pixel_mask) == count else None
         if image_indices is None:
             image_indices = torch.zeros(count, dtype=torch.long, device=points.device)
-        size = features.levels[0].shape[-2:]
+        size = (features.levels[0].shape[-2], features.levels[0].shape[-1])
         content = self.content[0](features.levels[0])
         for project, level in zip(self.content[1:], features.levels[1:], strict=False):
             content = content + F.interpolate(project(level), size=size, mode="bilinear", align_corners=False)
@@ -110,15 +110,15 @@ class PointReferenceEncoder(nn.Module):
 
         levels, query_positions = [], []
         added = self.condition(chosen.to(content.dtype))
-        for level, feature, mask in zip(self.values, features.levels, features.masks, strict=False):
-            shape = feature.shape[-2:]
+        for project_values, feature, mask in zip(self.values, features.levels, features.masks, strict=True):
+            shape = (feature.shape[-2], feature.shape[-1])
             waves = self._waves(self._places(features, shape) / scale[:, None, None]).flatten(1, 2)
             waves = waves.to(content.dtype)
             query_positions.append(self.query_places(waves))
             tokens = feature.flatten(2).transpose(1, 2)
             keys = (tokens + self.key_places(waves))[image_indices]
             own = hidden if shape == size else F.adaptive_avg_pool2d(hidden, shape)
-            values = level(self.value_norm(own.flatten(2).transpose(1, 2)))
+            values = project_values(self.value_norm(own.flatten(2).transpose(1, 2)))
             inside = mask.flatten(1)
             weight = inside.to(tokens.dtype)[..., None]
             condition = ((tokens * weight).sum(1) / weight.sum(1).clamp(min=1))[image_indices] + added
@@ -127,7 +127,7 @@ class PointReferenceEncoder(nn.Module):
         return References("point", levels, query_positions)
 
     @staticmethod
-    def _places(features: VisualFeatures, shape: torch.Size | tuple[int, int]) -> Tensor:
+    def _places(features: VisualFeatures, shape: tuple[int, int]) -> Tensor:
         """(1, h, w, 2) x and y of a map's positions in pixels of the padded input."""
         height, width = features.pixel_values.shape[-2:]
         device = features.pixel_values.device
