@@ -81,6 +81,7 @@ class ModelAnswering:
             self.processor,
             questions,
             **self._references,
+            pointed=self.settings.pointed,
             threshold=self.settings.threshold,
             mask_threshold=self.settings.mask_threshold,
             show_all=self.settings.show_all,

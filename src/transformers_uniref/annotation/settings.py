@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ class AnnotationSettings:
         keep_columns: copied to the output, besides the id column and `image_id`.
         reference_images, reference_masks: examples of the thing to look for, the same for every row; masks are bool or
             integer (H, W), 0 and one other value.
+        pointed: what points at the object in every picture, see `segment_pictures`; for questions about one picture.
         threshold: 0 to 1; what scores this or less counts as absent. None: the model's own gate; 0: everything counts
             as present.
         show_all: whether answers that did not pass keep their masks.
@@ -45,6 +46,7 @@ class AnnotationSettings:
     keep_columns: tuple[str, ...] = ()
     reference_images: Sequence[Any] = ()
     reference_masks: Sequence[Any] = ()
+    pointed: Mapping[str, Any] | None = None
     threshold: float | None = None
     show_all: bool = False
     targets: Targets = "one"
@@ -57,9 +59,12 @@ class AnnotationSettings:
     max_bad_samples: int = 0
 
     def __post_init__(self) -> None:
-        if self.everything and (self.text_column is not None or self.reference_images):
-            raise UsageError("`everything` asks for all objects: no `text_column` and no `reference_images` beside it")
-        if self.text_column is None and not self.reference_images and not self.everything:
+        if self.everything and (self.text_column is not None or self.reference_images or self.pointed):
+            raise UsageError(
+                "`everything` asks for all objects: no `text_column`, no `reference_images` and nothing that points beside "
+                "it"
+            )
+        if not (self.text_column is not None or self.reference_images or self.everything or self.pointed):
             raise UsageError(
                 "say what to look for: `text_column`, or `reference_images` with `reference_masks`, or all of them"
             )

@@ -62,6 +62,18 @@ ALL_TARGETS: dict[str, str] = {
 }
 """What answers with all objects are measured by, `metrics.AllTargetsScores`."""
 
+POINTED: dict[str, str] = {
+    "point": "one click at the place of each object that is farthest from its border: mean IoU; no score gate",
+    "point_anywhere": "one click at a random pixel of each object: mean IoU",
+    "box": "the box around each object: mean IoU",
+    "box_rough": "that box with each side misplaced by 6 % of its extent (standard deviation): mean IoU",
+    "scribble": "a bent stroke through each object: mean IoU",
+    "clicks_2": "the click of point, and another at the middle of the largest error of the answer, on the object where "
+    "it was missed and beside it where it was exceeded: mean IoU",
+    "clicks_3": "the same with a third click after the second answer: mean IoU",
+}
+"""What `world-points` measures, `world_points.evaluate_points`."""
+
 CONVENTIONS = (
     "IoU and J compare masks with the visible part of the object, at the picture's size. J&F is the mean over objects "
     "of each object's mean J and mean F over its frames; in a frame that does not show the object an empty mask counts "
@@ -96,6 +108,9 @@ def describe_measures(width: int = 100) -> str:
         "",
         f"measures of answers with all objects ({WORLD_GENERALISED}, and others that are asked for all targets):",
     ]
-    for name, text in ALL_TARGETS.items():
+    for name, text in [*ALL_TARGETS.items(), ("", ""), *POINTED.items()]:
+        if not name:
+            lines += ["", "measures of objects that are pointed at (world-points):"]
+            continue
         lines += textwrap.wrap(f"{name}: {text}", width, initial_indent="  ", subsequent_indent="      ")
     return "\n".join(lines)

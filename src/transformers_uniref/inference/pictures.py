@@ -10,11 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..core.errors import UsageError
+from ..core.picture_input import rgb_array
 from ..core.score_gate import gate_of, passes
 from ..modeling.object_choice import MOST_OBJECTS
 from ..modeling.outputs import UniRefModelOutput
 from ..modeling.precision import half_precision
 from ..processors.all_targets import Targets, check_targets
+from ..processors.pointing import GIVEN, drawn_mask, split_objects
 from .results import SegmentedObject
 
 _OUTPUTS = ("logits", "pred_boxes", "pred_masks", "mask_queries", "image_sizes", "padded_sizes")
@@ -55,17 +58,42 @@ def prepare(processor: Any, picture: Any, **references: Any) -> Question:
     Args:
         processor: a `UniRefProcessor`.
         picture: anything that it takes for a picture.
-        **references: its arguments `text` (a sentence, or a list of them), `reference_images`, `reference_masks`; none
-            of them asks for all objects.
+        **references: its arguments `text` (a sentence, or a list of them), `reference_images`, `reference_masks`,
+            `input_points`, `input_labels`, `input_boxes`, `input_scribbles`; none of them asks for all objects.
     """
     made = processor(images=picture, return_tensors="pt", return_original_sizes=True, **references)
     sizes = made.pop("original_sizes").tolist()
     text = references.get("text")
     labels = [text] * len(sizes) if text is None or isinstance(text, str) else list(text)
-    # What a sentence says is not decisive where an example says it, too.
-    heard = made.understood if "input_ids" in made and "reference_masks" not in made else [True] * len(sizes)
-    everything = "input_ids" not in made and "reference_masks" not in made
-    return Question(dict(made), sizes, labels, heard, made.unknown_words or [[] for _ in labels], everything)
+    said = [name for name in ("input_ids", "reference_masks", "input_points") if name in made]
+    # What a sentence says is not decisive where something else says it, too.
+    heard = (made.understood if said == ["input_ids"] else None) or [True] * len(sizes)
+    return Question(dict(made), sizes, labels, heard, made.unknown_words or [[] for _ in labels], not said)
+
+
+def for_model(model: Any, picture: Any, references: Mapping[str, Any]) -> dict[str, Any]:
+    """References of a picture as this model knows them; see `prepare` for what they may be.
+
+    A model without an encoder of what points at an object gets a mask instead, drawn in the picture, as an example
+    beside the others.
+
+    Raises:
+        ValueError: several objects, or clicks beside one, for such a model.
+    """
+    pointed = {name: references[name] for name in GIVEN if references.get(name) is not None}
+    if not pointed or model.config.use_point_references:
+        return dict(references)
+    image, objects = rgb_array(picture, "image"), split_objects(pointed)
+    if len(objects) > 1:
+        raise UsageError(
+            f"`{next(iter(pointed))}` points at {len(objects)} objects, and this model has no encoder of clicks "
+            "(use_point_references); accepted: one, for which a mask is drawn."
+        )
+    rest = {name: value for name, value in references.items() if name not in GIVEN}
+    return rest | {
+        "reference_images": [image, *rest.get("reference_images", ())],
+        "reference_masks": [drawn_mask(objects[0], image.shape[:2]), *rest.get("reference_masks", ())],
+    }
 
 
 def compute(model: Any, inputs: Sequence[Inputs], targets: Targets = "one") -> list[dict[str, Tensor]]:
@@ -180,6 +208,7 @@ def segment_pictures(
     *,
     reference_images: Sequence[Any] = (),
     reference_masks: Sequence[Any] = (),
+    pointed: Mapping[str, Any] | None = None,
     threshold: float | None = None,
     mask_threshold: float = 0.5,
     show_all: bool = False,
@@ -194,6 +223,8 @@ def segment_pictures(
         pictures: each with its sentences; without any where examples say what to look for, or where all objects of the
             picture are asked for.
         reference_images, reference_masks: examples for all of the pictures; each sentence is asked together with them.
+        pointed: what points at one object in the picture, `input_points` and the other arguments of the processor. A
+            model without an encoder of it gets a mask that is drawn, as an example in that very picture.
         threshold: the gate, 0..1, 0 for none. Default: the model's own.
         mask_threshold: the probability above which a pixel belongs to the object.
         show_all: whether answers that did not pass keep their masks.
@@ -208,13 +239,14 @@ def segment_pictures(
         TypeError, ValueError: see the processor.
     """
     # A group of examples is one reference, and a second sentence beside it would be another group.
-    step = 1 if reference_images else SENTENCES_AT_ONCE
+    step = 1 if reference_images or pointed else SENTENCES_AT_ONCE
     examples = dict(reference_images=reference_images, reference_masks=reference_masks) if reference_images else {}
     asked: list[tuple[int, Question]] = []
     for position, (picture, sentences) in enumerate(pictures):
         for part in [sentences[start : start + step] for start in range(0, len(sentences), step)] or [()]:
             text = {"text": list(part)} if part else {}
-            asked.append((position, prepare(processor, picture, **text, **examples)))
+            references = for_model(model, picture, {**text, **examples, **(pointed or {})})
+            asked.append((position, prepare(processor, picture, **references)))
     gates: dict[str, Any] = dict(threshold=threshold, mask_threshold=mask_threshold, show_all=show_all, targets=targets)
     gates["max_objects"] = max_objects
     answers: list[list[SegmentedObject]] = [[] for _ in pictures]
@@ -239,8 +271,9 @@ def _group_inputs(items: Sequence[Inputs]) -> list[list[int]]:
 
 
 def _count_entries(inputs: Inputs) -> int:
-    """How many results there will be: one for each sentence, or one for a group of examples, or for the picture."""
-    return len(next(inputs[name] for name in ("input_ids", "reference_masks", "pixel_values") if name in inputs))
+    """How many results there will be: one a sentence, group of examples or object pointed at, or one for a picture."""
+    known = ("input_ids", "reference_masks", "input_points", "pixel_values")
+    return len(next(inputs[name] for name in known if name in inputs))
 
 
 def _merge_inputs(items: Sequence[Inputs]) -> dict[str, Tensor]:

@@ -83,40 +83,42 @@ class PointReferenceEncoder(nn.Module):
             image_indices = torch.arange(count, device=points.device) if len(features.pixel_mask) == count else None
         if image_indices is None:
             image_indices = torch.zeros(count, dtype=torch.long, device=points.device)
-        size = features.levels[0].shape[-2:]
+        size = (features.levels[0].shape[-2], features.levels[0].shape[-1])
         content = self.content[0](features.levels[0])
         for project, level in zip(self.content[1:], features.levels[1:], strict=False):
             content = content + F.interpolate(project(level), size=size, mode="bilinear", align_corners=False)
-        valid = features.masks[0].to(content.dtype)
-        scale = features.image_sizes.amax(1, keepdim=True).to(content.dtype)
+        # Half precision has too few digits for places.
+        valid = features.masks[0].float()
+        scale = features.image_sizes.amax(1, keepdim=True).float()
         places = self._places(features, size) / scale[:, None, None]
 
-        sides = features.image_sizes.flip(1).to(content.dtype) / scale
+        sides = features.image_sizes.flip(1).float() / scale
         sides = sides[image_indices]
         if boxes is None:
             boxes = points.new_zeros(count, 4)
         relations, chosen = self._relations(
-            content[image_indices],
+            content.float()[image_indices],
             valid[image_indices],
             places[image_indices],
-            points.to(content.dtype) * sides[:, None],
+            points.float() * sides[:, None],
             labels,
-            boxes.to(content.dtype) * sides.repeat(1, 2),
+            boxes.float() * sides.repeat(1, 2),
         )
-        hidden = content[image_indices] + self.relations(relations)
+        hidden = content[image_indices] + self.relations(relations.to(content.dtype))
         for block in self.blocks:
             hidden = block(hidden)
 
         levels, query_positions = [], []
-        added = self.condition(chosen)
-        for level, feature, mask in zip(self.values, features.levels, features.masks, strict=False):
-            shape = feature.shape[-2:]
+        added = self.condition(chosen.to(content.dtype))
+        for project_values, feature, mask in zip(self.values, features.levels, features.masks, strict=True):
+            shape = (feature.shape[-2], feature.shape[-1])
             waves = self._waves(self._places(features, shape) / scale[:, None, None]).flatten(1, 2)
+            waves = waves.to(content.dtype)
             query_positions.append(self.query_places(waves))
             tokens = feature.flatten(2).transpose(1, 2)
             keys = (tokens + self.key_places(waves))[image_indices]
             own = hidden if shape == size else F.adaptive_avg_pool2d(hidden, shape)
-            values = level(self.value_norm(own.flatten(2).transpose(1, 2)))
+            values = project_values(self.value_norm(own.flatten(2).transpose(1, 2)))
             inside = mask.flatten(1)
             weight = inside.to(tokens.dtype)[..., None]
             condition = ((tokens * weight).sum(1) / weight.sum(1).clamp(min=1))[image_indices] + added
@@ -125,12 +127,12 @@ class PointReferenceEncoder(nn.Module):
         return References("point", levels, query_positions)
 
     @staticmethod
-    def _places(features: VisualFeatures, shape: torch.Size | tuple[int, int]) -> Tensor:
+    def _places(features: VisualFeatures, shape: tuple[int, int]) -> Tensor:
         """(1, h, w, 2) x and y of a map's positions in pixels of the padded input."""
         height, width = features.pixel_values.shape[-2:]
-        like = features.levels[0]
-        y = (torch.arange(shape[0], device=like.device, dtype=like.dtype) + 0.5) * (height / shape[0])
-        x = (torch.arange(shape[1], device=like.device, dtype=like.dtype) + 0.5) * (width / shape[1])
+        device = features.pixel_values.device
+        y = (torch.arange(shape[0], device=device) + 0.5) * (height / shape[0])
+        x = (torch.arange(shape[1], device=device) + 0.5) * (width / shape[1])
         return torch.stack([x.expand(shape[0], -1), y[:, None].expand(-1, shape[1])], dim=-1)[None]
 
     @staticmethod
@@ -149,7 +151,8 @@ class PointReferenceEncoder(nn.Module):
 
         All in units of the picture's longer side: places (N, h, w, 2), points (N, P, 2), boxes (N, 4).
         """
-        matched = F.normalize(self.match(content).unflatten(1, (HEADS, HEAD_DIM)), dim=2)
+        matched = self.match(content.to(self.match.weight.dtype)).float()
+        matched = F.normalize(matched.unflatten(1, (HEADS, HEAD_DIM)), dim=2)
         has_box = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
         across, down, inside, ring = _box_places(places, boxes, valid)
         of_box = (matched * inside[:, None, None]).sum((3, 4)) / inside.sum((1, 2)).clamp(min=1e-4)[:, None, None]
@@ -159,7 +162,7 @@ class PointReferenceEncoder(nn.Module):
             [
                 torch.einsum("nkdhw,nkd->nkhw", matched, of_box),
                 torch.einsum("nkdhw,nkd->nkhw", matched, of_ring),
-                torch.stack([across, down, across.abs(), down.abs(), farthest, inside], dim=1),
+                torch.stack([across, down, across.abs(), down.abs(), farthest.clamp(max=2), inside], dim=1),
             ],
             dim=1,
         ) * has_box[:, None, None, None].to(content.dtype)
@@ -205,7 +208,7 @@ def _read_at(places: Tensor, points: Tensor, maps: Tensor) -> Tensor:
         return maps.new_zeros(points.shape[0], 0, maps.shape[1])
     first, last = places[:, 0, 0][:, None], places[:, -1, -1][:, None]
     grid = 2 * (points - first) / (last - first).clamp(min=1e-6) - 1
-    read = F.grid_sample(maps, grid[:, :, None].to(maps.dtype), padding_mode="border", align_corners=True)
+    read = F.grid_sample(maps, grid[:, :, None], padding_mode="border", align_corners=True)
     return read[..., 0].transpose(1, 2)
 
 

@@ -209,6 +209,10 @@ class ReferenceSegmentationMixin(VideoPropagationMixin):
             )
         if boxes is not None and boxes.shape != (len(points), 4):
             raise UsageError(f"input_boxes must have shape ({len(points)}, 4), got {tuple(boxes.shape)}.")
+        images = len(features.pixel_mask)
+        expected = images if image_indices is None else len(image_indices)
+        if len(points) != expected and not (images == 1 and image_indices is None):
+            raise UsageError(f"Every entry needs its references: got {len(points)} of input_points for {expected}.")
         return self.point_encoder(features, points, labels, boxes, image_indices)
 
     def project_references(self, references: References) -> ProjectedReferences:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..processors.pointing import GIVEN
 from .image_pipeline import ImagePipeline
 
 
@@ -16,7 +17,7 @@ class FewShotSegmentationPipeline(ImagePipeline):
     ```
     """
 
-    references = ("reference_images", "reference_masks", "text")
+    references = ("reference_images", "reference_masks", "text", *GIVEN)
     required = ("reference_images", "reference_masks")
 
     def __call__(

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..core.errors import UsageError
 from ..core.picture_input import rgb_array
-from ..inference.pictures import compute, prepare, read
+from ..inference.pictures import compute, for_model, prepare, read
 from ..processors.all_targets import Targets
 from .base import UniRefPipeline
 
@@ -43,7 +43,8 @@ class ImagePipeline(UniRefPipeline):
             references |= {name: item[name] for name in self.references if item.get(name) is not None}
             item = item["image"]
         self._check_references(references)
-        question = prepare(self.processor, rgb_array(item, "image"), **references)
+        picture = rgb_array(item, "image")
+        question = prepare(self.processor, picture, **for_model(self.model, picture, references))
         # Transformers' own collation would pad the tensors, and not as pictures need it; what is inside a dictionary
         # it leaves alone.
         return {"inputs": dict(question.inputs), "question": {"asked": replace(question, inputs={})}}

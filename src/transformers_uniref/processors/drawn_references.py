@@ -42,7 +42,7 @@ def point_mask(points: Any, size: tuple[int, int], radius: float | None = None) 
         TypeError, ValueError: no points, or points outside the picture; a radius that is not positive.
     """
     return _near_strokes(
-        [point[None] for point in _inside(_pairs(points, "points"), size, "points")],
+        [point[None] for point in points_inside(points, size)],
         size,
         _reach(radius, size, POINT_RADIUS, "radius"),
     )
@@ -64,15 +64,8 @@ def box_mask(box: Any, size: tuple[int, int], shape: str = "ellipse") -> np.ndar
     """
     if shape not in BOX_SHAPES:
         raise UsageError(f"`shape` must be one of {', '.join(BOX_SHAPES)}, got {shape!r}.")
-    corners = _numbers(box, "boxes")
-    if corners.shape != (4,):
-        raise UsageError(f"`boxes` must be x0, y0, x1, y1 for each object, got {_shown(box)}.")
-    x0, y0, x1, y1 = corners.tolist()
+    x0, y0, x1, y1 = checked_box(box, size).tolist()
     height, width = size
-    if x1 <= x0 or y1 <= y0:
-        raise UsageError(f"`boxes` must have x0 < x1 and y0 < y1, got {_shown(box)}.")
-    if x1 <= 0 or y1 <= 0 or x0 >= width or y0 >= height:
-        raise UsageError(f"`boxes` must overlap the picture of width {width} and height {height}, got {_shown(box)}.")
     columns, rows = np.arange(width) + 0.5, np.arange(height) + 0.5
     if shape == "rectangle":
         mask = ((rows >= y0) & (rows <= y1))[:, None] & ((columns >= x0) & (columns <= x1))[None]
@@ -102,8 +95,7 @@ def scribble_mask(strokes: Any, size: tuple[int, int], width: float | None = Non
         TypeError, ValueError: no points, or points outside the picture; a width that is not positive.
     """
     half = None if width is None else _positive(width, "width") / 2
-    lines = [_inside(stroke, size, "scribbles") for stroke in _strokes(strokes)]
-    return _near_strokes(lines, size, _reach(half, size, SCRIBBLE_WIDTH / 2, "width"))
+    return _near_strokes(strokes_of(strokes, size), size, _reach(half, size, SCRIBBLE_WIDTH / 2, "width"))
 
 
 def drawn_masks(given: dict[str, Any], sizes: Any, options: dict[str, Any]) -> Any:
@@ -150,6 +142,30 @@ def _numbers(value: Any, name: str) -> np.ndarray:
     if not np.isfinite(array).all():
         raise UsageError(f"`{name}` must hold finite numbers, got {_shown(value)}.")
     return array
+
+
+def checked_box(box: Any, size: tuple[int, int]) -> np.ndarray:
+    """A box x0, y0, x1, y1 in pixels as float (4,), with an inside that overlaps the picture."""
+    corners = _numbers(box, "boxes")
+    if corners.shape != (4,):
+        raise UsageError(f"`boxes` must be x0, y0, x1, y1 for each object, got {_shown(box)}.")
+    x0, y0, x1, y1 = corners.tolist()
+    height, width = size
+    if x1 <= x0 or y1 <= y0:
+        raise UsageError(f"`boxes` must have x0 < x1 and y0 < y1, got {_shown(box)}.")
+    if x1 <= 0 or y1 <= 0 or x0 >= width or y0 >= height:
+        raise UsageError(f"`boxes` must overlap the picture of width {width} and height {height}, got {_shown(box)}.")
+    return corners
+
+
+def points_inside(points: Any, size: tuple[int, int], name: str = "points") -> np.ndarray:
+    """A point (x, y) or several of them as float (n, 2), in the picture of this (height, width)."""
+    return _inside(_pairs(points, name), size, name)
+
+
+def strokes_of(strokes: Any, size: tuple[int, int]) -> list[np.ndarray]:
+    """One stroke or several as float (n, 2) each, in the picture of this (height, width)."""
+    return [_inside(stroke, size, "scribbles") for stroke in _strokes(strokes)]
 
 
 def _pairs(value: Any, name: str) -> np.ndarray:

@@ -23,6 +23,7 @@ from ..modeling.video.merging import merge_masks
 from . import post_processing
 from .all_targets import ObjectChoice, Targets, read_choice
 from .drawn_references import drawn_masks
+from .pointing import model_inputs, split_objects
 from .targets import instance_masks, make_label
 from .text import check_sentence, tokenise
 from .video_prompts import VideoPrompting
@@ -105,6 +106,10 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
         reference_boxes: Any = None,
         reference_scribbles: Any = None,
         reference_drawing: Mapping[str, Any] | None = None,
+        input_points: Any = None,
+        input_labels: Any = None,
+        input_boxes: Any = None,
+        input_scribbles: Any = None,
         **images_kwargs: Any,
     ) -> BatchFeature:
         """Pictures and what to look for in them -> the model's input.
@@ -136,12 +141,19 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
                 the object in pixels. A mask is drawn from them (`drawn_references`), which says less than a true one.
             reference_drawing: how: the options of `point_mask` (`radius`), `box_mask` (`shape`) or `scribble_mask`
                 (`width`).
+            input_points, input_labels, input_boxes, input_scribbles: for a model with an encoder of them
+                (`use_point_references`), where in the picture itself the object is, in pixels of the upright picture:
+                clicks (x, y), each with 1 (default, the object is here) or 0 (it is not); a box x0, y0, x1, y1; a
+                stroke, (n, 2) points. For one object its click(s), its box or its stroke, for several a list of that,
+                one for each of the N results, as `pointing.split_objects` says. All may be given together.
             **images_kwargs: any other option of the image processor, for this call (`do_resize=False`, ...).
 
         Returns:
             `pixel_values` (B, 3, H, W), `pixel_mask` (B, H, W); with text `input_ids`, `attention_mask`
             (N, text_length); with references `reference_pixel_values` (N, K, 3, H', W'), `reference_pixel_mask`
-            (N, K, H', W'), `reference_masks` bool (N, K, H', W'); `image_indices` (N,) where entries and pictures are
+            (N, K, H', W'), `reference_masks` bool (N, K, H', W'); with what was pointed at `input_points` (N, P, 2),
+            `input_labels` (N, P), -1 where there is no click, and `input_boxes` (N, 4), zeros where there is no box, as
+            shares of the picture's sides; `image_indices` (N,) where entries and pictures are
             not paired one to one; with segmentation maps `labels`: N dictionaries `boxes` (t, 4) cxcywh relative to the
             unpadded picture, `masks` bool (t, H, W), `class_labels` (t,), all 0.
 
@@ -167,8 +179,17 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
             raise UsageError(f"`reference_{given}` came without `reference_{missing}`; an example needs both.")
         if reference_drawing and not drawn:
             raise UsageError("`reference_drawing` came without points, boxes or scribbles to draw.")
+        pointing = {
+            "input_points": input_points,
+            "input_labels": input_labels,
+            "input_boxes": input_boxes,
+            "input_scribbles": input_scribbles,
+        }
+        points_at = any(value is not None for value in pointing.values())
+        pointed = split_objects(pointing) if points_at else None
         if images is None:
-            for name, value in (("reference_images", reference_images), ("segmentation_maps", segmentation_maps)):
+            named = {"reference_images": reference_images, "segmentation_maps": segmentation_maps, **pointing}
+            for name, value in named.items():
                 if value is not None:
                     raise UsageError(f"`{name}` came without `images`; there is no picture to segment.")
             if text is None:
@@ -189,7 +210,7 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
                 reference_images, sizes_tree = self._sized_references(reference_images, order)
                 reference_masks = drawn_masks(drawn, sizes_tree, dict(reference_drawing or {}))
             groups = self._references(reference_images, reference_masks, len(pictures), order)
-        indices = _entry_images(len(pictures), sentences, groups, indices)
+        indices = _entry_images(len(pictures), sentences, groups, pointed, indices)
         wanted = None if segmentation_maps is None else _wanted_masks(segmentation_maps, [sizes[i] for i in indices])
         options = dict(images_kwargs)
         if size is None:
@@ -206,12 +227,14 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
             data.update({name: torch.from_numpy(ids) for name, ids in self._tokenise(sentences).items()})
         if groups is not None:
             data.update(self._reference_tensors(groups, options))
+        if pointed is not None:
+            data.update(model_inputs(pointed, [sizes[index] for index in indices]))
         if return_original_sizes:
             data["original_sizes"] = torch.tensor([sizes[index] for index in indices])
         if wanted is not None:
             valid, padded = _valid_sizes(data["pixel_mask"]), _height_width(data["pixel_mask"])
             data["labels"] = [make_label(masks, valid[i], padded) for masks, i in zip(wanted, indices, strict=True)]
-        readings = [] if sentences is None else self._read(sentences, alone=groups is None)
+        readings = [] if sentences is None else self._read(sentences, alone=groups is None and pointed is None)
         return UniRefInputs(_to_numpy(data) if return_tensors == "np" else data, readings=readings)
 
     @property
@@ -219,7 +242,8 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
         """The tensors that `__call__` makes for the model's forward."""
         text = [] if self.tokenizer is None else ["input_ids", "attention_mask"]
         references = ["reference_pixel_values", "reference_pixel_mask", "reference_masks"]
-        return ["pixel_values", "pixel_mask", *text, *references, "image_indices"]
+        pointed = ["input_points", "input_labels", "input_boxes"]
+        return ["pixel_values", "pixel_mask", *text, *references, *pointed, "image_indices"]
 
     def _sentences(self, text: Any, n_images: int | None) -> tuple[list[str], list[int] | None]:
         """Flat, normalised sentences and, when they came in one list for each picture, whose each one is."""
@@ -503,16 +527,20 @@ def _groups(tree: inputs.Tree, n_images: int, name: str) -> list[list[Any]]:
 
 
 def _entry_images(
-    n_images: int, sentences: list[str] | None, groups: list[Any] | None, grouped: list[int] | None
+    n_images: int,
+    sentences: list[str] | None,
+    groups: list[Any] | None,
+    pointed: list[Any] | None,
+    grouped: list[int] | None,
 ) -> list[int]:
     """Which picture each entry looks at; `grouped` says it when the sentences came in one list for each picture."""
-    named = {"text": sentences, "reference_images": groups}
+    named = {"text": sentences, "reference_images": groups, "input_points": pointed}
     counts = {name: len(value) for name, value in named.items() if value is not None}
     if len(set(counts.values())) > 1:
-        raise UsageError(
-            f"`text` and `reference_images` must describe equally many results, got {counts['text']} sentences and "
-            f"{counts['reference_images']} groups of examples."
-        )
+        words = {"text": "sentences", "reference_images": "groups of examples", "input_points": "objects pointed at"}
+        found = " and ".join(f"{count} {words[name]}" for name, count in counts.items())
+        names = " and ".join(f"`{name}`" for name in counts)
+        raise UsageError(f"{names} must describe equally many results, got {found}.")
     if grouped is not None:
         return grouped
     name, count = next(iter(counts.items()), ("images", n_images))

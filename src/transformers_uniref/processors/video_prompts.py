@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from ..media.video.frames import VideoFrames
 from ..modeling.object_choice import MOST_OBJECTS
 from .all_targets import ObjectChoice, Targets, check_targets
 from .drawn_references import PAINTERS
+from .pointing import drawn_mask, model_inputs
 from .vocabulary import Reading
 
 if TYPE_CHECKING:
@@ -111,23 +112,27 @@ class VideoPrompting:
         points: Any,
         radius: float | None = None,
         frame_size: tuple[int, int] | None = None,
+        labels: Any = None,
     ) -> None:
-        """Gives objects by points in one frame, drawn as a mask of discs. The model knows masks, not clicks.
+        """Gives objects by points in one frame; for objects that the session knows, corrections.
 
-        In that frame the discs are the result, as every given mask is; `refinement.refine_masks` asks the model
-        first what they belong to.
+        A model with an encoder of them (`use_point_references`) finds there what they are on, by all that it knows of
+        the object, and goes on with that mask. For another model a mask of discs is drawn, and that is the result in
+        that frame; `refinement.refine_masks` asks the model first what they belong to.
 
         Args:
             session, frame_idx: see `add_mask_prompt`.
             obj_ids: an integer, or a list of them.
             points: of the object (x, y) in pixels or several of them; with a list of ids a list of that.
-            radius: see `point_mask`.
+            radius: of the discs, see `point_mask`.
             frame_size: (height, width) of the frames; needed in a stream before its first frame.
+            labels: for each point 1, the object is there, or 0, it is not, which only an encoder of points understands;
+                with a list of ids a list of that. Default: all 1.
 
         Raises:
             TypeError, ValueError: naming the argument, what came, and what is accepted. Nothing is added then.
         """
-        self._add_drawn_prompt(session, frame_idx, obj_ids, "points", points, {"radius": radius}, frame_size)
+        self._add_drawn_prompt(session, frame_idx, obj_ids, "points", points, {"radius": radius}, frame_size, labels)
 
     def add_box_prompt(
         self,
@@ -138,11 +143,11 @@ class VideoPrompting:
         shape: str = "ellipse",
         frame_size: tuple[int, int] | None = None,
     ) -> None:
-        """Gives objects by boxes in one frame, drawn as a mask; all else is as for `add_point_prompt`.
+        """Gives objects by boxes in one frame; all else is as for `add_point_prompt`.
 
         Args:
             boxes: of the object x0, y0, x1, y1 in pixels; with a list of ids a list of that.
-            shape: "ellipse" or "rectangle", see `box_mask`.
+            shape: of what is drawn, "ellipse" or "rectangle", see `box_mask`.
         """
         self._add_drawn_prompt(session, frame_idx, obj_ids, "boxes", boxes, {"shape": shape}, frame_size)
 
@@ -155,14 +160,56 @@ class VideoPrompting:
         width: float | None = None,
         frame_size: tuple[int, int] | None = None,
     ) -> None:
-        """Gives objects by scribbles in one frame, drawn as a mask of thick lines; all else as for `add_point_prompt`.
+        """Gives objects by scribbles in one frame; all else is as for `add_point_prompt`.
 
         Args:
             scribbles: of the object a stroke, (n, 2) points (x, y) in pixels, or a list of strokes; with a list of ids
                 a list of that.
-            width: see `scribble_mask`.
+            width: of the lines that are drawn, see `scribble_mask`.
         """
         self._add_drawn_prompt(session, frame_idx, obj_ids, "scribbles", scribbles, {"width": width}, frame_size)
+
+    def add_pointed_prompt(
+        self,
+        session: UniRefVideoSession,
+        frame_idx: int,
+        obj_id: int,
+        frame_size: tuple[int, int] | None = None,
+        **pointed: Any,
+    ) -> None:
+        """Gives one object by clicks, a box and strokes together; all else is as for `add_point_prompt`.
+
+        Args:
+            **pointed: `input_points`, `input_labels`, `input_boxes`, `input_scribbles` of one object, as for the
+                processor's call.
+        """
+        [number], size = given_masks.object_ids(obj_id), self._frame_size(session, frame_size)
+        self._add_pointed(
+            session, frame_idx, {number: pointed}, size, lambda one: drawn_mask(one, size), "input_points"
+        )
+
+    @staticmethod
+    def _frame_size(session: UniRefVideoSession, given: tuple[int, int] | None) -> tuple[int, int]:
+        known = session.video_size if given is None else given
+        if known is None:
+            raise UsageError("`frame_size` (height, width) is needed: this stream has had no frame that tells it.")
+        return int(known[0]), int(known[1])
+
+    @staticmethod
+    def _add_pointed(
+        session: UniRefVideoSession,
+        frame_idx: int,
+        objects: Mapping[int, Mapping[str, Any]],
+        size: tuple[int, int],
+        draw: Callable[[Mapping[str, Any]], np.ndarray],
+        name: str,
+    ) -> None:
+        """Gives a session what points at objects, with the masks that stand for it where a mask can say it."""
+        from ..modeling.video.prompts import PointPrompt
+
+        prompts = {number: PointPrompt(*model_inputs([one], [size], name).values()) for number, one in objects.items()}
+        sayable = [number for number, prompt in prompts.items() if not bool((prompt.labels == 0).any())]
+        session.add_points(frame_idx, prompts, {number: draw(objects[number]) for number in sayable}, name)
 
     def _add_drawn_prompt(
         self,
@@ -173,18 +220,28 @@ class VideoPrompting:
         drawn: Any,
         options: dict[str, Any],
         frame_size: tuple[int, int] | None,
+        labels: Any = None,
     ) -> None:
-        ids = given_masks.object_ids(obj_ids)
-        known = session.video_size if frame_size is None else frame_size
-        if known is None:
-            raise UsageError("`frame_size` (height, width) is needed: this stream has had no frame that tells it.")
+        ids, size = given_masks.object_ids(obj_ids), self._frame_size(session, frame_size)
         values = [drawn] if isinstance(obj_ids, (int, np.integer)) else drawn
         if not isinstance(values, (list, tuple, np.ndarray, torch.Tensor)) or len(values) != len(ids):
             found = len(values) if hasattr(values, "__len__") else type(values).__name__
             raise UsageError(f"`{kind}` must hold one item for each of the {len(ids)} objects, got {found}.")
-        size = (int(known[0]), int(known[1]))
-        masks = [PAINTERS[kind](value, size, **options) for value in values]
-        session.add_masks(frame_idx, dict(zip(ids, masks, strict=True)))
+        meanings = [labels] * len(ids) if labels is None or isinstance(obj_ids, (int, np.integer)) else list(labels)
+        if len(meanings) != len(ids):
+            raise UsageError(f"`labels` must hold one item for each of the {len(ids)} objects, got {len(meanings)}.")
+        objects = {
+            number: {f"input_{kind}": value, "input_labels": meaning}
+            for number, value, meaning in zip(ids, values, meanings, strict=True)
+        }
+        self._add_pointed(
+            session,
+            frame_idx,
+            objects,
+            size,
+            lambda one: PAINTERS[kind](one[f"input_{kind}"], size, **options),
+            kind,
+        )
 
     def add_text_prompt(
         self,

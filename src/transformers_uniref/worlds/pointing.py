@@ -57,7 +57,8 @@ def draw_pointed(target: np.ndarray, others: np.ndarray, rng: np.random.Generato
     Args:
         target: bool (H, W), at least one pixel.
         others: bool (n, H, W), what else there is to click at.
-        kind: of `KINDS`; empty: drawn. `clicks` are one to three, mostly with one or two beside the object.
+        kind: of `KINDS`; empty: drawn. `clicks` are one to three, mostly with one or two beside the object. `anywhere`
+            is a point at any pixel, while points are deep inside half the time.
     """
     kind = kind or str(rng.choice(list(KINDS), p=list(KINDS.values())))
     if kind == "box":
@@ -65,8 +66,8 @@ def draw_pointed(target: np.ndarray, others: np.ndarray, rng: np.random.Generato
     if kind == "scribble":
         places = scribble_on(target, rng)
         return Pointed(_shares(places, target), np.ones(len(places), np.int64))
-    if kind == "point":
-        places = clicks_on(target, rng, 1)
+    if kind in ("point", "anywhere"):
+        places = clicks_on(target, rng, 1, deep=0.5 if kind == "point" else 0.0)
         return Pointed(_shares(places, target), np.ones(1, np.int64))
     here = clicks_on(target, rng, int(rng.integers(1, 4)))
     beside = clicks_beside(target, others, rng, int(rng.integers(0, 3)))
@@ -87,10 +88,10 @@ def _depths(mask: np.ndarray) -> np.ndarray:
     return ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
 
 
-def clicks_on(target: np.ndarray, rng: np.random.Generator, count: int) -> np.ndarray:
-    """Rows and columns (count, 2) in the object, half the time deep inside; later ones are far from earlier ones."""
+def clicks_on(target: np.ndarray, rng: np.random.Generator, count: int, deep: float = 0.5) -> np.ndarray:
+    """Rows and columns (count, 2) in the object, mostly far apart; the first is `deep` inside with this probability."""
     depths = _depths(target)
-    least = depths.max() / 2 if rng.random() < 0.5 else 0.5
+    least = depths.max() / 2 if rng.random() < deep else 0.5
     candidates = np.argwhere(depths >= least)
     chosen = [candidates[rng.integers(len(candidates))]]
     while len(chosen) < count:
@@ -98,6 +99,24 @@ def clicks_on(target: np.ndarray, rng: np.random.Generator, count: int) -> np.nd
         apart = np.linalg.norm(some[:, None] - np.array(chosen)[None], axis=2).min(1)
         chosen.append(some[apart.argmax()])
     return np.stack(chosen)
+
+
+def next_click(before: Pointed, target: np.ndarray, found: np.ndarray) -> Pointed:
+    """One more click, where the largest error of an answer is deepest: on the object, or beside it.
+
+    Args:
+        before: what was pointed at so far.
+        target, found: bool (H, W), the object and the answer; where they are equal, the click repeats that the deepest
+            pixel of the object is its own.
+    """
+    missed, exceeded = _depths(target & ~found), _depths(found & ~target)
+    if not max(missed.max(), exceeded.max()):
+        missed = _depths(target)
+    here = missed.max() >= exceeded.max()
+    depths = missed if here else exceeded
+    place = np.array(np.unravel_index(depths.argmax(), depths.shape))[None]
+    points = np.concatenate([before.points, _shares(place, target)])
+    return Pointed(points, np.append(before.labels, int(here)), before.box)
 
 
 def clicks_beside(target: np.ndarray, others: np.ndarray, rng: np.random.Generator, count: int) -> np.ndarray:

@@ -1,21 +1,25 @@
 """Clicks and boxes that mark an object, as lines of text: what a click writes, and what can be typed instead.
 
-A point is `x, y`, a box `x0, y0, x1, y1`: pixels of the upright picture, x to the right and y down. In a text they can
-be read, corrected and undone, also without a mouse.
+A point is `x, y`, one beside the object `not x, y`, a box `x0, y0, x1, y1`: pixels of the upright picture, x to the
+right and y down. In a text they can be read, corrected and undone, also without a mouse.
 """
 
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from ...processors.drawn_references import box_mask, point_mask
+from ...processors.drawn_references import box_mask, checked_box, point_mask, points_inside
 from ..errors import UserError, translated
 
 MOST_POINTS = 50
 INK = (255, 45, 85)
+
+BESIDE = "not "
+"""How a line begins that says where the object is not."""
 
 _SEPARATOR = re.compile(r"[\s,;]+")
 
@@ -24,7 +28,7 @@ def click_lines(text: str | None) -> list[list[float]]:
     """The numbers of each line that holds any."""
     lines = []
     for line in (text or "").splitlines():
-        words = [word for word in _SEPARATOR.split(line) if word]
+        words = [word for word in _SEPARATOR.split(line.strip().removeprefix(BESIDE)) if word]
         try:
             numbers = [float(word) for word in words]
         except ValueError:
@@ -36,13 +40,19 @@ def click_lines(text: str | None) -> list[list[float]]:
     return lines
 
 
-def add_click(text: str | None, point: tuple[float, float], *, box: bool) -> str:
+def click_labels(text: str | None) -> list[int]:
+    """For each line that holds any, 1, or 0 where it says what the object is not."""
+    return [int(not line.strip().startswith(BESIDE)) for line in (text or "").splitlines() if line.strip()]
+
+
+def add_click(text: str | None, point: tuple[float, float], *, box: bool, beside: bool = False) -> str:
     """The text after one more click.
 
     Args:
         text: before; lines that are no numbers are dropped.
         point: x, y in pixels of the picture.
         box: two clicks are opposite corners of a box, and a third one begins another; otherwise each is a point.
+        beside: whether the point says where the object is not.
     """
     try:
         lines = click_lines(text)
@@ -50,8 +60,11 @@ def add_click(text: str | None, point: tuple[float, float], *, box: bool) -> str
         lines = []
     x, y = point
     if not box:
-        lines = [line for line in lines if len(line) == 2] + [[x, y]]
-    elif lines and len(lines[-1]) == 2:
+        kept = zip(lines, click_labels(text), strict=True) if lines else ()
+        points = [(line, label) for line, label in kept if len(line) == 2]
+        points.append(([x, y], int(not beside)))
+        return "\n".join(("" if label else BESIDE) + _line(numbers) for numbers, label in points)
+    if lines and len(lines[-1]) == 2:
         x0, y0 = lines[-1]
         lines = [[min(x0, x), min(y0, y), max(x0, x), max(y0, y)]]
     else:
@@ -64,7 +77,7 @@ def without_last_click(text: str | None) -> str:
     lines = [line for line in (text or "").splitlines() if line.strip()]
     if not lines:
         return ""
-    numbers = [word for word in _SEPARATOR.split(lines[-1]) if word]
+    numbers = [word for word in _SEPARATOR.split(lines[-1].removeprefix(BESIDE)) if word]
     return "\n".join([*lines[:-1], *([", ".join(numbers[:2])] if len(numbers) == 4 else [])])
 
 
@@ -72,7 +85,17 @@ def clicked_mask(text: str | None, size: tuple[int, int], *, box: bool) -> np.nd
     """The mask, bool (height, width), that the points of an object or one `box` stand for.
 
     Points become discs, a box the ellipse that touches its sides; `text` is that of the module, `size` (height, width).
+    Points beside the object are left out: no mask can say them.
     """
+    given = clicked(text, size, box=box)
+    if box:
+        return box_mask(given["input_boxes"], size)
+    on = [point for point, label in zip(given["input_points"], given["input_labels"], strict=True) if label]
+    return point_mask(on, size) if on else np.zeros(size, dtype=bool)
+
+
+def clicked(text: str | None, size: tuple[int, int], *, box: bool) -> dict[str, Any]:
+    """What the points of an object or one `box` say, as arguments of the processor; see `clicked_mask`."""
     lines = click_lines(text)
     if not lines:
         raise UserError(
@@ -82,12 +105,12 @@ def clicked_mask(text: str | None, size: tuple[int, int], *, box: bool) -> np.nd
         )
     try:
         if not box:
-            return point_mask(_points(lines), size)
+            return {"input_points": points_inside(_points(lines), size).tolist(), "input_labels": click_labels(text)}
         if len(lines) == 1 and len(lines[0]) == 2:
             raise UserError("Half of the box is there: click on its opposite corner.")
         if len(lines) > 1 or len(lines[0]) != 4:
             raise UserError(f"A box is one line of four numbers, x0, y0, x1, y1; got {_short(text)}.")
-        return box_mask(lines[0], size)
+        return {"input_boxes": checked_box(lines[0], size).tolist()}
     except ValueError as error:
         raise UserError(translated(str(error), {"points": "The points", "boxes": "The corners of the box"})) from error
 

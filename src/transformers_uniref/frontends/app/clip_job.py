@@ -34,6 +34,7 @@ class ClipObject:
         frame: the frame from which on it is looked for, or in which it was drawn.
         sentence: or None.
         mask: bool (H, W), or None.
+        pointed: the clicks or the box that the mask was drawn from, as arguments of the processor, or None.
         origin: what the legend calls it where it has no sentence.
     """
 
@@ -42,6 +43,7 @@ class ClipObject:
     sentence: str | None = None
     mask: np.ndarray | None = None
     origin: str = ORIGINS[PAINT]
+    pointed: dict[str, Any] | None = None
 
     @property
     def text(self) -> str:
@@ -112,13 +114,14 @@ class ClipJob:
         *,
         origin: str = ORIGINS[PAINT],
         number: int | None = None,
+        pointed: dict[str, Any] | None = None,
     ) -> ClipObject:
         """Asks for one more object.
 
         Args:
             frame: where it was drawn, or from where on it is looked for; it must not have been computed yet.
             sentence, mask: one of them, or both; the mask is bool (H, W) of the clip's size.
-            origin: see `ClipObject`.
+            origin, pointed: see `ClipObject`.
             number: its id, 1 to 255, if that is free; otherwise, and by default, the first free one.
         """
         with self._step:
@@ -132,7 +135,7 @@ class ClipJob:
                 )
             if number is None or number > 255 or number in self.known:
                 number = next(free for free in itertools.count(1) if free not in self.known)
-            item = ClipObject(number, max(frame, self.position), sentence, mask, origin)
+            item = ClipObject(number, max(frame, self.position), sentence, mask, origin, pointed)
             if self._session is not None:
                 self._tell(item)
             self.objects[item.number] = self.known[item.number] = item
@@ -189,7 +192,9 @@ class ClipJob:
 
     def _tell(self, item: ClipObject) -> None:
         assert self._processor is not None
-        if item.mask is not None:
+        if item.pointed is not None:
+            self._processor.add_pointed_prompt(self._session, item.frame, item.number, self.clip.size, **item.pointed)
+        elif item.mask is not None:
             self._processor.add_mask_prompt(
                 self._session, frame_idx=item.frame, obj_ids=[item.number], masks=[item.mask]
             )

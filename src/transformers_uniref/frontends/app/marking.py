@@ -10,7 +10,7 @@ import numpy as np
 
 from ...media.overlays import overlay_masks
 from ..errors import UserError
-from .clicks import clicked_mask, draw_clicks
+from .clicks import clicked, clicked_mask, draw_clicks
 from .drawn_masks import drawn_mask, is_drawn
 from .limits import EDITOR_SIDE
 from .mask_files import read_mask_file
@@ -64,6 +64,10 @@ class Marking:
         if not self.number.isdecimal() or int(self.number) not in masks:
             raise UserError(f"The mask file holds no object {self.number}; it holds {', '.join(map(str, masks))}.")
         return {int(self.number): masks[int(self.number)]}
+
+    def pointed(self, size: tuple[int, int]) -> dict[str, Any] | None:
+        """What clicks or a box say of the one object, as arguments of the processor; None for other ways."""
+        return clicked(self.clicks, size, box=self.way == BOX) if self.way in (CLICK, BOX) else None
 
     def mask(self, size: tuple[int, int]) -> np.ndarray:
         """The one object that is marked; see `masks`."""

@@ -16,7 +16,7 @@ from .messages import explained
 from .page import AT_ONCE, Page, editor_value, mask_editor
 
 PREVIEW_LABELS = {CLICK: "Click on the object", BOX: "Click on two opposite corners", FILE: "What the mask marks"}
-CLICKS_LABELS = {CLICK: "Points in pixels: x, y a line", BOX: "Box in pixels: x0, y0, x1, y1"}
+CLICKS_LABELS = {CLICK: "Points in pixels: x, y a line, or not x, y", BOX: "Box in pixels: x0, y0, x1, y1"}
 
 
 @dataclass(frozen=True)
@@ -129,6 +129,7 @@ def build_marking_area(
         )
         with gr.Row(visible=False) as typed:
             clicks = gr.Textbox(lines=1, max_lines=4, scale=3, min_width=160, elem_id=f"{name}-clicks")
+            beside = gr.Checkbox(label="It is not there", min_width=90, visible=not one, elem_id=f"{name}-beside")
             undo = gr.Button("Undo", size="sm", min_width=70, elem_id=f"{name}-undo", elem_classes="uniref-undo")
             clear = gr.Button("Clear", size="sm", min_width=70, elem_id=f"{name}-clear")
     area = MarkingArea(page, whole, way, editor, clicks, file, number, preview)
@@ -164,14 +165,16 @@ def build_marking_area(
         marking = replace(marking, clicks=change(marking, picture))
         return marking.clicks, area.previewed(picture, marking)
 
-    def on_click(event: Any, *values: Any) -> tuple[Any, Any]:
+    def on_click(event: Any, *given: Any) -> tuple[Any, Any]:
+        *values, is_beside = given
+
         def add(marking: Marking, picture: np.ndarray) -> str:
             if marking.way == FILE:
                 return ""
             place = pixel_of(event.index, (picture.shape[0], picture.shape[1]))
-            return add_click(marking.clicks, place, box=marking.way == BOX)
+            return add_click(marking.clicks, place, box=marking.way == BOX, beside=bool(is_beside))
 
-        return change_clicks(values, add)
+        return change_clicks(tuple(values), add)
 
     on_click.__annotations__["event"] = gr.SelectData
 
@@ -194,7 +197,7 @@ def build_marking_area(
     state = [*sources, *area.inputs]
     way.change(explained(show_way), state, [editor, file, number, preview, typed, clicks], **AT_ONCE)
     # A click that comes while the one before is drawn waits for it, and adds to its text.
-    preview.select(explained(on_click), state, [clicks, preview], trigger_mode="always_last", **AT_ONCE)
+    preview.select(explained(on_click), [*state, beside], [clicks, preview], trigger_mode="always_last", **AT_ONCE)
     clicks.input(explained(show_preview), state, preview, trigger_mode="always_last", **AT_ONCE)
     undo.click(explained(undo_click), state, [clicks, preview], **AT_ONCE)
     clear.click(explained(clear_clicks), state, [clicks, preview], **AT_ONCE)

@@ -66,9 +66,9 @@ def add_objects(job: ClipJob | None, frame: int, marking: Marking, text: str, ta
         )
     job.check_room(len(masks))
     sentence = sentences[0] if sentences else None
-    origin = ORIGINS[marking.way]
+    origin, pointed = ORIGINS[marking.way], marking.pointed(job.clip.size)
     return [
-        job.add(frame, sentence, mask, origin=origin, number=number if len(masks) > 1 else None).number
+        job.add(frame, sentence, mask, origin=origin, number=number if len(masks) > 1 else None, pointed=pointed).number
         for number, mask in masks.items()
     ]
 

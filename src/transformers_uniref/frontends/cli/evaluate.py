@@ -21,6 +21,7 @@ EXAMPLES = (
     "uniref evaluate --dataset world --images 40 --clips 10 --json",
     "uniref evaluate --dataset world-generalised --images 100",
     "uniref evaluate --dataset world-everything --images 100",
+    "uniref evaluate --dataset world-points --images 40",
     "uniref evaluate --dataset davis-2017 --source data/davis-2017 --preset paper --output runs/davis",
     "uniref evaluate --predictions masks/ --annotations DAVIS/Annotations --protocol davis-semi-supervised",
     "uniref evaluate --check submission.zip --server mose",
@@ -28,7 +29,7 @@ EXAMPLES = (
 
 NAMES = {"dataset": "--source", "benchmark": "--dataset"}
 
-WORLD = "world"
+WORLD, WORLD_POINTS = "world", "world-points"
 _WORLD_SPLITS = ("test", "validation")
 _WORLD_DEFAULTS = {"seed": TEST_SEED, "images": 400, "clips": 100, "size": 128, "batch_size": 16}
 _SCORING = {"predictions", "annotations", "protocol", "binary", "sequences"}
@@ -45,10 +46,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = describe_measures()
     parser.add_argument(
         "--dataset",
-        choices=[WORLD, *BENCHMARKS],
+        choices=[WORLD, WORLD_POINTS, *BENCHMARKS],
         default=WORLD,
         metavar="NAME",
-        help=f"{WORLD}, the procedural world (default), or a data set: {', '.join(BENCHMARKS)}",
+        help=f"{WORLD}, the procedural world (default), {WORLD_POINTS}, its objects pointed at, or a data set: "
+        f"{', '.join(BENCHMARKS)}",
     )
     parser.add_argument(
         "--split", metavar="NAME", help="default: test of the world, else the first with public answers, such as val"
@@ -88,6 +90,9 @@ def run(arguments: argparse.Namespace) -> int:
         _refuse(arguments, "--check", _SCORING | _OF_CLIPS | _MODEL)
         return run_check(arguments)
     _refuse(arguments, "--check", _CHECKING, needs=True)
+    if arguments.dataset == WORLD_POINTS:
+        _refuse(arguments, f"--dataset {WORLD_POINTS}", {*_SCORING, *_OF_CLIPS, *_OF_DATASETS, *_OF_THE_WORLD})
+        return _run_points(arguments)
     on_dataset = arguments.dataset != WORLD
     scoring = _SCORING if on_dataset else _SCORING | _OF_CLIPS
     if any(getattr(arguments, option) for option in scoring):
@@ -148,4 +153,26 @@ def _run_world(arguments: argparse.Namespace) -> int:
         print(f"measured in {time.perf_counter() - started:.0f} seconds", file=sys.stderr)
     if arguments.json:
         print(to_json(report.to_dict()))
+    return 0
+
+
+def _run_points(arguments: argparse.Namespace) -> int:
+    from ...core.provenance import weights_fingerprint
+    from ...evaluation.world_points import evaluate_points, points_table
+
+    asked = {"split": arguments.split, "seed": arguments.seed, "images": arguments.images, "size": arguments.size}
+    asked = {name: value for name, value in asked.items() if value is not None}
+    model, processor = load_model_and_processor(arguments.model, arguments.device, arguments.dtype)
+    introduce_model(arguments)
+    tally = evaluate_points(model, processor, **asked, progress=not arguments.quiet)
+    print(points_table(tally), file=sys.stderr if arguments.json else sys.stdout)
+    if arguments.json:
+        measures = {name: {"value": tally.value(name), "count": tally.count(name)} for name in tally.names()}
+        settings = {
+            **asked,
+            "dataset": WORLD_POINTS,
+            "model": arguments.model or DEFAULT_CHECKPOINT.name,
+            "weights": weights_fingerprint(model_folder(arguments.model)),
+        }
+        print(to_json({"points": measures, "settings": settings}))
     return 0

@@ -6,6 +6,7 @@ import argparse
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -22,6 +23,41 @@ def at_least_one(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be 1 or more, got {value}")
     return value
+
+
+def numbers(count: int, form: str) -> Callable[[str], list[float]]:
+    """The type of an option that takes so many numbers with commas between them, such as X,Y."""
+
+    def parse(text: str) -> list[float]:
+        try:
+            values = [float(part) for part in text.split(",")]
+        except ValueError:
+            values = []
+        if len(values) != count:
+            raise argparse.ArgumentTypeError(f"must be {form} in pixels, got {text!r}")
+        return values
+
+    return parse
+
+
+def at_frame(of: Callable[[str], Any]) -> Callable[[str], tuple[str, Any]]:
+    """The type of an option [FRAME=]VALUE; the frame is empty where it is left out."""
+
+    def parse(text: str) -> tuple[str, Any]:
+        frame, found, value = text.rpartition("=")
+        if found and not frame.strip():
+            raise argparse.ArgumentTypeError(f"must name a frame before =, got {text!r}")
+        return frame.strip(), of(value)
+
+    return parse
+
+
+def stroke(text: str) -> list[list[float]]:
+    """Points X,Y with spaces between them, as the `type` of an option."""
+    points = [numbers(2, "X,Y X,Y ...")(part) for part in text.split()]
+    if not points:
+        raise argparse.ArgumentTypeError("must be X,Y X,Y ... in pixels, got nothing")
+    return points
 
 
 def local_path(word: str, refusal: str) -> Path:

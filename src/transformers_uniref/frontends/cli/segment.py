@@ -22,6 +22,7 @@ from ..loading import (
 from .option_names import option_names
 from .option_types import at_least_one, some_of
 from .picture_inputs import PictureInput, find_pictures, names_one_file
+from .pointing import add_pointing_arguments, pointed_at
 from .segment_results import FILES, MOST_OBJECTS, doubts, messages, summary, write_results
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ EXAMPLES = (
     'uniref segment photo.jpg --text "the dog on the left" --text "the ball"',
     "uniref segment photo.jpg --reference-image example.jpg --reference-mask example-mask.png",
     'uniref segment photo.jpg --text "all dogs" --targets all',
+    "uniref segment photo.jpg --point 120,80 --not-point 200,90",
     'uniref segment photo.jpg --text "the dog" --formats cutout',
     "uniref segment photo.jpg --everything --max-objects 10",
     'uniref segment photos/ "more/*.png" --text "a red car" --formats all --output out/cars --batch-size 4',
@@ -63,6 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     several = "repeated, several examples of the same thing; together with one --text, both count"
     add_example_arguments(looking, f"an example picture; {several}")
+    add_pointing_arguments(looking, in_clip=False)
     looking.add_argument(
         "--everything", action="store_true", help="all objects of the picture, without saying what to look for"
     )
@@ -261,10 +264,22 @@ def _checked_settings(arguments: argparse.Namespace) -> Any:
 
     text = arguments.text or []
     examples, masks = len(arguments.reference_image), len(arguments.reference_mask)
-    if not text and not examples and not masks and not arguments.everything:
-        raise UserError("say what to look for: --text, or --reference-image with --reference-mask, or --everything")
-    if arguments.everything and (text or examples or masks):
-        raise UserError("--everything asks for all objects: it does not go with --text or --reference-image")
+    pointed = pointed_at(arguments)
+    if frame := next((frame for frame in pointed if frame), None):
+        raise UserError(f"--point, --not-point, --box and --scribble of a picture have no frame, got {frame}=")
+    if not (text or examples or masks or pointed or arguments.everything):
+        raise UserError(
+            "say what to look for: --text, --reference-image with --reference-mask, --point, --box or --scribble, or "
+            "--everything"
+        )
+    if pointed and not names_one_file(arguments.images):
+        raise UserError("--point, --not-point, --box and --scribble are about one picture; name one file as IMAGE")
+    if pointed and len(text) > 1:
+        raise UserError(f"with --point, --box or --scribble, --text may be given once, got {len(text)} sentences")
+    if arguments.everything and (text or examples or masks or pointed):
+        raise UserError(
+            "--everything asks for all objects: it does not go with --text, --reference-image, --point, --box or --scribble"
+        )
     if arguments.max_objects is not None and not arguments.everything:
         raise UserError("--max-objects needs --everything")
     if (arguments.max_objects or 0) > MOST_OBJECTS:
@@ -285,6 +300,7 @@ def _checked_settings(arguments: argparse.Namespace) -> Any:
             binary_mask(file, image.shape[:2], "--reference-mask")
             for file, image in zip(arguments.reference_mask, images, strict=True)
         ],
+        pointed=pointed.get(""),
         threshold=arguments.threshold,
         show_all=arguments.all,
         targets=arguments.targets,

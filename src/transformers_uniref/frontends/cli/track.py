@@ -24,6 +24,7 @@ from ..loading import (
 from .ending import interruption_between_steps
 from .option_names import option_names
 from .option_types import at_least_one, some_of
+from .pointing import add_pointing_arguments, pointed_at
 from .tracking.clips import GivenClip, clip_identity, find_clips, folders_for
 from .tracking.outputs import (
     DEFAULT_FORMATS,
@@ -53,6 +54,7 @@ EXAMPLES = (
     'uniref track clip.mp4 --mask first.png --text "1=the dog" --text "3=a ball" --start 100 --stride 2 --json',
     'uniref track clip.mp4 --text "all cars" --targets all --max-objects 12',
     "uniref track clip.mp4 --everything --max-objects 8",
+    "uniref track clip.mp4 --point 120,80 --not-point 40=200,90",
     'cat clip.mp4 | uniref track - --text "the red car" --formats rle,webm',
 )
 NAMES = {"video": "CLIP", "masks": "--mask"}
@@ -61,6 +63,7 @@ Load: TypeAlias = "Callable[[], tuple[AnyUniRefModel, UniRefProcessor]]"
 
 NOT_OF_MASKS = frozenset(
     ("verb", "run", "debug", "json", "quiet", "clip", "model", "device", "compile", "mask", "mask_at", "batch_size")
+    + ("point", "not_point", "box", "scribble")
     + ("formats", "output", "overwrite", "resume", "tags", "no_legend", "sheet_frames", "gif_side", "gif_colours")
 )
 """Arguments on which masks do not depend, or that are compared by their content."""
@@ -114,6 +117,7 @@ def add_prompt_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FRAME=FILE",
         help="objects that begin, or are corrected, in a later frame, by its number from 0 or its name; repeatable",
     )
+    add_pointing_arguments(group, in_clip=True)
     group.add_argument(
         "--text",
         action="append",
@@ -226,8 +230,9 @@ def run(arguments: argparse.Namespace) -> int:
     failed = 0
     with ExitStack() as resources:
         clips = find_clips(arguments.clip, resources)
-        if len(clips) > 1 and arguments.mask_at:
-            raise UserError(f"--mask-at is for one clip, got {len(clips)}")
+        for option in ("mask_at", "point", "not_point", "box", "scribble"):
+            if len(clips) > 1 and getattr(arguments, option):
+                raise UserError(f"--{option.replace('_', '-')} is for one clip, got {len(clips)}")
         for clip, folder in zip(clips, folders_for(clips, arguments.output), strict=True):
             try:
                 masks = arguments.mask if len(clips) == 1 else masks_for(arguments.mask, clip.name)
@@ -248,8 +253,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def check_arguments(arguments: argparse.Namespace) -> None:
     """Refuses what cannot be, before anything is read."""
-    if not (arguments.mask or arguments.mask_at or arguments.text or arguments.everything):
-        raise UserError("say what to follow: --mask, --mask-at, --text or --everything")
+    pointed = pointed_at(arguments)
+    if not (arguments.mask or arguments.mask_at or arguments.text or arguments.everything or pointed):
+        raise UserError("say what to follow: --mask, --mask-at, --text, --point, --box or --scribble, or --everything")
     if arguments.targets == "all" and not arguments.text:
         raise UserError("--targets all needs --text")
     if arguments.max_objects is not None and arguments.targets != "all" and not arguments.everything:
@@ -285,7 +291,8 @@ def track_clip(
     span = Span(arguments.start, arguments.end, arguments.stride)
     if info.num_frames is not None and info.kind != "video" and span.start >= info.num_frames:
         raise UserError(f"--start must be one of the clip's {info.num_frames} frames, from 0, got {span.start}")
-    prompts = read_prompts(masks, arguments.mask_at, arguments.text, info, span, arguments.targets)
+    given = arguments.mask_at, arguments.text, info, span, arguments.targets, pointed_at(arguments)
+    prompts = read_prompts(masks, *given)
     with Progress(clip.shown, target, names, overwrite=arguments.overwrite, resume=arguments.resume) as progress:
         model, processor = load()
         session = start_session(arguments, prompts, model, processor)
@@ -366,7 +373,7 @@ def make_tallies(arguments: argparse.Namespace, prompts: Prompts, processor: Uni
         reading = None if sentence is None else processor.read_sentences([sentence])[0]
         own = processor.vos_score_threshold if reading is None else processor.rvos_score_threshold
         unknown = () if reading is None else reading.unknown
-        heard = reading is None or number in prompts.masked() or reading.is_understood
+        heard = reading is None or number in prompts.given() or reading.is_understood
         tallies[number] = Tally(sentence, gate_of(arguments.threshold, own), unknown, heard)
     return tallies
 
@@ -394,7 +401,7 @@ def follow(
     from ...media.video.io import read_clip
 
     frames = read_clip(info, start=span.start, end=span.end, stride=span.stride)
-    waiting = set(prompts.masks)
+    waiting = prompts.frames()
     begin, count = 0.0, 0
     hidden = quiet or not sys.stderr.isatty()
     with (
@@ -411,8 +418,15 @@ def follow(
                 found = stored
             else:
                 with progress.step():
-                    if frame.index in waiting:
-                        add_masks(session, processor, prompts.masks[frame.index], count)
+                    add_masks(session, processor, prompts.masks.get(frame.index, ()), count)
+                    if frame.index in prompts.pointed:
+                        processor.add_pointed_prompt(
+                            session,
+                            count,
+                            prompts.pointed_object,
+                            (frame.image.shape[0], frame.image.shape[1]),
+                            **prompts.pointed[frame.index],
+                        )
                     found = next_frame(model, processor, session, frame.image)
             waiting.discard(frame.index)
             for number, item in found.items():
@@ -427,9 +441,7 @@ def follow(
                 progress.add(result)
             outputs.write(result)
             for number, item in found.items():
-                # One that has appeared, and is followed by its masks from now on.
-                tallies.setdefault(number, Tally(None, session.gate_of(number)))
-                given = number in prompts.masked(frame.index)
+                given = number in prompts.given(frame.index)
                 tallies[number].add(frame.index, item.is_found, item.score, given)
             count += 1
             if stored is None:
@@ -437,7 +449,8 @@ def follow(
             if interrupted():
                 raise KeyboardInterrupt
     if waiting:
-        raise UserError(f"--mask-at names frame {min(waiting)}, but the clip ended before it: {info.path}")
+        option = "--mask-at" if min(waiting) in prompts.masks else "--point"
+        raise UserError(f"{option} names frame {min(waiting)}, but the clip ended before it: {info.path}")
     if count < progress.count:
         raise UserError(f"--resume needs the same clip, which had {progress.count} frames and has {count}: {info.path}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -50,11 +51,27 @@ class TextPrompt:
 
 
 @dataclass
+class PointPrompt:
+    """Where an object is in a frame: points (1, P, 2), labels (1, P) and boxes (1, 4), as the model takes them."""
+
+    points: Tensor
+    labels: Tensor
+    boxes: Tensor
+
+
+@dataclass
 class ObjectPrompts:
-    """What the user said about an object: sentences and masks, by frame."""
+    """What the user said about an object: sentences, masks and clicks, by frame.
+
+    Clicks wait for their frame, in which the model turns them into a mask, which takes their place.
+    """
 
     texts: dict[int, TextPrompt] = field(default_factory=dict)
     masks: dict[int, Tensor] = field(default_factory=dict)
+    points: dict[int, PointPrompt] = field(default_factory=dict)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update({"points": {}, **state})  # a pickle may be older than clicks
 
     def text_at(self, frame_idx: int, reverse: bool) -> TextPrompt | None:
         """The sentence in force: the latest that was given for this frame or an earlier one.
@@ -69,6 +86,7 @@ class ObjectPrompts:
     def forget_before(self, frame_idx: int) -> None:
         """Drop what a stream that has arrived at `frame_idx` cannot need any more."""
         self.masks = {index: mask for index, mask in self.masks.items() if index >= frame_idx}
+        self.points = {index: points for index, points in self.points.items() if index >= frame_idx}
         started = [index for index in self.texts if index <= frame_idx]
         for index in sorted(started)[:-1]:
             del self.texts[index]
@@ -86,6 +104,11 @@ class Prompts(dict[int, ObjectPrompts]):
         given = {obj_id: prompts.masks.get(frame_idx) for obj_id, prompts in sorted(self.items())}
         return {obj_id: fitted(mask, video_size, "mask") for obj_id, mask in given.items() if mask is not None}
 
+    def points_at(self, frame_idx: int) -> dict[int, PointPrompt]:
+        """What points at objects in a frame, by ascending id."""
+        given = {obj_id: prompts.points.get(frame_idx) for obj_id, prompts in sorted(self.items())}
+        return {obj_id: points for obj_id, points in given.items() if points is not None}
+
     def texts_at(self, frame_idx: int, reverse: bool) -> dict[int, TextPrompt]:
         """The sentences in force in a frame, by object."""
         texts = {obj_id: prompts.text_at(frame_idx, reverse) for obj_id, prompts in self.items()}
@@ -95,7 +118,8 @@ class Prompts(dict[int, ObjectPrompts]):
         """For each frame before `frame_idx`, the objects whose last mask on the way there is given in it."""
         found: dict[int, list[int]] = {}
         for obj_id, prompts in self.items():
-            passed = [index for index in prompts.masks if (index > frame_idx if reverse else index < frame_idx)]
+            given = {*prompts.masks, *prompts.points}
+            passed = [index for index in given if (index > frame_idx if reverse else index < frame_idx)]
             if passed:
                 found.setdefault(min(passed) if reverse else max(passed), []).append(obj_id)
         return found
@@ -103,6 +127,8 @@ class Prompts(dict[int, ObjectPrompts]):
     def tensors(self) -> Iterator[Tensor]:
         for prompts in self.values():
             yield from prompts.masks.values()
+            for pointed in prompts.points.values():
+                yield from (pointed.points, pointed.labels, pointed.boxes)
             for text in prompts.texts.values():
                 yield from text.tensors()
 

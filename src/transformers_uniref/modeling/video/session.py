@@ -21,7 +21,7 @@ from .frames import FrameProcessor, PreparedFrame, prepare_frame
 from .groups import Group
 from .lock import IteratorLock
 from .memory import SessionMemory, TrackedObject
-from .prompts import ObjectPrompts, Prompts, TextPrompt, fitted
+from .prompts import ObjectPrompts, PointPrompt, Prompts, TextPrompt, fitted
 
 REFERENCE_CHOICES = ("both", "first", "previous")
 
@@ -272,7 +272,33 @@ class UniRefVideoSession:
             raise UsageError(f"`{name}` has an object of which no pixel is left at the frame's size.")
         for obj_id, mask in given.items():
             self.prompts.of(obj_id).masks[frame_idx] = mask
+            self.prompts.of(obj_id).points.pop(frame_idx, None)
         self.memory.note_prompt(frame_idx)
+
+    def add_points(
+        self, frame_idx: int, points: Mapping[int, PointPrompt], drawn: Mapping[int, np.ndarray], name: str = "points"
+    ) -> None:
+        """Give several objects by clicks, boxes or scribbles in one frame; for known objects, corrections.
+
+        In that frame a model with an encoder of them (`use_point_references`) makes masks of them, from what it knows
+        of the object besides: its sentence, and the frames before. These are then given masks, see `add_mask`. For
+        another model the drawn ones are.
+
+        Args:
+            frame_idx: from 0; see `add_mask`.
+            points: by the object's id.
+            drawn: masks that stand for them, bool (H, W) by the object's id, where there is one.
+            name: what the user calls them, for messages.
+
+        Raises:
+            TypeError, ValueError: see `add_masks`.
+        """
+        self.add_masks(frame_idx, drawn, name)
+        for obj_id, pointed in points.items():
+            prompts = self.prompts.of(_object_id(obj_id))
+            prompts.points[frame_idx] = pointed
+            if obj_id not in drawn:
+                prompts.masks.pop(frame_idx, None)
 
     def add_text(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,6 +16,7 @@ from .frames import PreparedFrame
 from .inference_mode import computing, number_type
 from .memory import SessionMemory, TrackedObject
 from .merging import likely_masks, merge_masks
+from .pointing import given_masks, settle
 from .prompts import TextPrompt
 from .references import join_slots, stack_projected, without_padding
 from .resizing import bilinear, nearest
@@ -31,8 +32,9 @@ def follow_into_frame(
     """Finds the objects of a session in a frame and remembers what was found; after an error nothing has changed."""
     size = session.output_size or frame.video_size
     with computing(model, session):
-        given = session.prompts.masks_at(frame_idx, frame.video_size)
-        objects = _objects_at(session, given, session.prompts.texts_at(frame_idx, reverse))
+        named = {*session.prompts.masks_at(frame_idx, frame.video_size), *session.prompts.points_at(frame_idx)}
+        texts = session.prompts.texts_at(frame_idx, reverse)
+        objects = _objects_at(session, named, texts)
         groups = session.groups_at(frame_idx, reverse)
         if not objects and not groups:
             session.commit(frame_idx, reverse, frame.video_size, {}, session.memory.last_id)
@@ -48,6 +50,7 @@ def follow_into_frame(
             if text is not None and text.reference is None:
                 ids, valid = text.input_ids.to(model.device), text.attention_mask.to(model.device)
                 text.reference = model.project_references(model.encode_language(ids, valid))
+        given = given_masks(model, session, features, frame, frame_idx, texts, session.memory.objects)
         if given:
             _remember_given(model, session, features, frame, given, objects, frame_idx)
 
@@ -81,6 +84,7 @@ def follow_into_frame(
             masks_seen = torch.stack([nearest(seen[row], frame.network_size) for row in rows])
             entries = list(_encode_masks(model, session, features, masks_seen))
         # All is computed: from here on nothing can fail halfway.
+        settle(session, frame_idx, given)
         for row, entry in zip(rows, entries, strict=True):
             items[row].memory.remember(entry, frame_idx)
         for item, mask, in_sight in zip(items, seen, visible, strict=True):
@@ -100,7 +104,8 @@ def restart(model: VideoPropagationMixin, session: UniRefVideoSession, frame_idx
         for index, obj_ids in session.prompts.nearest_given(frame_idx, reverse).items():
             frame = session.prepare_frame(session.frame(index), "video")
             features = model.encode_image(frame.pixel_values, frame.pixel_mask)
-            masks = session.prompts.masks_at(index, frame.video_size)
+            masks = given_masks(model, session, features, frame, index, {}, objects)
+            settle(session, index, masks)
             for obj_id in obj_ids:
                 objects[obj_id] = TrackedObject(None, given=True)
                 objects[obj_id].memory.reserve(session.references, features, number_type(model, session))
@@ -110,7 +115,7 @@ def restart(model: VideoPropagationMixin, session: UniRefVideoSession, frame_idx
 
 
 def _objects_at(
-    session: UniRefVideoSession, given: dict[int, Tensor], texts: dict[int, TextPrompt]
+    session: UniRefVideoSession, given: Container[int], texts: dict[int, TextPrompt]
 ) -> dict[int, TrackedObject]:
     """The objects that are looked for in a frame, by ascending id."""
     objects = {}

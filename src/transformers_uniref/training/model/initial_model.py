@@ -16,11 +16,10 @@ from ...core.hub_reach import reach_options, why_not_here
 from ...core.model_names import model_location
 from ..config.model import ModelOptions
 
+ADDED: dict[str, tuple[str, tuple[str, ...]]] = {"use_point_references": ("point_encoder.", ())}
+"""Options that add a part to a model that lacks it: where its weights are, which begin at random, and its options."""
 _OF_TRAINING = re.compile(r"matching|mask_loss_type|loss_normalizer|auxiliary_mask_losses|\w+_(loss_weight|dropout)")
 """Options of a model's configuration that decide about training alone: the trained model computes the same with any."""
-
-_ADDED = {"use_point_references": "point_encoder."}
-"""Parts that a run may add to a model without one, and how their parameters' names begin: they start from anew."""
 
 
 def initial_config(config: ModelOptions) -> Any:
@@ -46,18 +45,22 @@ def initial_config(config: ModelOptions) -> Any:
     if found.model_type not in [family.model_type for family in MODEL_FAMILIES]:
         raise UsageError(f"initial_weights: {source} holds a model of type {found.model_type!r}; needed is a UniRef")
     changes = {}
+    added = [own for switch, (_, own) in ADDED.items() if config.model.get(switch) and not getattr(found, switch)]
+    addable = {*ADDED, *(name for own in added for name in own)}
     for name, value in config.model.items():
         if _says(found, name, value):
             continue
-        if not _OF_TRAINING.fullmatch(name) and not (name in _ADDED and value is True):
+        if not (_OF_TRAINING.fullmatch(name) or (name in addable and value)):
             own = getattr(found, name, "nothing of it")
             raise UsageError(
                 f"model.{name}: got {value!r}, and the configuration of {source} says {own!r}; the model is taken as "
-                f"it is, only losses and dropouts may differ, and {', '.join(_ADDED)} may be added. model={{}} in "
-                "`overrides` takes everything from there"
+                f"it is, only losses and dropouts may differ, and parts may be added ({', '.join(ADDED)}). model={{}} "
+                "in `overrides` takes everything from there"
             )
         changes[name] = value
-    return AutoConfig.from_pretrained(source, **reach_options(source), **changes)
+    result = AutoConfig.from_pretrained(source, **reach_options(source), **changes)
+    # Options of `from_pretrained` are set after the configuration is made: that of a new part is still a dictionary.
+    return type(result).from_dict(result.to_dict()) if added else result
 
 
 def _says(found: Any, name: str, value: Any) -> bool:
@@ -88,7 +91,7 @@ def load_initial_model(config: ModelOptions) -> Any:
         **reach_options(source, model=True),
     )
     model, account = loaded
-    new = tuple(prefix for name, prefix in _ADDED.items() if config.model.get(name))
-    if missing := sorted(name for name in account["missing_keys"] if not name.startswith(new or ("/",))):
+    new = tuple(prefix for switch, (prefix, _) in ADDED.items() if config.model.get(switch))
+    if missing := sorted(name for name in account["missing_keys"] if not name.startswith(new)):
         raise UsageError(f"initial_weights: {source} lacks {len(missing)} of its weights ({missing[0]}, ...)")
     return model.train()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,16 +74,28 @@ class MaskFile:
 class Prompts:
     """Masks by the number of their frame in the clip, sentences by the number of their object, or for all objects.
 
-    The masks stay in their files until their frame comes.
+    The masks stay in their files until their frame comes. What points at one object, number `pointed_object`, is by
+    frame, too: arguments of the processor's `add_pointed_prompt`.
     """
 
     masks: dict[int, list[MaskFile]] = field(default_factory=dict)
     sentences: dict[int, str] = field(default_factory=dict)
     for_all: list[str] = field(default_factory=list)
+    pointed: dict[int, dict[str, Any]] = field(default_factory=dict)
+    pointed_object: int = 1
 
     def objects(self) -> list[int]:
         """The numbers of all objects, ascending."""
-        return sorted({*self.sentences, *self.masked()})
+        return sorted({*self.sentences, *self.masked(), *([self.pointed_object] if self.pointed else [])})
+
+    def frames(self) -> set[int]:
+        """The frames for which something is given."""
+        return {*self.masks, *self.pointed}
+
+    def given(self, frame: int | None = None) -> list[int]:
+        """The objects that are masked or pointed at, in a frame or in any."""
+        pointed = bool(self.pointed) if frame is None else frame in self.pointed
+        return sorted({*self.masked(frame), *([self.pointed_object] if pointed else [])})
 
     def names(self) -> dict[int, str]:
         """What legends call each object: "2: the dog", or "object 3"."""
@@ -99,10 +111,11 @@ class Prompts:
 
     def identity(self) -> list[Any]:
         """What the masks are, wherever their files lie: for each frame the objects and a digest of the pixels."""
-        return [
+        masks: list[Any] = [
             [frame, [[sorted(file.objects.items()), file.digest()] for file in files]]
             for frame, files in sorted(self.masks.items())
         ]
+        return masks + [[frame, given] for frame, given in sorted(self.pointed.items())]
 
     def check_sizes(self, size: tuple[int, int]) -> None:
         """Compares all masks with the clip's (height, width) at once, not when their frames come."""
@@ -126,6 +139,7 @@ def read_prompts(
     info: ClipInfo,
     span: Span,
     targets: str = "one",
+    pointed: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Prompts:
     """Reads and numbers what is said about the objects of a clip, as far as its frames are followed.
 
@@ -138,6 +152,8 @@ def read_prompts(
         sentences: "SENTENCE" or "NUMBER=SENTENCE". With masks, sentences without numbers are one for each object.
         info, span: the clip, and which of its frames are followed.
         targets: with "all" each sentence means all objects that it is true of, beside those with masks.
+        pointed: what points at one object, by the frame's number or name ("" for the first that is followed). Where a
+            single object has masks or a sentence, it is that one; otherwise a new one.
     """
     prompts = Prompts()
     if len(masks) == 1 and masks[0].is_dir():
@@ -161,6 +177,10 @@ def read_prompts(
         prompts.for_all = list(sentences)
     else:
         prompts.sentences = _sentences(sentences, numbers)
+    for frame, given in (pointed or {}).items():
+        prompts.pointed[_followed_frame(frame, info, span, "--point") if frame else span.start] = dict(given)
+    known = prompts.objects() if not prompts.pointed else sorted({*prompts.sentences, *numbers})
+    prompts.pointed_object = known[0] if len(known) == 1 else _next_free(known)
     if excess := [number for number in prompts.objects() if not 1 <= number <= MOST_OBJECTS]:
         raise UserError(f"objects must have numbers from 1 to {MOST_OBJECTS}, got {excess[0]}")
     return prompts
@@ -255,15 +275,20 @@ def _mask_at(text: str, info: ClipInfo, span: Span) -> tuple[int, Path]:
     frame, found, file = text.partition("=")
     if not found or not frame or not file:
         raise UserError(f"--mask-at must be FRAME=FILE, such as 12=mask.png, got {text}")
+    return _followed_frame(frame, info, span, "--mask-at", f": {text}"), Path(file)
+
+
+def _followed_frame(frame: str, info: ClipInfo, span: Span, option: str, context: str = "") -> int:
+    """The number of a frame that is followed, by its number or name."""
     index = _frame_index(frame, info)
     if index is None:
-        raise UserError(f"--mask-at must name a frame of the clip, such as {info.name(0)}, got {frame}: {text}")
+        raise UserError(f"{option} must name a frame of the clip, such as {info.name(0)}, got {frame}{context}")
     if not span.holds(index):
         raise UserError(
-            f"--mask-at must name a frame that is followed, frame {index} is left out by --start, --end or --stride: "
-            f"{text}"
+            f"{option} must name a frame that is followed, frame {index} is left out by --start, --end or --stride"
+            f"{context}"
         )
-    return index, Path(file)
+    return index
 
 
 def _frame_index(name: str, info: ClipInfo) -> int | None:
