@@ -81,6 +81,8 @@ class ModelAnswering:
             self.processor,
             questions,
             **self._references,
+            audio=self.settings.audio,
+            sampling_rate=self.settings.sampling_rate,
             threshold=self.settings.threshold,
             mask_threshold=self.settings.mask_threshold,
             show_all=self.settings.show_all,

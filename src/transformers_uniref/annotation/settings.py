@@ -23,6 +23,7 @@ class AnnotationSettings:
         keep_columns: copied to the output, besides the id column and `image_id`.
         reference_images, reference_masks: examples of the thing to look for, the same for every row; masks are bool or
             integer (H, W), 0 and one other value.
+        audio, sampling_rate: a sound of the thing to look for, the same for every row, (samples,) of so many a second.
         threshold: 0 to 1; what scores this or less counts as absent. None: the model's own gate; 0: everything counts
             as present.
         show_all: whether answers that did not pass keep their masks.
@@ -43,6 +44,8 @@ class AnnotationSettings:
     keep_columns: tuple[str, ...] = ()
     reference_images: Sequence[Any] = ()
     reference_masks: Sequence[Any] = ()
+    audio: Any = None
+    sampling_rate: int | None = None
     threshold: float | None = None
     show_all: bool = False
     targets: Targets = "one"
@@ -53,7 +56,7 @@ class AnnotationSettings:
     max_bad_samples: int = 0
 
     def __post_init__(self) -> None:
-        if self.text_column is None and not self.reference_images:
+        if self.text_column is None and not self.reference_images and self.audio is None:
             raise UsageError(
                 "say what to look for: `text_column`, or `reference_images` with `reference_masks`, or all of them"
             )

@@ -48,14 +48,16 @@ def prepare(processor: Any, picture: Any, **references: Any) -> Question:
     Args:
         processor: a `UniRefProcessor`.
         picture: anything that it takes for a picture.
-        **references: its arguments `text` (a sentence, or a list of them), `reference_images`, `reference_masks`.
+        **references: its arguments `text` (a sentence, or a list of them), `reference_images`, `reference_masks`,
+            `audio`, `sampling_rate`.
     """
     made = processor(images=picture, return_tensors="pt", return_original_sizes=True, **references)
     sizes = made.pop("original_sizes").tolist()
     text = references.get("text")
     labels = [text] * len(sizes) if text is None or isinstance(text, str) else list(text)
-    # What a sentence says is not decisive where an example says it, too.
-    heard = made.understood if "reference_masks" not in made else [True] * len(sizes)
+    # What a sentence says is not decisive where an example or a sound says it, too.
+    alone = "reference_masks" not in made and "audio_values" not in made
+    heard = made.understood if alone else [True] * len(sizes)
     return Question(dict(made), sizes, labels, heard, made.unknown_words or [[] for _ in labels])
 
 
@@ -139,6 +141,8 @@ def segment_pictures(
     *,
     reference_images: Sequence[Any] = (),
     reference_masks: Sequence[Any] = (),
+    audio: Any = None,
+    sampling_rate: int | None = None,
     threshold: float | None = None,
     mask_threshold: float = 0.5,
     show_all: bool = False,
@@ -151,6 +155,8 @@ def segment_pictures(
         processor: its processor.
         pictures: each with its sentences; without any where examples say what to look for.
         reference_images, reference_masks: examples for all of the pictures; each sentence is asked together with them.
+        audio, sampling_rate: a sound, for all of the pictures, (samples,) of so many a second; each sentence is asked
+            together with it.
         threshold: the gate, 0..1, 0 for none. Default: the model's own.
         mask_threshold: the probability above which a pixel belongs to the object.
         show_all: whether answers that did not pass keep their masks.
@@ -169,8 +175,10 @@ def segment_pictures(
     asked: list[tuple[int, Question]] = []
     for position, (picture, sentences) in enumerate(pictures):
         for part in [sentences[start : start + step] for start in range(0, len(sentences), step)] or [()]:
-            text = {"text": list(part)} if part else {}
-            asked.append((position, prepare(processor, picture, **text, **examples)))
+            said: dict[str, Any] = {"text": list(part)} if part else {}
+            if audio is not None:
+                said |= {"audio": [audio] * max(len(part), 1), "sampling_rate": sampling_rate}
+            asked.append((position, prepare(processor, picture, **said, **examples)))
     gates: dict[str, Any] = dict(threshold=threshold, mask_threshold=mask_threshold, show_all=show_all, targets=targets)
     answers: list[list[SegmentedObject]] = [[] for _ in pictures]
     found = answer(model, processor, [question for _, question in asked], **gates)
@@ -194,8 +202,9 @@ def _group_inputs(items: Sequence[Inputs]) -> list[list[int]]:
 
 
 def _count_entries(inputs: Inputs) -> int:
-    """How many results there will be: one for each sentence, or one for a group of examples."""
-    return len(inputs["input_ids"] if "input_ids" in inputs else inputs["reference_masks"])
+    """How many results there will be: one for each sentence or sound, or one for a group of examples."""
+    names = ("input_ids", "audio_values", "reference_masks")
+    return len(next(inputs[name] for name in names if name in inputs))
 
 
 def _merge_inputs(items: Sequence[Inputs]) -> dict[str, Tensor]:

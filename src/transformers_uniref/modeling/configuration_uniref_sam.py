@@ -35,6 +35,7 @@ class UniRefSamConfig(ReferenceFusionConfig):
         "prompt_encoder_config": SamPromptEncoderConfig,
         "mask_decoder_config": SamMaskDecoderConfig,
         "text_config": AutoConfig,
+        "audio_config": AutoConfig,
     }
     attribute_map = {"hidden_size": "d_model"}
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from transformers import initialization as init
 
 from ..core.errors import KindError, UsageError
+from .audio_reference import AudioReferenceEncoder
 from .configuration_references import ReferenceFusionConfig
 from .frame_fusion import SharedFrames
 from .fusion import UniFusion, fuse_levels
@@ -19,7 +20,7 @@ from .language_reference import LanguageReferenceEncoder
 from .mask_reference import MaskReferenceEncoder
 from .normalization import FrozenBatchNorm2d
 from .outputs import UniRefModelOutput
-from .references import ProjectedReferences, References, VisualFeatures, merge_shots, pad_to
+from .references import ProjectedReferences, References, VisualFeatures, joined, merge_shots, pad_to
 from .shared_model import SharedModel
 from .video.propagation import VideoPropagationMixin
 from .video.session import UniRefVideoSession, VideoOutput
@@ -116,6 +117,7 @@ class ReferenceSegmentationMixin(VideoPropagationMixin):
         config: Any
         language_encoder: LanguageReferenceEncoder
         mask_encoder: MaskReferenceEncoder
+        audio_encoder: AudioReferenceEncoder
 
     def add_reference_encoders(self, config: ReferenceFusionConfig) -> None:
         """Make the sub-modules that `config` asks for."""
@@ -123,7 +125,9 @@ class ReferenceSegmentationMixin(VideoPropagationMixin):
             self.language_encoder = LanguageReferenceEncoder(config)
         if config.use_mask_references:
             self.mask_encoder = MaskReferenceEncoder(config)
-        if config.use_language_references or config.use_mask_references:
+        if config.use_audio_references:
+            self.audio_encoder = AudioReferenceEncoder(config)
+        if config.use_language_references or config.use_mask_references or config.use_audio_references:
             self.fusion = UniFusion(config)
 
     @property
@@ -162,6 +166,36 @@ class ReferenceSegmentationMixin(VideoPropagationMixin):
         if attention_mask is not None and not is_tracing() and not bool(attention_mask.any(1).all()):
             raise UsageError("attention_mask has a row without a valid token: every sentence needs at least one.")
         return self.language_encoder(input_ids, attention_mask)
+
+    def encode_audio(self, audio_values: Tensor, audio_mask: Tensor | None = None) -> References:
+        """Sounds as the processor's `audio_values` (N, ...) and `audio_mask` (N, T) to references."""
+        if not self.config.use_audio_references:
+            raise UsageError(
+                "audio was given, but this model hears nothing (use_audio_references is off); docs/sound.md says how "
+                "to give it an audio encoder."
+            )
+        return self.audio_encoder(audio_values, audio_mask)
+
+    def encode_said(
+        self,
+        input_ids: Tensor | None,
+        attention_mask: Tensor | None = None,
+        audio_values: Tensor | None = None,
+        audio_mask: Tensor | None = None,
+    ) -> References | None:
+        """What is said of N objects: sentences, sounds or both, as one reference; None of neither."""
+        said = None if input_ids is None else self.encode_language(input_ids, attention_mask)
+        if audio_values is None:
+            return said
+        heard = self.encode_audio(audio_values, audio_mask)
+        if said is None:
+            return heard
+        if len(said.levels[0].keys) != len(heard.levels[0].keys):
+            raise UsageError(
+                f"`input_ids` and `audio_values` must describe equally many entries, got "
+                f"{len(said.levels[0].keys)} sentences and {len(heard.levels[0].keys)} sounds."
+            )
+        return joined(said, heard)
 
     def encode_mask_references(self, features: VisualFeatures, masks: Tensor) -> References:
         """Masks (N, H, W) of N frames, or of one frame that all share, to references."""
@@ -215,6 +249,8 @@ class ReferenceSegmentationMixin(VideoPropagationMixin):
         return_dict: bool | None = None,
         inference_session: UniRefVideoSession | None = None,
         frame: Any = None,
+        audio_values: Tensor | None = None,
+        audio_mask: Tensor | None = None,
         **kwargs: Any,
     ) -> UniRefModelOutput | VideoOutput | tuple:
         """Segment what the references refer to.
@@ -241,6 +277,8 @@ class ReferenceSegmentationMixin(VideoPropagationMixin):
             return_dict: False returns a tuple.
             inference_session: follow a session's objects into the next frame of its stream; then only `frame` is read
                 and a [`VideoOutput`] returned (see `stream_frame`).
+            audio_values: (N, ...) sounds, as the processor's extractor makes them; with sentences both count.
+            audio_mask: (N, T), 1 for what is no padding.
 
         Raises:
             ValueError: when inputs are missing, their shapes contradict each other, or images are too small for the
@@ -268,8 +306,9 @@ class ReferenceSegmentationMixin(VideoPropagationMixin):
                 f'num_masks must be "all" or between 1 and {self.num_queries} (its queries), got {num_masks!r}.'
             )
         references = []
-        if input_ids is not None:
-            references.append(self.project_references(self.encode_language(input_ids, attention_mask)))
+        said = self.encode_said(input_ids, attention_mask, audio_values, audio_mask)
+        if said is not None:
+            references.append(self.project_references(said))
         if reference_masks is not None or reference_pixel_values is not None:
             references.append(
                 self.project_references(

@@ -23,6 +23,8 @@ from ..modeling.video.merging import merge_masks
 from . import post_processing
 from .all_targets import Targets
 from .drawn_references import drawn_masks
+from .log_mel import audio_extractor as _audio_extractor
+from .log_mel import sound_tensors
 from .targets import instance_masks, make_label
 from .text import check_sentence, tokenise
 from .video_prompts import VideoPrompting
@@ -50,6 +52,8 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
         video_mask_threshold: `mask_threshold` of video sessions, between 0 and 1, both left out (released: 0.5).
         known_words: the words that the model was taught, if that was recorded; by them `unknown_words` tells which
             words of a sentence mean nothing to it. Without them the tokenizer decides, see `read_sentence`.
+        audio_extractor: for models that hear, `LogMelExtractor` or another feature extractor of Transformers, or its
+            saved description.
     """
 
     def __init__(
@@ -63,6 +67,7 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
         rvos_score_threshold: float | None = 0.3,
         video_mask_threshold: float = 0.5,
         known_words: Iterable[str] | None = None,
+        audio_extractor: Any = None,
     ) -> None:
         if text_length < 3:
             raise UsageError(f"`text_length` must leave room for a token between two special ones, got {text_length}.")
@@ -83,6 +88,7 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
         self.rvos_score_threshold = rvos_score_threshold
         self.video_mask_threshold = video_mask_threshold
         self.known_words = _checked_words(known_words)
+        self.audio_extractor = _audio_extractor(audio_extractor)
 
     # ----------------------------------------------------------------------------------------------------- to the model
     def __call__(
@@ -99,13 +105,16 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
         reference_boxes: Any = None,
         reference_scribbles: Any = None,
         reference_drawing: Mapping[str, Any] | None = None,
+        audio: Any = None,
+        sampling_rate: int | None = None,
         **images_kwargs: Any,
     ) -> BatchFeature:
         """Pictures and what to look for in them -> the model's input.
 
-        The number N of results is the number of sentences, or of groups of examples. N equal to the number of pictures
-        pairs them up; with one picture all N look at it, and with one *list* of sentences for each picture every
-        sentence looks at its own (`image_indices` then says which, and the visual encoder runs once for each picture).
+        The number N of results is the number of sentences, of sounds, or of groups of examples. N equal to the number
+        of pictures pairs them up; with one picture all N look at it, and with one *list* of sentences for each picture
+        every sentence looks at its own (`image_indices` then says which, and the visual encoder runs once for each
+        picture).
 
         Args:
             images: one picture or a list; PIL, path, uint8 array (H, W, 3), tensor (3, H, W), float in 0..1 and more
@@ -128,13 +137,17 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
                 the object in pixels. A mask is drawn from them (`drawn_references`), which says less than a true one.
             reference_drawing: how: the options of `point_mask` (`radius`), `box_mask` (`shape`) or `scribble_mask`
                 (`width`).
+            audio: N sounds, of models that hear: one (samples,), a list of them or an array (N, samples), floating
+                point within -1..1. With `text`, sentence n and sound n speak of one object.
+            sampling_rate: samples a second of `audio`, those that the model was trained with.
             **images_kwargs: any other option of the image processor, for this call (`do_resize=False`, ...).
 
         Returns:
             `pixel_values` (B, 3, H, W), `pixel_mask` (B, H, W); with text `input_ids`, `attention_mask`
-            (N, text_length); with references `reference_pixel_values` (N, K, 3, H', W'), `reference_pixel_mask`
-            (N, K, H', W'), `reference_masks` bool (N, K, H', W'); `image_indices` (N,) where entries and pictures are
-            not paired one to one; with segmentation maps `labels`: N dictionaries `boxes` (t, 4) cxcywh relative to the
+            (N, text_length); with audio `audio_values` (N, ...), `audio_mask` (N, T); with references
+            `reference_pixel_values` (N, K, 3, H', W'), `reference_pixel_mask` (N, K, H', W'), `reference_masks` bool
+            (N, K, H', W'); `image_indices` (N,) where entries and pictures are not paired one to one; with segmentation
+            maps `labels`: N dictionaries `boxes` (t, 4) cxcywh relative to the
             unpadded picture, `masks` bool (t, H, W), `class_labels` (t,), all 0.
 
             With text, its attributes `unknown_words` and `understood` hold for each sentence the words that this model
@@ -159,8 +172,13 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
             raise UsageError(f"`reference_{given}` came without `reference_{missing}`; an example needs both.")
         if reference_drawing and not drawn:
             raise UsageError("`reference_drawing` came without points, boxes or scribbles to draw.")
+        heard = {} if audio is None else sound_tensors(self.audio_extractor, audio, sampling_rate)
         if images is None:
-            for name, value in (("reference_images", reference_images), ("segmentation_maps", segmentation_maps)):
+            for name, value in (
+                ("reference_images", reference_images),
+                ("segmentation_maps", segmentation_maps),
+                ("audio", audio),
+            ):
                 if value is not None:
                     raise UsageError(f"`{name}` came without `images`; there is no picture to segment.")
             if text is None:
@@ -181,7 +199,7 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
                 reference_images, sizes_tree = self._sized_references(reference_images, order)
                 reference_masks = drawn_masks(drawn, sizes_tree, dict(reference_drawing or {}))
             groups = self._references(reference_images, reference_masks, len(pictures), order)
-        indices = _entry_images(len(pictures), sentences, groups, indices)
+        indices = _entry_images(len(pictures), sentences, groups, indices, heard)
         wanted = None if segmentation_maps is None else _wanted_masks(segmentation_maps, [sizes[i] for i in indices])
         options = dict(images_kwargs)
         if size is None:
@@ -196,6 +214,7 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
             data["image_indices"] = torch.tensor(indices)
         if sentences is not None:
             data.update({name: torch.from_numpy(ids) for name, ids in self._tokenise(sentences).items()})
+        data.update(heard)
         if groups is not None:
             data.update(self._reference_tensors(groups, options))
         if return_original_sizes:
@@ -203,7 +222,8 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
         if wanted is not None:
             valid, padded = _valid_sizes(data["pixel_mask"]), _height_width(data["pixel_mask"])
             data["labels"] = [make_label(masks, valid[i], padded) for masks, i in zip(wanted, indices, strict=True)]
-        readings = [] if sentences is None else self._read(sentences, alone=groups is None)
+        alone = groups is None and audio is None
+        readings = [] if sentences is None else self._read(sentences, alone=alone)
         return UniRefInputs(_to_numpy(data) if return_tensors == "np" else data, readings=readings)
 
     @property
@@ -211,7 +231,8 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
         """The tensors that `__call__` makes for the model's forward."""
         text = [] if self.tokenizer is None else ["input_ids", "attention_mask"]
         references = ["reference_pixel_values", "reference_pixel_mask", "reference_masks"]
-        return ["pixel_values", "pixel_mask", *text, *references, "image_indices"]
+        audio = [] if self.audio_extractor is None else ["audio_values", "audio_mask"]
+        return ["pixel_values", "pixel_mask", *text, *references, "image_indices", *audio]
 
     def _sentences(self, text: Any, n_images: int | None) -> tuple[list[str], list[int] | None]:
         """Flat, normalised sentences and, when they came in one list for each picture, whose each one is."""
@@ -412,6 +433,8 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
             saved["tokenizer"] = None
         if self.known_words is None:
             saved.pop("known_words", None)
+        if self.audio_extractor is None:
+            saved.pop("audio_extractor", None)
         return saved
 
     def save_pretrained(self, save_directory: str | os.PathLike[str], push_to_hub: bool = False, **kwargs: Any) -> Any:
@@ -468,15 +491,19 @@ def _groups(tree: inputs.Tree, n_images: int, name: str) -> list[list[Any]]:
 
 
 def _entry_images(
-    n_images: int, sentences: list[str] | None, groups: list[Any] | None, grouped: list[int] | None
+    n_images: int,
+    sentences: list[str] | None,
+    groups: list[Any] | None,
+    grouped: list[int] | None,
+    heard: Mapping[str, Any],
 ) -> list[int]:
     """Which picture each entry looks at; `grouped` says it when the sentences came in one list for each picture."""
-    named = {"text": sentences, "reference_images": groups}
+    named = {"text": sentences, "audio": heard.get("audio_values"), "reference_images": groups}
     counts = {name: len(value) for name, value in named.items() if value is not None}
     if len(set(counts.values())) > 1:
         raise UsageError(
-            f"`text` and `reference_images` must describe equally many results, got {counts['text']} sentences and "
-            f"{counts['reference_images']} groups of examples."
+            f"{' and '.join(f'`{name}`' for name in counts)} must describe equally many results, got "
+            f"{' and '.join(map(str, counts.values()))}."
         )
     if grouped is not None:
         return grouped

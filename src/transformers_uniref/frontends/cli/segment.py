@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from ..loading import (
     introduce_model,
     load_model_and_processor,
     output_folder,
+    sound_for,
     tell_unknown_words,
 )
 from .option_names import option_names
@@ -37,6 +39,7 @@ EXAMPLES = (
     'uniref segment photo.jpg --text "all dogs" --targets all',
     'uniref segment photo.jpg --text "the dog" --formats cutout',
     'uniref segment photos/ "more/*.png" --text "a red car" --formats all --output out/cars --batch-size 4',
+    "uniref segment photo.jpg --audio bell.wav --model runs/sound/model",
     'cat photo.jpg | uniref segment - --text "a zebra" --json',
 )
 
@@ -59,6 +62,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     several = "repeated, several examples of the same thing; together with one --text, both count"
     add_example_arguments(looking, f"an example picture; {several}")
+    looking.add_argument(
+        "--audio",
+        type=Path,
+        metavar="FILE",
+        help="a file with a sound, for models that hear: what sounds so is looked for; together with --text, both "
+        "count",
+    )
     looking.add_argument(
         "--threshold",
         type=float,
@@ -248,8 +258,8 @@ def _checked_settings(arguments: argparse.Namespace) -> Any:
 
     text = arguments.text or []
     examples, masks = len(arguments.reference_image), len(arguments.reference_mask)
-    if not text and not examples and not masks:
-        raise UserError("say what to look for: --text, or --reference-image with --reference-mask")
+    if not text and not examples and not masks and arguments.audio is None:
+        raise UserError("say what to look for: --text, --audio, or --reference-image with --reference-mask")
     if examples != masks:
         raise UserError(f"--reference-image and --reference-mask must come in pairs, got {examples} and {masks}")
     if examples and len(text) > 1:
@@ -261,6 +271,7 @@ def _checked_settings(arguments: argparse.Namespace) -> Any:
     images = [rgb_array(file, "--reference-image") for file in arguments.reference_image]
     return AnnotationSettings(
         text_column="--text" if text else None,
+        audio=arguments.audio,
         reference_images=images,
         reference_masks=[
             binary_mask(file, image.shape[:2], "--reference-mask")
@@ -281,6 +292,8 @@ def _load(arguments: argparse.Namespace, settings: Any) -> ModelAnswering:
         raise UserError(f"--text needs a model that reads sentences, this one has no tokenizer: {arguments.model}")
     if arguments.reference_image and not model.config.use_mask_references:
         raise UserError(f"--reference-image needs a model that reads examples, this one does not: {arguments.model}")
+    if arguments.audio is not None:
+        settings = replace(settings, **sound_for(processor, arguments.audio, arguments.model))
     introduce_model(arguments)
     tell_unknown_words(processor, arguments.text or [])
     return ModelAnswering(model, processor, settings)

@@ -19,6 +19,7 @@ from ..loading import (
     introduce_model,
     load_model_and_processor,
     output_folder,
+    sound_for,
     tell_unknown_words,
 )
 from .ending import interruption_between_steps
@@ -51,6 +52,7 @@ EXAMPLES = (
     "uniref track frames/ --mask first.png --formats palette,mp4,sheet --output out/followed",
     "uniref track 'frames/*.jpg' --mask dog.png --mask cat.png --mask-at 00040=ball.png",
     'uniref track clip.mp4 --mask first.png --text "1=the dog" --text "3=a ball" --start 100 --stride 2 --json',
+    "uniref track clip.mp4 --audio --model runs/sound/model",
     'cat clip.mp4 | uniref track - --text "the red car" --formats rle,webm',
 )
 NAMES = {"video": "CLIP", "masks": "--mask"}
@@ -119,6 +121,14 @@ def add_prompt_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SENTENCE",
         help="an object to look for; repeated, each sentence is an object of its own; with masks, one sentence for "
         "each of their objects in the order of their numbers, or NUMBER=SENTENCE",
+    )
+    group.add_argument(
+        "--audio",
+        nargs="?",
+        const="",
+        metavar="FILE",
+        help="for models that hear: follow what sounds, by the clip's own sound track or by that of another FILE; with "
+        "--text both count for each sentence, without it what sounds is an object of its own",
     )
     group.add_argument(
         "--threshold",
@@ -222,8 +232,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def check_arguments(arguments: argparse.Namespace) -> None:
     """Refuses what cannot be, before anything is read."""
-    if not (arguments.mask or arguments.mask_at or arguments.text):
-        raise UserError("say what to follow: --mask, --mask-at or --text")
+    if not (arguments.mask or arguments.mask_at or arguments.text or arguments.audio is not None):
+        raise UserError("say what to follow: --mask, --mask-at, --text or --audio")
     if arguments.threshold is not None and not 0 <= arguments.threshold <= 1:
         raise UserError(f"--threshold must be between 0 and 1, got {arguments.threshold}")
     if arguments.start < 0:
@@ -253,10 +263,10 @@ def track_clip(
     span = Span(arguments.start, arguments.end, arguments.stride)
     if info.num_frames is not None and info.kind != "video" and span.start >= info.num_frames:
         raise UserError(f"--start must be one of the clip's {info.num_frames} frames, from 0, got {span.start}")
-    prompts = read_prompts(masks, arguments.mask_at, arguments.text, info, span)
+    prompts = read_prompts(masks, arguments.mask_at, arguments.text, info, span, arguments.audio)
     with Progress(clip.shown, target, names, overwrite=arguments.overwrite, resume=arguments.resume) as progress:
         model, processor = load()
-        session = start_session(arguments, prompts, model, processor)
+        session = start_session(arguments, prompts, model, processor, info, span)
         tell_unknown_words(processor, list(prompts.sentences.values()))
         progress.begin(_identity(arguments, info, prompts, model, processor), session, span.count(info.num_frames))
         tallies = make_tallies(arguments, prompts, processor)
@@ -301,16 +311,28 @@ def _identity(
 
 
 def start_session(
-    arguments: argparse.Namespace, prompts: Prompts, model: AnyUniRefModel, processor: UniRefProcessor
+    arguments: argparse.Namespace,
+    prompts: Prompts,
+    model: AnyUniRefModel,
+    processor: UniRefProcessor,
+    info: ClipInfo,
+    span: Span,
 ) -> Any:
-    """A streaming session with the sentences in it."""
+    """A streaming session with the sentences and the sound in it."""
     session = processor.init_video_session(
         inference_device=model.device,
         dtype=model.dtype,
         object_chunk_size=arguments.batch_size,
         threshold=0 if arguments.all else arguments.threshold,
     )
-    if prompts.sentences:
+    if prompts.sound is not None:
+        heard = sound_for(processor, prompts.sound, arguments.model)
+        rate = info.frames_per_second
+        heard["audio"] = heard["audio"][round(span.start / rate * heard["sampling_rate"]) :]
+        for number in prompts.sounding:
+            text = prompts.sentences.get(number)
+            processor.add_audio_prompt(session, number, **heard, text=text, frames_per_second=rate / span.stride)
+    elif prompts.sentences:
         processor.add_text_prompt(session, obj_ids=list(prompts.sentences), text=list(prompts.sentences.values()))
     return session
 
@@ -323,9 +345,11 @@ def make_tallies(arguments: argparse.Namespace, prompts: Prompts, processor: Uni
     for number in prompts.objects():
         sentence = prompts.sentences.get(number)
         reading = None if sentence is None else processor.read_sentences([sentence])[0]
-        own = processor.vos_score_threshold if reading is None else processor.rvos_score_threshold
+        said = reading is not None or number in prompts.sounding
+        own = processor.rvos_score_threshold if said else processor.vos_score_threshold
         unknown = () if reading is None else reading.unknown
-        heard = reading is None or number in prompts.masked() or reading.is_understood
+        sure = {*prompts.masked(), *prompts.sounding}
+        heard = reading is None or number in sure or reading.is_understood
         tallies[number] = Tally(sentence, gate_of(arguments.threshold, own), unknown, heard)
     return tallies
 

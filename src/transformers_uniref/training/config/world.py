@@ -8,12 +8,15 @@ from typing import Literal
 
 from ...core.errors import UsageError
 
-TASKS = ("ris", "fss", "vos", "rvos", "rvos_text")
+TASKS = ("ris", "fss", "vos", "rvos", "rvos_text", "sound")
 SHARES = (
     "photo_share", "stale_share", "scrap_share", "predicted_share", "photograph_absent", "photograph_many",
     "generalised_share",
 )  # fmt: skip
-REFERENCES_OF_TASK = {"ris": "language", "rvos_text": "language", "fss": "mask", "vos": "mask", "rvos": "both"}
+REFERENCES_OF_TASK = {
+    "ris": "language", "rvos_text": "language", "fss": "mask", "vos": "mask", "rvos": "both",
+    "sound": "sound",
+}  # fmt: skip
 """The references that a task gives to the model; one micro-batch holds tasks of one kind only."""
 
 
@@ -30,8 +33,8 @@ class MicroBatchConfig:
     """One forward and backward pass of every optimiser step.
 
     `scenes` says how many scenes of each task it holds; all its tasks must give the model the same kind of references
-    (sentences: ris, rvos_text; masks: fss, vos; both: rvos). `weight` multiplies its loss. It takes part in the steps
-    `offset`, `offset + every`, `offset + 2 * every`, ...
+    (sentences: ris, rvos_text; masks: fss, vos; both: rvos; sounds: sound). `weight` multiplies its loss. It takes part
+    in the steps `offset`, `offset + every`, `offset + 2 * every`, ...
 
     `size` is the side of its scenes in pixels (0: as `image_sizes` says), `photo_share` the share of them that is drawn
     from photographed clips (None: as the section `sampling` says). With `domain: photographs` all are drawn from the

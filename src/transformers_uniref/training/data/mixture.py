@@ -19,7 +19,7 @@ class ScenePlan:
     """One scene to draw.
 
     Attributes:
-        task: ris, rvos_text, fss, vos or rvos.
+        task: ris, rvos_text, fss, vos, rvos or sound.
         index: number of the scene in its split; no two scenes of a run share one.
         size: width and height in pixels.
         shots: mask references an entry (0 for tasks with a sentence only).
@@ -78,7 +78,7 @@ class Mixture:
                 continue
             reference = next(REFERENCES_OF_TASK[task] for task in micro_batch.scenes)
             shots = 0
-            if reference != "language":
+            if reference in ("mask", "both"):
                 clips_alone = not {"ris", "fss"} & set(micro_batch.scenes)
                 shares = clips_alone and config.sampling.clip_shots or config.sampling.shots
                 shots = 1 + int(rng.choice(len(shares), p=shares))

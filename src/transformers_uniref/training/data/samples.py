@@ -40,6 +40,7 @@ class Entry:
         others: (m, H, W) bool, masks of other objects of the image (for the log: was the right object chosen?).
         targets: the objects of an entry that has several, or None.
         sample_id: "dataset:sample", for reports.
+        sound: (samples,) float32 reference, or None.
     """
 
     task: str
@@ -50,6 +51,7 @@ class Entry:
     reference_masks: np.ndarray | list[np.ndarray] | None = None
     targets: Targets | None = None
     sample_id: str = ""
+    sound: np.ndarray | None = None
 
 
 def entry_about(task: str, masks: np.ndarray, numbers: Sequence[int], sentence: str) -> Entry:

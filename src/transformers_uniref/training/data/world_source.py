@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from ...core.errors import FailureError, UsageError
+from ...worlds.drawn.sound import absent_sound
 from ..config.world import SamplingConfig
 from .corruption import corrupt_mask
 from .mixture import ScenePlan
@@ -120,8 +121,10 @@ class WorldSource:
         share = plan.photo_share
         if share is None:
             share = self.photo_share and self.task_shares.get(plan.task, self.photo_share)
-        world = self.world(plan.size, photographed=share > 0 and rng.random() < share)
-        draw_task = {"ris": self._image, "fss": self._few_shot}.get(plan.task, self._clip)
+        # Only drawn things sound.
+        photographed = share > 0 and plan.task != "sound" and rng.random() < share
+        world = self.world(plan.size, photographed=photographed)
+        draw_task = {"ris": self._image, "fss": self._few_shot, "sound": self._sound}.get(plan.task, self._clip)
         for attempt in range(MAXIMAL_DRAWS):
             index = plan.index + attempt * REDRAW_STRIDE
             sample = draw_task(world, plan, index, rng)
@@ -150,6 +153,20 @@ class WorldSource:
         if entries and absent and rng.random() < self.sampling.absent_share:
             sentence = absent[rng.integers(len(absent))]
             entries.append(Entry(plan.task, np.zeros_like(masks[0]), masks, sentence))
+        return Sample(scene["image"], entries)
+
+    def _sound(self, world: Any, plan: ScenePlan, index: int, rng: np.random.Generator) -> Sample:
+        """A scene of which one object sounds, and perhaps the sound of something else, or of nothing."""
+        scene = world.image(index, easy=plan.easy, sounds=True)
+        masks, sounds = scene["masks"], scene["sounds"]
+        heard = [number for number, sound in enumerate(sounds) if sound is not None]
+        entries = [
+            Entry(plan.task, masks[number], np.delete(masks, number, axis=0), sound=sounds[number])
+            for number in rng.permutation(heard)[: self.sampling.objects_per_scene]
+        ]
+        if entries and rng.random() < self.sampling.absent_share:
+            sound = scene["silence"] if rng.random() < 0.5 else absent_sound(scene["objects"], rng)
+            entries.append(Entry(plan.task, np.zeros_like(masks[0]), masks, sound=sound))
         return Sample(scene["image"], entries)
 
     def _generalised(self, world: Any, plan: ScenePlan, index: int, rng: np.random.Generator) -> Sample:

@@ -16,6 +16,8 @@ from ...core.hub_reach import reach_options, why_not_here
 from ...core.model_names import model_location
 from ..config.model import ModelOptions
 
+ADDED = {"use_audio_references": ("audio_encoder.", ("audio_config", "audio_tokens"))}
+"""Options that add a part to a model that lacks it: where its weights are, which begin at random, and its options."""
 _OF_TRAINING = re.compile(r"matching|mask_loss_type|loss_normalizer|auxiliary_mask_losses|\w+_(loss_weight|dropout)")
 """Options of a model's configuration that decide about training alone: the trained model computes the same with any."""
 
@@ -43,14 +45,17 @@ def initial_config(config: ModelOptions) -> Any:
     if found.model_type not in [family.model_type for family in MODEL_FAMILIES]:
         raise UsageError(f"initial_weights: {source} holds a model of type {found.model_type!r}; needed is a UniRef")
     changes = {}
+    added = [own for switch, (_, own) in ADDED.items() if config.model.get(switch) and not getattr(found, switch)]
+    addable = {*ADDED, *(name for own in added for name in own)}
     for name, value in config.model.items():
         if _says(found, name, value):
             continue
-        if not _OF_TRAINING.fullmatch(name):
+        if not (_OF_TRAINING.fullmatch(name) or (name in addable and value)):
             own = getattr(found, name, "nothing of it")
             raise UsageError(
                 f"model.{name}: got {value!r}, and the configuration of {source} says {own!r}; the model is taken as "
-                "it is, only losses and dropouts may differ. model={} in `overrides` takes everything from there"
+                f"it is, only losses and dropouts may differ, and parts may be added ({', '.join(ADDED)}). model={{}} "
+                "in `overrides` takes everything from there"
             )
         changes[name] = value
     return AutoConfig.from_pretrained(source, **reach_options(source), **changes)
@@ -84,6 +89,7 @@ def load_initial_model(config: ModelOptions) -> Any:
         **reach_options(source, model=True),
     )
     model, account = loaded
-    if missing := sorted(account["missing_keys"]):
+    new = tuple(prefix for switch, (prefix, _) in ADDED.items() if config.model.get(switch))
+    if missing := sorted(name for name in account["missing_keys"] if not name.startswith(new)):
         raise UsageError(f"initial_weights: {source} lacks {len(missing)} of its weights ({missing[0]}, ...)")
     return model.train()

@@ -74,15 +74,18 @@ class MaskFile:
 class Prompts:
     """Masks by the number of their frame in the clip, sentences by the number of their object.
 
-    The masks stay in their files until their frame comes.
+    The masks stay in their files until their frame comes. `sound` is a file with a sound track, `sounding` are the
+    objects that are looked for by it.
     """
 
     masks: dict[int, list[MaskFile]] = field(default_factory=dict)
     sentences: dict[int, str] = field(default_factory=dict)
+    sound: Path | None = None
+    sounding: tuple[int, ...] = ()
 
     def objects(self) -> list[int]:
         """The numbers of all objects, ascending."""
-        return sorted({*self.sentences, *self.masked()})
+        return sorted({*self.sentences, *self.sounding, *self.masked()})
 
     def names(self) -> dict[int, str]:
         """What legends call each object: "2: the dog", or "object 3"."""
@@ -98,10 +101,11 @@ class Prompts:
 
     def identity(self) -> list[Any]:
         """What the masks are, wherever their files lie: for each frame the objects and a digest of the pixels."""
-        return [
+        masks = [
             [frame, [[sorted(file.objects.items()), file.digest()] for file in files]]
             for frame, files in sorted(self.masks.items())
         ]
+        return masks if self.sound is None else [masks, hashlib.sha256(self.sound.read_bytes()).hexdigest()]
 
     def check_sizes(self, size: tuple[int, int]) -> None:
         """Compares all masks with the clip's (height, width) at once, not when their frames come."""
@@ -119,7 +123,12 @@ class Prompts:
 
 
 def read_prompts(
-    masks: Sequence[Path], masks_at: Sequence[str], sentences: Sequence[str], info: ClipInfo, span: Span
+    masks: Sequence[Path],
+    masks_at: Sequence[str],
+    sentences: Sequence[str],
+    info: ClipInfo,
+    span: Span,
+    audio: str | None = None,
 ) -> Prompts:
     """Reads and numbers what is said about the objects of a clip, as far as its frames are followed.
 
@@ -131,6 +140,8 @@ def read_prompts(
             white file begins one with the next free number.
         sentences: "SENTENCE" or "NUMBER=SENTENCE". With masks, sentences without numbers are one for each object.
         info, span: the clip, and which of its frames are followed.
+        audio: a file with a sound, "" for the clip's own track, None for no sound. The objects with a sentence are
+            looked for by the sound as well; without any it is an object of its own, with the next free number.
     """
     prompts = Prompts()
     if len(masks) == 1 and masks[0].is_dir():
@@ -149,6 +160,11 @@ def read_prompts(
         option, named = ("--mask", str(masks[0])) if masks else ("--mask-at", masks_at[0])
         raise UserError(f"{option} must mark at least one object with a value above 0, got none: {named}")
     prompts.sentences = _sentences(sentences, numbers)
+    if audio is not None:
+        if not audio and info.kind != "video":
+            raise UserError(f"--audio must name a file with a sound: this clip has no sound track: {info.path}")
+        prompts.sound = Path(audio or info.path)
+        prompts.sounding = tuple(prompts.sentences) or (_next_free(numbers),)
     if excess := [number for number in prompts.objects() if not 1 <= number <= MOST_OBJECTS]:
         raise UserError(f"objects must have numbers from 1 to {MOST_OBJECTS}, got {excess[0]}")
     return prompts
