@@ -48,7 +48,7 @@ def hearing_model(**changes) -> UniRefModel:
 
 def hearing_processor(bands: int = 32) -> UniRefProcessor:
     processor = small_processor()
-    processor.audio_extractor = LogMelExtractor(bands)
+    processor.audio_extractor, processor.text_length = LogMelExtractor(bands), 12
     return processor
 
 

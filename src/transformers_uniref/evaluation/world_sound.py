@@ -9,7 +9,7 @@ import numpy as np
 from ..core.errors import UsageError
 from ..core.score_gate import gate_of, passes
 from ..inference.clips import follow
-from ..inference.pictures import segment_pictures
+from ..inference.pictures import answer, prepare
 from ..metrics import iou, most_overlapping
 from ..worlds.drawn.sound import SAMPLING_RATE, absent_sound
 from ..worlds.drawn.world import SPLITS, World
@@ -79,17 +79,13 @@ def _measure_picture(
     random = np.random.default_rng([world.seed, SPLITS.index(world.split), index])
     target = int(random.choice(heard))
     sounds = [scene["sounds"][target], scene["silence"], absent_sound(scene["objects"], random)]
-    found, silent, absent = (
-        segment_pictures(
-            model, processor, [(scene["image"], ())], audio=sound, sampling_rate=SAMPLING_RATE, threshold=0
-        )[0][0]
-        for sound in sounds
-    )
+    question = prepare(processor, scene["image"], audio=sounds, sampling_rate=SAMPLING_RATE)
+    [(found, silent, absent)] = answer(model, processor, [question], threshold=0)
     tally.add("sound/miou", number, float(iou(found.mask, masks[target])))
     tally.add("sound/right_object", number, most_overlapping(found.mask, masks) == target)
-    for name, answer, wanted in (("present_nonempty", found, True), ("silence_empty", silent, False)):
-        tally.add(f"sound/{name}", number, bool(answer.is_found and passes(answer.score, gate)) is wanted)
-    tally.add("sound/absent_empty", number, not (absent.is_found and passes(absent.score, gate)))
+    wanted = (("present_nonempty", found, True), ("silence_empty", silent, False), ("absent_empty", absent, False))
+    for name, one, shown in wanted:
+        tally.add(f"sound/{name}", number, bool(one.is_found and passes(one.score, gate)) is shown)
     return True
 
 

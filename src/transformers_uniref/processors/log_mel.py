@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -95,7 +96,9 @@ def sound_tensors(extractor: Any, audio: Any, sampling_rate: Any) -> dict[str, t
             "`audio` needs a model that hears, and this one has no audio encoder; docs/sound.md says how to train one."
         )
     sounds = checked_sounds(audio, sampling_rate, extractor.sampling_rate)
-    made = extractor(sounds, sampling_rate=extractor.sampling_rate, return_tensors="pt", padding=True)
+    # Whisper's pads to its thirty seconds unless told otherwise, and its encoder wants that.
+    padding = getattr(inspect.signature(type(extractor).__call__).parameters.get("padding"), "default", None) or True
+    made = extractor(sounds, sampling_rate=extractor.sampling_rate, return_tensors="pt", padding=padding)
     values = {"audio_values": made[extractor.model_input_names[0]]}
     return values | ({"audio_mask": made["attention_mask"]} if "attention_mask" in made else {})
 
