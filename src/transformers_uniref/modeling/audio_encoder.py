@@ -36,6 +36,10 @@ class LogMelEncoder(PreTrainedModel):
     base_model_prefix = "log_mel"
     main_input_name = "input_features"
     input_modalities = "audio"  # type: ignore[assignment]
+    # It has no attention: whatever the model around it uses is right.
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_attention_backend = True
 
     def __init__(self, config: LogMelEncoderConfig):
         super().__init__(config)

@@ -58,7 +58,9 @@ def initial_config(config: ModelOptions) -> Any:
                 "in `overrides` takes everything from there"
             )
         changes[name] = value
-    return AutoConfig.from_pretrained(source, **reach_options(source), **changes)
+    result = AutoConfig.from_pretrained(source, **reach_options(source), **changes)
+    # Options of `from_pretrained` are set after the configuration is made: that of a new part is still a dictionary.
+    return type(result).from_dict(result.to_dict()) if added else result
 
 
 def _says(found: Any, name: str, value: Any) -> bool:
