@@ -35,7 +35,7 @@ class LogMelEncoder(PreTrainedModel):
     config_class = LogMelEncoderConfig
     base_model_prefix = "log_mel"
     main_input_name = "input_features"
-    input_modalities = "audio"  # type: ignore[assignment]
+    input_modalities = "audio"
     # It has no attention: whatever the model around it uses is right.
     _supports_sdpa = True
     _supports_flash_attn = True
