@@ -21,7 +21,7 @@ from operator import eq
 from types import ModuleType
 from typing import Any
 
-from .core.families import BACKBONES, DEFAULT_CHECKPOINT, MODEL_FAMILIES, PIPELINE_CLASSES, ModelFamily
+from .core.families import AUDIO_ENCODERS, BACKBONES, DEFAULT_CHECKPOINT, MODEL_FAMILIES, PIPELINE_CLASSES, ModelFamily
 from .core.import_hooks import after_import
 
 
@@ -131,13 +131,13 @@ def _add_config(module: ModuleType) -> None:
         DeferredEntry(
             is_key=partial(eq, family.model_type), key=partial(str, family.model_type), value=family.config_class
         )
-        for family in (*MODEL_FAMILIES, *BACKBONES)
+        for family in (*MODEL_FAMILIES, *AUDIO_ENCODERS, *BACKBONES)
     ]
     module.CONFIG_MAPPING._extra_content = DeferredEntries(module.CONFIG_MAPPING._extra_content, entries)
 
 
 def _add_models(module: ModuleType) -> None:
-    _defer("MODEL_MAPPING", ModelFamily.model_class)(module)
+    _defer("MODEL_MAPPING", ModelFamily.model_class, (*MODEL_FAMILIES, *AUDIO_ENCODERS))(module)
     _defer("MODEL_FOR_BACKBONE_MAPPING", ModelFamily.model_class, BACKBONES)(module)
 
 

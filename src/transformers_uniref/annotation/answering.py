@@ -82,6 +82,8 @@ class ModelAnswering:
             questions,
             **self._references,
             pointed=self.settings.pointed,
+            audio=self.settings.audio,
+            sampling_rate=self.settings.sampling_rate,
             threshold=self.settings.threshold,
             mask_threshold=self.settings.mask_threshold,
             show_all=self.settings.show_all,

@@ -25,6 +25,7 @@ class AnnotationSettings:
         reference_images, reference_masks: examples of the thing to look for, the same for every row; masks are bool or
             integer (H, W), 0 and one other value.
         pointed: what points at the object in every picture, see `segment_pictures`; for questions about one picture.
+        audio, sampling_rate: a sound of the thing to look for, the same for every row, (samples,) of so many a second.
         threshold: 0 to 1; what scores this or less counts as absent. None: the model's own gate; 0: everything counts
             as present.
         show_all: whether answers that did not pass keep their masks.
@@ -47,6 +48,8 @@ class AnnotationSettings:
     reference_images: Sequence[Any] = ()
     reference_masks: Sequence[Any] = ()
     pointed: Mapping[str, Any] | None = None
+    audio: Any = None
+    sampling_rate: int | None = None
     threshold: float | None = None
     show_all: bool = False
     targets: Targets = "one"
@@ -59,12 +62,13 @@ class AnnotationSettings:
     max_bad_samples: int = 0
 
     def __post_init__(self) -> None:
-        if self.everything and (self.text_column is not None or self.reference_images or self.pointed):
+        said = self.text_column is not None or self.reference_images or self.pointed or self.audio is not None
+        if self.everything and said:
             raise UsageError(
-                "`everything` asks for all objects: no `text_column`, no `reference_images` and nothing that points beside "
-                "it"
+                "`everything` asks for all objects: no `text_column`, no `reference_images`, no `audio` and nothing "
+                "that points beside it"
             )
-        if not (self.text_column is not None or self.reference_images or self.everything or self.pointed):
+        if not said and not self.everything:
             raise UsageError(
                 "say what to look for: `text_column`, or `reference_images` with `reference_masks`, or all of them"
             )

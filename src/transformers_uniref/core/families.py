@@ -58,6 +58,17 @@ MODEL_FAMILIES = (
     ),
 )
 
+AUDIO_ENCODERS = (
+    ModelFamily(
+        "uniref_log_mel",
+        ".modeling.audio_encoder",
+        "LogMelEncoderConfig",
+        ".modeling.audio_encoder",
+        "LogMelEncoder",
+    ),
+)
+"""Audio encoders of this package, for `AutoModel` and `audio_config`."""
+
 BACKBONES = (
     ModelFamily(
         "efficientnet_lite",

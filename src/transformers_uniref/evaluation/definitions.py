@@ -47,6 +47,26 @@ DEFINITIONS: dict[str, dict[str, str]] = {
     },
 }
 
+SOUND_FRAMES, SOUND_FRAMES_PER_SECOND = 16, 4.0
+
+SOUND_DEFINITIONS: dict[str, dict[str, str]] = {
+    "sound": {
+        "right_object": "the sound of one object of each picture: share in which, of all objects, the one that sounds "
+        "has the highest IoU with the mask; no score gate",
+        "miou": "the same answers: mean IoU",
+        "present_nonempty": "the same sounds: share of masks with a pixel behind the score gate",
+        "silence_empty": "silence: share of empty masks behind the score gate",
+        "absent_empty": "the sound of a shape that the picture does not have: the same",
+    },
+    "clips": {
+        "right_object": "a sound track in which one object sounds for a second, then another, now and then none: share "
+        "of the frames in which one sounds, in which it has the highest IoU with the mask behind the gate",
+        "miou": "the same frames: mean IoU",
+        "silence_empty": "frames in which none sounds: share of empty masks",
+    },
+}
+"""What `uniref evaluate --dataset world-sound` measures."""
+
 ALL_TARGETS: dict[str, str] = {
     "gIoU": "mean IoU of the union of an answer's objects with the union of those meant; without any meant, 1 for no "
     "answer and 0 otherwise (gRefCOCO, Liu et al. 2023)",
@@ -113,4 +133,8 @@ def describe_measures(width: int = 100) -> str:
             lines += ["", "measures of objects that are pointed at (world-points):"]
             continue
         lines += textwrap.wrap(f"{name}: {text}", width, initial_indent="  ", subsequent_indent="      ")
+    lines += ["", "measures of sounds (world-sound):"]
+    for section, measures in SOUND_DEFINITIONS.items():
+        for name, text in measures.items():
+            lines += textwrap.wrap(f"{section}.{name}: {text}", width, initial_indent="  ", subsequent_indent="      ")
     return "\n".join(lines)

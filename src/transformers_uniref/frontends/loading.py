@@ -82,6 +82,21 @@ def tell_unknown_words(processor: UniRefProcessor, sentences: Sequence[str]) -> 
         print(f"uniref: unknown to this model: {', '.join(unknown)}", file=sys.stderr)
 
 
+def sound_for(processor: UniRefProcessor, path: Path, model: str | None) -> dict[str, Any]:
+    """`audio` and `sampling_rate` of a file with sound, as a model hears it.
+
+    Raises:
+        UserError: the model hears nothing.
+    """
+    if processor.audio_extractor is None:
+        name = model or DEFAULT_CHECKPOINT.name
+        raise UserError(f"--audio needs a model that hears, this one has no audio encoder (see docs/sound.md): {name}")
+    from ..media.sound import read_sound
+
+    rate = int(processor.audio_extractor.sampling_rate)
+    return {"audio": read_sound(path, rate), "sampling_rate": rate}
+
+
 def add_output_arguments(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     """Declares `--output`, `--overwrite` and `--json`; returns their group."""
     group = parser.add_argument_group("output")

@@ -59,13 +59,14 @@ def prepare(processor: Any, picture: Any, **references: Any) -> Question:
         processor: a `UniRefProcessor`.
         picture: anything that it takes for a picture.
         **references: its arguments `text` (a sentence, or a list of them), `reference_images`, `reference_masks`,
-            `input_points`, `input_labels`, `input_boxes`, `input_scribbles`; none of them asks for all objects.
+            `audio`, `sampling_rate`, `input_points`, `input_labels`, `input_boxes`, `input_scribbles`; none of them
+            asks for all objects.
     """
     made = processor(images=picture, return_tensors="pt", return_original_sizes=True, **references)
     sizes = made.pop("original_sizes").tolist()
     text = references.get("text")
     labels = [text] * len(sizes) if text is None or isinstance(text, str) else list(text)
-    said = [name for name in ("input_ids", "reference_masks", "input_points") if name in made]
+    said = [name for name in ("input_ids", "audio_values", "reference_masks", "input_points") if name in made]
     # What a sentence says is not decisive where something else says it, too.
     heard = (made.understood if said == ["input_ids"] else None) or [True] * len(sizes)
     return Question(dict(made), sizes, labels, heard, made.unknown_words or [[] for _ in labels], not said)
@@ -209,6 +210,8 @@ def segment_pictures(
     reference_images: Sequence[Any] = (),
     reference_masks: Sequence[Any] = (),
     pointed: Mapping[str, Any] | None = None,
+    audio: Any = None,
+    sampling_rate: int | None = None,
     threshold: float | None = None,
     mask_threshold: float = 0.5,
     show_all: bool = False,
@@ -225,6 +228,8 @@ def segment_pictures(
         reference_images, reference_masks: examples for all of the pictures; each sentence is asked together with them.
         pointed: what points at one object in the picture, `input_points` and the other arguments of the processor. A
             model without an encoder of it gets a mask that is drawn, as an example in that very picture.
+        audio, sampling_rate: a sound, for all of the pictures, (samples,) of so many a second; each sentence is asked
+            together with it.
         threshold: the gate, 0..1, 0 for none. Default: the model's own.
         mask_threshold: the probability above which a pixel belongs to the object.
         show_all: whether answers that did not pass keep their masks.
@@ -244,8 +249,10 @@ def segment_pictures(
     asked: list[tuple[int, Question]] = []
     for position, (picture, sentences) in enumerate(pictures):
         for part in [sentences[start : start + step] for start in range(0, len(sentences), step)] or [()]:
-            text = {"text": list(part)} if part else {}
-            references = for_model(model, picture, {**text, **examples, **(pointed or {})})
+            said: dict[str, Any] = {"text": list(part)} if part else {}
+            if audio is not None:
+                said |= {"audio": [audio] * max(len(part), 1), "sampling_rate": sampling_rate}
+            references = for_model(model, picture, {**said, **examples, **(pointed or {})})
             asked.append((position, prepare(processor, picture, **references)))
     gates: dict[str, Any] = dict(threshold=threshold, mask_threshold=mask_threshold, show_all=show_all, targets=targets)
     gates["max_objects"] = max_objects
@@ -271,8 +278,8 @@ def _group_inputs(items: Sequence[Inputs]) -> list[list[int]]:
 
 
 def _count_entries(inputs: Inputs) -> int:
-    """How many results there will be: one a sentence, group of examples or object pointed at, or one for a picture."""
-    known = ("input_ids", "reference_masks", "input_points", "pixel_values")
+    """How many results there will be: one a sentence, sound, group of examples or object pointed at, or a picture."""
+    known = ("input_ids", "audio_values", "reference_masks", "input_points", "pixel_values")
     return len(next(inputs[name] for name in known if name in inputs))
 
 

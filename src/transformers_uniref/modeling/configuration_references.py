@@ -19,6 +19,9 @@ class ReferenceFusionConfig(SavedWhole, PreTrainedConfig):
         use_mask_references: whether the model has a value encoder for annotated frames.
         use_point_references: whether the model has an encoder of clicks, boxes and scribbles. Off in the released
             models, for which masks are drawn from them.
+        use_audio_references: whether the model has an audio encoder. Off in the released models.
+        audio_config: any Transformers audio encoder. Default: `LogMelEncoder`; ignored without `use_audio_references`.
+        audio_tokens: tokens that it makes of a sound.
         d_model: channels of every level and token (C in the paper).
         value_encoder_norm: `"batch"` (released) or `"group"`.
         value_encoder_widths: channels of the value encoder's stages (ResNet-18), the first of stride 4.
@@ -39,6 +42,9 @@ class ReferenceFusionConfig(SavedWhole, PreTrainedConfig):
     use_language_references: bool = True
     use_mask_references: bool = True
     use_point_references: bool = False
+    audio_config: Any = None
+    use_audio_references: bool = False
+    audio_tokens: int = 5
     d_model: int = 256
     value_encoder_norm: str = "batch"
     value_encoder_widths: list[int] | tuple[int, ...] = (64, 128, 256, 512)
@@ -55,6 +61,7 @@ class ReferenceFusionConfig(SavedWhole, PreTrainedConfig):
 
     def __post_init__(self, **kwargs: Any) -> None:
         self.text_config = sub_config(self.text_config, "bert") if self.use_language_references else None
+        self.audio_config = sub_config(self.audio_config, "uniref_log_mel") if self.use_audio_references else None
         self.value_encoder_widths = list(self.value_encoder_widths)
         self.value_encoder_depths = list(self.value_encoder_depths)
         # One class, the referred object, unless the caller says otherwise.

@@ -49,7 +49,7 @@ class UniRefConfig(ReferenceFusionConfig):
     """
 
     model_type = "uniref"
-    sub_configs = {"backbone_config": AutoConfig, "text_config": AutoConfig}
+    sub_configs = {"backbone_config": AutoConfig, "text_config": AutoConfig, "audio_config": AutoConfig}
     attribute_map = {
         "hidden_size": "d_model",
         "num_attention_heads": "attention_heads",

@@ -35,6 +35,7 @@ class UniRefSamConfig(ReferenceFusionConfig):
         "prompt_encoder_config": SamPromptEncoderConfig,
         "mask_decoder_config": SamMaskDecoderConfig,
         "text_config": AutoConfig,
+        "audio_config": AutoConfig,
     }
     attribute_map = {"hidden_size": "d_model"}
 
@@ -79,9 +80,10 @@ class UniRefSamConfig(ReferenceFusionConfig):
         if vision.model_type != "sam_vision_model":
             raise UsageError(f"vision_config must be a SamVisionConfig; got one of type {vision.model_type!r}.")
         self.require_choices(value_encoder_norm=("batch", "group"))
-        if not (self.use_language_references or self.use_mask_references):
+        if not (self.use_language_references or self.use_mask_references or self.use_audio_references):
             raise UsageError(
-                "use_language_references and use_mask_references are both off: nothing prompts the decoder."
+                "use_language_references, use_mask_references and use_audio_references are off: nothing prompts the "
+                "decoder."
             )
         widths = {
             "vision_config.output_channels": vision.output_channels,

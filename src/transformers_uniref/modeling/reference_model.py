@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from transformers import initialization as init
 
 from ..core.errors import KindError, UsageError
+from .audio_reference import AudioReferenceEncoder
 from .configuration_references import ReferenceFusionConfig
 from .frame_fusion import SharedFrames
 from .fusion import UniFusion, fuse_levels
@@ -20,7 +21,7 @@ from .mask_reference import MaskReferenceEncoder
 from .normalization import FrozenBatchNorm2d
 from .outputs import UniRefModelOutput
 from .point_reference import PointReferenceEncoder
-from .references import ProjectedReferences, References, VisualFeatures, merge_shots, pad_to
+from .references import ProjectedReferences, References, VisualFeatures, joined, merge_shots, pad_to
 from .shared_model import SharedModel
 from .video.propagation import VideoPropagationMixin
 from .video.session import UniRefVideoSession, VideoOutput
@@ -120,6 +121,7 @@ class ReferenceSegmentationMixin(VideoPropagationMixin):
         language_encoder: LanguageReferenceEncoder
         mask_encoder: MaskReferenceEncoder
         point_encoder: PointReferenceEncoder
+        audio_encoder: AudioReferenceEncoder
 
     def add_reference_encoders(self, config: ReferenceFusionConfig) -> None:
         """Make the sub-modules that `config` asks for."""
@@ -129,7 +131,9 @@ class ReferenceSegmentationMixin(VideoPropagationMixin):
             self.mask_encoder = MaskReferenceEncoder(config)
         if config.use_point_references:
             self.point_encoder = PointReferenceEncoder(config)
-        if config.use_language_references or config.use_mask_references or config.use_point_references:
+        if config.use_audio_references:
+            self.audio_encoder = AudioReferenceEncoder(config)
+        if any(getattr(config, f"use_{kind}_references") for kind in ("language", "mask", "point", "audio")):
             self.fusion = UniFusion(config)
 
     @property
@@ -168,6 +172,36 @@ class ReferenceSegmentationMixin(VideoPropagationMixin):
         if attention_mask is not None and not is_tracing() and not bool(attention_mask.any(1).all()):
             raise UsageError("attention_mask has a row without a valid token: every sentence needs at least one.")
         return self.language_encoder(input_ids, attention_mask)
+
+    def encode_audio(self, audio_values: Tensor, audio_mask: Tensor | None = None) -> References:
+        """Sounds as the processor's `audio_values` (N, ...) and `audio_mask` (N, T) to references."""
+        if not self.config.use_audio_references:
+            raise UsageError(
+                "audio was given, but this model hears nothing (use_audio_references is off); docs/sound.md says how "
+                "to give it an audio encoder."
+            )
+        return self.audio_encoder(audio_values, audio_mask)
+
+    def encode_said(
+        self,
+        input_ids: Tensor | None,
+        attention_mask: Tensor | None = None,
+        audio_values: Tensor | None = None,
+        audio_mask: Tensor | None = None,
+    ) -> References | None:
+        """What is said of N objects: sentences, sounds or both, as one reference; None of neither."""
+        said = None if input_ids is None else self.encode_language(input_ids, attention_mask)
+        if audio_values is None:
+            return said
+        heard = self.encode_audio(audio_values, audio_mask)
+        if said is None:
+            return heard
+        if len(said.levels[0].keys) != len(heard.levels[0].keys):
+            raise UsageError(
+                f"`input_ids` and `audio_values` must describe equally many entries, got "
+                f"{len(said.levels[0].keys)} sentences and {len(heard.levels[0].keys)} sounds."
+            )
+        return joined(said, heard)
 
     def encode_mask_references(self, features: VisualFeatures, masks: Tensor) -> References:
         """Masks (N, H, W) of N frames, or of one frame that all share, to references."""
@@ -257,6 +291,8 @@ class ReferenceSegmentationMixin(VideoPropagationMixin):
         input_points: Tensor | None = None,
         input_labels: Tensor | None = None,
         input_boxes: Tensor | None = None,
+        audio_values: Tensor | None = None,
+        audio_mask: Tensor | None = None,
         **kwargs: Any,
     ) -> UniRefModelOutput | VideoOutput | tuple:
         """Segment what the references refer to; without any, all objects (detection: no fusion), which SAM cannot.
@@ -286,6 +322,8 @@ class ReferenceSegmentationMixin(VideoPropagationMixin):
             input_points: (N, P, 2) clicks in the images themselves, x and y as shares of the valid area's sides.
             input_labels: (N, P), 1: the object is here, 0: it is not, below 0: no click.
             input_boxes: (N, 4) x0, y0, x1, y1 around the object in the same unit; without an inside: no box.
+            audio_values: (N, ...) sounds, as the processor's extractor makes them; with sentences both count.
+            audio_mask: (N, T), 1 for what is no padding.
 
         Raises:
             ValueError: when inputs are missing, their shapes contradict each other, or images are too small for the
@@ -313,8 +351,9 @@ class ReferenceSegmentationMixin(VideoPropagationMixin):
                 f'num_masks must be "all" or between 1 and {self.num_queries} (its queries), got {num_masks!r}.'
             )
         references = []
-        if input_ids is not None:
-            references.append(self.project_references(self.encode_language(input_ids, attention_mask)))
+        said = self.encode_said(input_ids, attention_mask, audio_values, audio_mask)
+        if said is not None:
+            references.append(self.project_references(said))
         if reference_masks is not None or reference_pixel_values is not None:
             references.append(
                 self.project_references(

@@ -60,8 +60,9 @@ class ReferenceTokens:
 class References:
     """A reference for N entries: its tokens at every level, and its kind (`"language"`, `"mask"` or `"point"`).
 
-    The levels of a sentence are one and the same object, so that work on it is done once. `query_positions`, of a
-    reference whose keys know where they are: for each level (B or 1, S, d), what is added to the queries of the images.
+    A sound takes the place of a sentence, and is of its kind. The levels of both are one and the same object, so that
+    work on it is done once. `query_positions`, of a reference whose keys know where they are: for each level
+    (B or 1, S, d), what is added to the queries of the images.
     """
 
     kind: str
@@ -125,6 +126,20 @@ def map_levels(levels: list, function) -> list:
         if id(level) not in done:
             done[id(level)] = function(level)
     return [done[id(level)] for level in levels]
+
+
+def joined(first: References, second: References) -> References:
+    """Two references for the same entries that speak of one object, such as a sentence and a sound, as one."""
+
+    def join(pair: tuple[ReferenceTokens, ReferenceTokens]) -> ReferenceTokens:
+        keys, values = (torch.cat([getattr(one, name) for one in pair], 1) for name in ("keys", "values"))
+        valid = [torch.ones_like(one.keys[..., 0]).bool() if one.valid is None else one.valid for one in pair]
+        return ReferenceTokens(keys, values, torch.cat(valid, 1), (pair[0].condition + pair[1].condition) / 2)
+
+    pairs = zip(first.levels, second.levels, strict=True)
+    done: dict[tuple[int, int], ReferenceTokens] = {}
+    levels = [done.setdefault((id(one), id(other)), join((one, other))) for one, other in pairs]
+    return References(first.kind, levels)
 
 
 def merge_shots(references: References, shots: int) -> References:

@@ -23,6 +23,8 @@ from ..modeling.video.merging import merge_masks
 from . import post_processing
 from .all_targets import ObjectChoice, Targets, read_choice
 from .drawn_references import drawn_masks
+from .log_mel import audio_extractor as _audio_extractor
+from .log_mel import sound_tensors
 from .pointing import model_inputs, split_objects
 from .targets import instance_masks, make_label
 from .text import check_sentence, tokenise
@@ -54,6 +56,8 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
             `ObjectChoice`.
         known_words: the words that the model was taught, if that was recorded; by them `unknown_words` tells which
             words of a sentence mean nothing to it. Without them the tokenizer decides, see `read_sentence`.
+        audio_extractor: for models that hear, `LogMelExtractor` or another feature extractor of Transformers, or its
+            saved description.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
         video_mask_threshold: float = 0.5,
         known_words: Iterable[str] | None = None,
         all_targets: Mapping[str, float | None] | None = None,
+        audio_extractor: Any = None,
     ) -> None:
         if text_length < 3:
             raise UsageError(f"`text_length` must leave room for a token between two special ones, got {text_length}.")
@@ -90,6 +95,7 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
         self.known_words = _checked_words(known_words)
         read_choice(all_targets)  # a mistake shows when the processor is made
         self.all_targets = None if all_targets is None else dict(all_targets)
+        self.audio_extractor = _audio_extractor(audio_extractor)
 
     # ----------------------------------------------------------------------------------------------------- to the model
     def __call__(
@@ -110,15 +116,18 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
         input_labels: Any = None,
         input_boxes: Any = None,
         input_scribbles: Any = None,
+        audio: Any = None,
+        sampling_rate: int | None = None,
         **images_kwargs: Any,
     ) -> BatchFeature:
         """Pictures and what to look for in them -> the model's input.
 
         Pictures alone ask for all their objects, one result each.
 
-        The number N of results is the number of sentences, or of groups of examples. N equal to the number of pictures
-        pairs them up; with one picture all N look at it, and with one *list* of sentences for each picture every
-        sentence looks at its own (`image_indices` then says which, and the visual encoder runs once for each picture).
+        The number N of results is the number of sentences, of sounds, or of groups of examples. N equal to the number
+        of pictures pairs them up; with one picture all N look at it, and with one *list* of sentences for each picture
+        every sentence looks at its own (`image_indices` then says which, and the visual encoder runs once for each
+        picture).
 
         Args:
             images: one picture or a list; PIL, path, uint8 array (H, W, 3), tensor (3, H, W), float in 0..1 and more
@@ -146,15 +155,19 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
                 clicks (x, y), each with 1 (default, the object is here) or 0 (it is not); a box x0, y0, x1, y1; a
                 stroke, (n, 2) points. For one object its click(s), its box or its stroke, for several a list of that,
                 one for each of the N results, as `pointing.split_objects` says. All may be given together.
+            audio: N sounds, of models that hear: one (samples,), a list of them or an array (N, samples), floating
+                point within -1..1. With `text`, sentence n and sound n speak of one object.
+            sampling_rate: samples a second of `audio`, those that the model was trained with.
             **images_kwargs: any other option of the image processor, for this call (`do_resize=False`, ...).
 
         Returns:
             `pixel_values` (B, 3, H, W), `pixel_mask` (B, H, W); with text `input_ids`, `attention_mask`
-            (N, text_length); with references `reference_pixel_values` (N, K, 3, H', W'), `reference_pixel_mask`
-            (N, K, H', W'), `reference_masks` bool (N, K, H', W'); with what was pointed at `input_points` (N, P, 2),
-            `input_labels` (N, P), -1 where there is no click, and `input_boxes` (N, 4), zeros where there is no box, as
-            shares of the picture's sides; `image_indices` (N,) where entries and pictures are
-            not paired one to one; with segmentation maps `labels`: N dictionaries `boxes` (t, 4) cxcywh relative to the
+            (N, text_length); with audio `audio_values` (N, ...), `audio_mask` (N, T); with references
+            `reference_pixel_values` (N, K, 3, H', W'), `reference_pixel_mask` (N, K, H', W'), `reference_masks` bool
+            (N, K, H', W'); with what was pointed at `input_points` (N, P, 2), `input_labels` (N, P), -1 where there is
+            no click, and `input_boxes` (N, 4), zeros where there is no box, as shares of the picture's sides;
+            `image_indices` (N,) where entries and pictures are not paired one to one; with segmentation
+            maps `labels`: N dictionaries `boxes` (t, 4) cxcywh relative to the
             unpadded picture, `masks` bool (t, H, W), `class_labels` (t,), all 0.
 
             With text, its attributes `unknown_words` and `understood` hold for each sentence the words that this model
@@ -187,9 +200,10 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
         }
         points_at = any(value is not None for value in pointing.values())
         pointed = split_objects(pointing) if points_at else None
+        heard = {} if audio is None else sound_tensors(self.audio_extractor, audio, sampling_rate)
         if images is None:
-            named = {"reference_images": reference_images, "segmentation_maps": segmentation_maps, **pointing}
-            for name, value in named.items():
+            named = {"reference_images": reference_images, "segmentation_maps": segmentation_maps, "audio": audio}
+            for name, value in (named | pointing).items():
                 if value is not None:
                     raise UsageError(f"`{name}` came without `images`; there is no picture to segment.")
             if text is None:
@@ -210,7 +224,7 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
                 reference_images, sizes_tree = self._sized_references(reference_images, order)
                 reference_masks = drawn_masks(drawn, sizes_tree, dict(reference_drawing or {}))
             groups = self._references(reference_images, reference_masks, len(pictures), order)
-        indices = _entry_images(len(pictures), sentences, groups, pointed, indices)
+        indices = _entry_images(len(pictures), sentences, groups, pointed, indices, heard)
         wanted = None if segmentation_maps is None else _wanted_masks(segmentation_maps, [sizes[i] for i in indices])
         options = dict(images_kwargs)
         if size is None:
@@ -225,6 +239,7 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
             data["image_indices"] = torch.tensor(indices)
         if sentences is not None:
             data.update({name: torch.from_numpy(ids) for name, ids in self._tokenise(sentences).items()})
+        data.update(heard)
         if groups is not None:
             data.update(self._reference_tensors(groups, options))
         if pointed is not None:
@@ -234,7 +249,8 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
         if wanted is not None:
             valid, padded = _valid_sizes(data["pixel_mask"]), _height_width(data["pixel_mask"])
             data["labels"] = [make_label(masks, valid[i], padded) for masks, i in zip(wanted, indices, strict=True)]
-        readings = [] if sentences is None else self._read(sentences, alone=groups is None and pointed is None)
+        alone = groups is None and pointed is None and audio is None
+        readings = [] if sentences is None else self._read(sentences, alone=alone)
         return UniRefInputs(_to_numpy(data) if return_tensors == "np" else data, readings=readings)
 
     @property
@@ -243,7 +259,8 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
         text = [] if self.tokenizer is None else ["input_ids", "attention_mask"]
         references = ["reference_pixel_values", "reference_pixel_mask", "reference_masks"]
         pointed = ["input_points", "input_labels", "input_boxes"]
-        return ["pixel_values", "pixel_mask", *text, *references, *pointed, "image_indices"]
+        audio = [] if self.audio_extractor is None else ["audio_values", "audio_mask"]
+        return ["pixel_values", "pixel_mask", *text, *references, *pointed, "image_indices", *audio]
 
     def _sentences(self, text: Any, n_images: int | None) -> tuple[list[str], list[int] | None]:
         """Flat, normalised sentences and, when they came in one list for each picture, whose each one is."""
@@ -471,6 +488,8 @@ class UniRefProcessor(VideoPrompting, SharedProcessor, ProcessorMixin):
             saved.pop("known_words", None)
         if self.all_targets is None:
             saved.pop("all_targets", None)
+        if self.audio_extractor is None:
+            saved.pop("audio_extractor", None)
         return saved
 
     def save_pretrained(self, save_directory: str | os.PathLike[str], push_to_hub: bool = False, **kwargs: Any) -> Any:
@@ -532,12 +551,23 @@ def _entry_images(
     groups: list[Any] | None,
     pointed: list[Any] | None,
     grouped: list[int] | None,
+    heard: Mapping[str, Any],
 ) -> list[int]:
     """Which picture each entry looks at; `grouped` says it when the sentences came in one list for each picture."""
-    named = {"text": sentences, "reference_images": groups, "input_points": pointed}
+    named = {
+        "text": sentences,
+        "audio": heard.get("audio_values"),
+        "reference_images": groups,
+        "input_points": pointed,
+    }
     counts = {name: len(value) for name, value in named.items() if value is not None}
     if len(set(counts.values())) > 1:
-        words = {"text": "sentences", "reference_images": "groups of examples", "input_points": "objects pointed at"}
+        words = {
+            "text": "sentences",
+            "audio": "sounds",
+            "reference_images": "groups of examples",
+            "input_points": "objects pointed at",
+        }
         found = " and ".join(f"{count} {words[name]}" for name, count in counts.items())
         names = " and ".join(f"`{name}`" for name in counts)
         raise UsageError(f"{names} must describe equally many results, got {found}.")

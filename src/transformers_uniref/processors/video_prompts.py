@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from ..media.video.frames import VideoFrames
 from ..modeling.object_choice import MOST_OBJECTS
 from .all_targets import ObjectChoice, Targets, check_targets
 from .drawn_references import PAINTERS
+from .log_mel import checked_sounds, sound_tensors
 from .pointing import drawn_mask, model_inputs
 from .vocabulary import Reading
 
@@ -28,6 +30,7 @@ class VideoPrompting:
 
     if TYPE_CHECKING:
         image_processor: UniRefImageProcessorBase
+        audio_extractor: Any
         vos_score_threshold: float | None
         rvos_score_threshold: float | None
         video_mask_threshold: float
@@ -324,3 +327,60 @@ class VideoPrompting:
             TypeError, ValueError: naming the argument, what came, and what is accepted. Nothing is added then.
         """
         return session.add_everything(frame_idx, max_objects, patience, every)
+
+    def add_audio_prompt(
+        self,
+        session: UniRefVideoSession,
+        obj_ids: int,
+        audio: Any,
+        sampling_rate: int,
+        frame_idx: int = 0,
+        text: str | None = None,
+        frames_per_second: float | None = None,
+        step: float = 0.5,
+    ) -> None:
+        """Gives an object by a sound, to be looked for from one frame on. Silence means nothing.
+
+        With `frames_per_second` the sound goes on beside the frames, as the clip's own track does: every `step` seconds
+        what sounds then is looked for anew, so that another object may be found when another one sounds.
+
+        Args:
+            session: from `init_video_session`.
+            obj_ids: of the object, 1 or more.
+            audio: (samples,), floating point, -1..1.
+            sampling_rate: its samples a second, those that the model was trained with.
+            frame_idx: from 0; the frame from which the object is looked for, and at which `audio` begins.
+            text: a sentence about the same object; both count.
+            frames_per_second: of the session's frames. Default: the sound as a whole holds for all frames.
+            step: seconds that are listened to at a time, at least 0.1.
+
+        Raises:
+            TypeError, ValueError: naming the argument, what came, and what is accepted; the model hears nothing.
+                Nothing is added then.
+        """
+        (number,) = given_masks.object_ids(obj_ids)
+        heard = sound_tensors(self.audio_extractor, audio, sampling_rate)
+        if len(heard["audio_values"]) != 1:
+            raise UsageError(f"`audio` must be one sound, got {len(heard['audio_values'])}.")
+        said: dict[str, torch.Tensor] = {}
+        if text is not None:
+            self._read([text], alone=False)
+            said = {name: torch.from_numpy(ids) for name, ids in self._tokenise(self._sentences(text, None)[0]).items()}
+        moments = {frame_idx: heard}
+        if frames_per_second is not None:
+            if not step >= 0.1:
+                raise UsageError(f"`step` must be at least 0.1 seconds, got {step!r}.")
+            if not 0 < frames_per_second < float("inf"):
+                raise UsageError(f"`frames_per_second` must be above 0, got {frames_per_second!r}.")
+            (sound,) = checked_sounds(audio, sampling_rate, sampling_rate)
+            size = round(step * sampling_rate)
+            # What is left in the end counts where there is something to hear in it.
+            starts = range(0, max(len(sound) - size // 2, 1), size)
+            frames = {frame_idx + round(start / sampling_rate * frames_per_second): start for start in starts}
+            moments = {
+                frame: sound_tensors(self.audio_extractor, sound[start : start + size], sampling_rate)
+                for frame, start in frames.items()
+                if frame < (session.num_frames or math.inf)
+            }
+        for frame, values in moments.items():
+            session.add_audio(frame, number, **values, **said)

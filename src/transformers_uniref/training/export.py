@@ -76,7 +76,13 @@ def build_processor(
 
     if not start.takes_initial_model:
         taught = {*words, *_taught_before(start.initial_weights)}
-        return UniRefProcessor(build_image_processor(images, side), tokenizer, text_length, known_words=taught or None)
+        return UniRefProcessor(
+            build_image_processor(images, side),
+            tokenizer,
+            text_length,
+            known_words=taught or None,
+            audio_extractor=build_audio_extractor(start),
+        )
     try:
         processor: Any = UniRefProcessor.from_pretrained(model_location(start.initial_weights))
     except OSError as error:
@@ -85,20 +91,43 @@ def build_processor(
         processor.image_processor = build_image_processor(images, side)
     if processor.known_words is not None:
         processor.known_words = sorted({*processor.known_words, *words})
+    processor.audio_extractor = build_audio_extractor(start)
     return processor
+
+
+def build_audio_extractor(start: ModelOptions) -> Any:
+    """What the run's model hears through; None for a model that hears nothing.
+
+    Raises:
+        ValueError: `start.audio_extractor` describes none.
+    """
+    from ..processors.log_mel import LogMelExtractor, audio_extractor
+
+    known = _processor_values(start.initial_weights).get("audio_extractor")
+    if not start.model.get("use_audio_references"):
+        return audio_extractor(known) if start.takes_initial_model else None
+    try:
+        return audio_extractor(start.audio_extractor or known) or LogMelExtractor()
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"audio_extractor: {error}") from error
 
 
 def _taught_before(source: str) -> Sequence[str]:
     """The words of the model whose weights the run starts from; none where it has no list of them."""
+    return _processor_values(source).get("known_words") or ()
+
+
+def _processor_values(source: str) -> Mapping[str, Any]:
+    """The saved processor of the model whose weights the run starts from; empty where there is none."""
     from ..processors.processing_uniref import UniRefProcessor
 
     if not source:
-        return ()
+        return {}
     try:
         values, _ = UniRefProcessor.get_processor_dict(model_location(source))
     except OSError:
-        return ()
-    return values.get("known_words") or ()
+        return {}
+    return dict(values)
 
 
 def build_image_processor(options: Mapping[str, Any], side: int) -> Any:

@@ -37,10 +37,11 @@ from .data.feed import DataFeed, build_feed
 from .data.loader import loaders_end_with_failure
 from .data.predicted_references import with_predicted_references
 from .data.rescaling import fit_to_machine
-from .export import build_processor, export_model
+from .export import build_audio_extractor, build_processor, export_model
 from .interruption import stopping_gently
 from .metrics_log import forget_after
 from .model.adapter import base_fingerprint, changing_state, keep_frozen_statistics, restore_changing_state_
+from .model.audio_start import teach_names_
 from .model.factory import build_model, choose_tokenizer
 from .resume_check import changed_options
 from .run_provenance import data_of, trained
@@ -103,9 +104,13 @@ class TrainingRun:
         self.tokenizer = choose_tokenizer(config, self.words)
         self.start_report: list[str] = []
         self.model = build_model(config, len(self.tokenizer), self.start_report).to(self.device)
+        extractor = build_audio_extractor(config)
         self.collator = Collator(
-            self.tokenizer, int(self.model.config.text_length), getattr(self.model.config, "image_size", 0)
+            self.tokenizer, int(self.model.config.text_length), getattr(self.model.config, "image_size", 0), extractor
         )
+        if config.audio_start_steps:
+            error = teach_names_(self.model, self.tokenizer, extractor, config.audio_start_steps, config.seed)
+            self.start_report.append(f"the audio encoder learned names, mean squared error {error:.4f}")
         if config.channels_last:
             self.model.to(memory_format=torch.channels_last)
         # Compiled or not, the parameters are those of the model.

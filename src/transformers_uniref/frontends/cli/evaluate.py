@@ -22,6 +22,7 @@ EXAMPLES = (
     "uniref evaluate --dataset world-generalised --images 100",
     "uniref evaluate --dataset world-everything --images 100",
     "uniref evaluate --dataset world-points --images 40",
+    "uniref evaluate --dataset world-sound --images 40 --clips 10 --model runs/sound/model",
     "uniref evaluate --dataset davis-2017 --source data/davis-2017 --preset paper --output runs/davis",
     "uniref evaluate --predictions masks/ --annotations DAVIS/Annotations --protocol davis-semi-supervised",
     "uniref evaluate --check submission.zip --server mose",
@@ -29,7 +30,7 @@ EXAMPLES = (
 
 NAMES = {"dataset": "--source", "benchmark": "--dataset"}
 
-WORLD, WORLD_POINTS = "world", "world-points"
+WORLD, WORLD_POINTS, SOUND = "world", "world-points", "world-sound"
 _WORLD_SPLITS = ("test", "validation")
 _WORLD_DEFAULTS = {"seed": TEST_SEED, "images": 400, "clips": 100, "size": 128, "batch_size": 16}
 _SCORING = {"predictions", "annotations", "protocol", "binary", "sequences"}
@@ -46,11 +47,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = describe_measures()
     parser.add_argument(
         "--dataset",
-        choices=[WORLD, WORLD_POINTS, *BENCHMARKS],
+        choices=[WORLD, WORLD_POINTS, SOUND, *BENCHMARKS],
         default=WORLD,
         metavar="NAME",
-        help=f"{WORLD}, the procedural world (default), {WORLD_POINTS}, its objects pointed at, or a data set: "
-        f"{', '.join(BENCHMARKS)}",
+        help=f"{WORLD}, the procedural world (default), {WORLD_POINTS}, its objects pointed at, {SOUND}, its sounds, "
+        f"or a data set: {', '.join(BENCHMARKS)}",
     )
     parser.add_argument(
         "--split", metavar="NAME", help="default: test of the world, else the first with public answers, such as val"
@@ -93,7 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.dataset == WORLD_POINTS:
         _refuse(arguments, f"--dataset {WORLD_POINTS}", {*_SCORING, *_OF_CLIPS, *_OF_DATASETS, *_OF_THE_WORLD})
         return _run_points(arguments)
-    on_dataset = arguments.dataset != WORLD
+    on_dataset = arguments.dataset not in (WORLD, SOUND)
     scoring = _SCORING if on_dataset else _SCORING | _OF_CLIPS
     if any(getattr(arguments, option) for option in scoring):
         _refuse(arguments, "--predictions", _MODEL)
@@ -103,7 +104,7 @@ def run(arguments: argparse.Namespace) -> int:
         others = {"source", *_OF_THE_WORLD} if drawn else {"images", "size", *_OF_THE_WORLD}
         _refuse(arguments, f"--dataset {arguments.dataset}", others)
         return run_dataset(arguments)
-    _refuse(arguments, f"--dataset {WORLD}", _OF_DATASETS)
+    _refuse(arguments, f"--dataset {arguments.dataset}", _OF_DATASETS)
     return _run_world(arguments)
 
 
@@ -119,6 +120,7 @@ def _run_world(arguments: argparse.Namespace) -> int:
     from ...core.provenance import weights_fingerprint
     from ...evaluation.model_answers import ModelAnswers
     from ...evaluation.world import evaluate_world
+    from ...evaluation.world_sound import evaluate_sounds
 
     split = arguments.split or _WORLD_SPLITS[0]
     if split not in _WORLD_SPLITS:
@@ -129,22 +131,21 @@ def _run_world(arguments: argparse.Namespace) -> int:
     if arguments.threshold is not None and not 0 <= arguments.threshold <= 1:
         raise UserError(f"--threshold must be between 0 and 1, got {arguments.threshold}")
     model, processor = load_model_and_processor(arguments.model, arguments.device, arguments.dtype)
-    if processor.tokenizer is None or not model.config.use_mask_references:
+    hears = arguments.dataset == SOUND
+    if hears and processor.audio_extractor is None:
+        name = arguments.model or DEFAULT_CHECKPOINT.name
+        raise UserError(f"--model must hear, this one has no audio encoder (see docs/sound.md): {name}")
+    if not hears and (processor.tokenizer is None or not model.config.use_mask_references):
         lack = "tokenizer" if processor.tokenizer is None else "encoder of annotated examples"
         raise UserError(f"--model must do all four tasks, this one has no {lack}: {arguments.model}")
     introduce_model(arguments)
     started = time.perf_counter()
-    report = evaluate_world(
-        ModelAnswers(model, processor),
-        split=split,
-        seed=arguments.seed,
-        images=arguments.images,
-        clips=arguments.clips,
-        size=arguments.size,
-        batch_size=arguments.batch_size,
-        threshold=arguments.threshold,
-        progress=not arguments.quiet,
-    )
+    options = {name: getattr(arguments, name) for name in ("seed", "images", "clips", "size", "threshold")}
+    options |= {"split": split, "progress": not arguments.quiet}
+    if hears:
+        report = evaluate_sounds(model, processor, **options)
+    else:
+        report = evaluate_world(ModelAnswers(model, processor), batch_size=arguments.batch_size, **options)
     report.settings["dtype"] = str(model.dtype).removeprefix("torch.")
     report.settings["model"] = arguments.model or DEFAULT_CHECKPOINT.name
     report.settings["weights"] = weights_fingerprint(model_folder(arguments.model))

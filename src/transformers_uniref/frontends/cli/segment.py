@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from ..loading import (
     introduce_model,
     load_model_and_processor,
     output_folder,
+    sound_for,
     tell_unknown_words,
 )
 from .option_names import option_names
@@ -43,6 +45,7 @@ EXAMPLES = (
     'uniref segment photo.jpg --text "the dog" --formats cutout',
     "uniref segment photo.jpg --everything --max-objects 10",
     'uniref segment photos/ "more/*.png" --text "a red car" --formats all --output out/cars --batch-size 4',
+    "uniref segment photo.jpg --audio bell.wav --model runs/sound/model",
     'cat photo.jpg | uniref segment - --text "a zebra" --json',
 )
 
@@ -74,6 +77,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=at_least_one,
         metavar="N",
         help=f"with --everything: so many of the best objects at most (default: {MOST_TOLD})",
+    )
+    looking.add_argument(
+        "--audio",
+        type=Path,
+        metavar="FILE",
+        help="a file with a sound, for models that hear: what sounds so is looked for; together with --text, both "
+        "count",
     )
     looking.add_argument(
         "--threshold",
@@ -264,21 +274,22 @@ def _checked_settings(arguments: argparse.Namespace) -> Any:
 
     text = arguments.text or []
     examples, masks = len(arguments.reference_image), len(arguments.reference_mask)
-    pointed = pointed_at(arguments)
+    pointed, heard = pointed_at(arguments), arguments.audio is not None
     if frame := next((frame for frame in pointed if frame), None):
         raise UserError(f"--point, --not-point, --box and --scribble of a picture have no frame, got {frame}=")
-    if not (text or examples or masks or pointed or arguments.everything):
+    if not (text or examples or masks or pointed or heard or arguments.everything):
         raise UserError(
-            "say what to look for: --text, --reference-image with --reference-mask, --point, --box or --scribble, or "
-            "--everything"
+            "say what to look for: --text, --audio, --reference-image with --reference-mask, --point, --box or "
+            "--scribble, or --everything"
         )
     if pointed and not names_one_file(arguments.images):
         raise UserError("--point, --not-point, --box and --scribble are about one picture; name one file as IMAGE")
     if pointed and len(text) > 1:
         raise UserError(f"with --point, --box or --scribble, --text may be given once, got {len(text)} sentences")
-    if arguments.everything and (text or examples or masks or pointed):
+    if arguments.everything and (text or examples or masks or pointed or heard):
         raise UserError(
-            "--everything asks for all objects: it does not go with --text, --reference-image, --point, --box or --scribble"
+            "--everything asks for all objects: it does not go with --text, --audio, --reference-image, --point, --box "
+            "or --scribble"
         )
     if arguments.max_objects is not None and not arguments.everything:
         raise UserError("--max-objects needs --everything")
@@ -295,6 +306,7 @@ def _checked_settings(arguments: argparse.Namespace) -> Any:
     images = [rgb_array(file, "--reference-image") for file in arguments.reference_image]
     return AnnotationSettings(
         text_column="--text" if text else None,
+        audio=arguments.audio,
         reference_images=images,
         reference_masks=[
             binary_mask(file, image.shape[:2], "--reference-mask")
@@ -318,6 +330,8 @@ def _load(arguments: argparse.Namespace, settings: Any) -> ModelAnswering:
         raise UserError(f"--text needs a model that reads sentences, this one has no tokenizer: {arguments.model}")
     if arguments.reference_image and not model.config.use_mask_references:
         raise UserError(f"--reference-image needs a model that reads examples, this one does not: {arguments.model}")
+    if arguments.audio is not None:
+        settings = replace(settings, **sound_for(processor, arguments.audio, arguments.model))
     introduce_model(arguments)
     tell_unknown_words(processor, arguments.text or [])
     return ModelAnswering(model, processor, settings)

@@ -19,6 +19,7 @@ from ..loading import (
     introduce_model,
     load_model_and_processor,
     output_folder,
+    sound_for,
     tell_unknown_words,
 )
 from .ending import interruption_between_steps
@@ -55,6 +56,7 @@ EXAMPLES = (
     'uniref track clip.mp4 --text "all cars" --targets all --max-objects 12',
     "uniref track clip.mp4 --everything --max-objects 8",
     "uniref track clip.mp4 --point 120,80 --not-point 40=200,90",
+    "uniref track clip.mp4 --audio --model runs/sound/model",
     'cat clip.mp4 | uniref track - --text "the red car" --formats rle,webm',
 )
 NAMES = {"video": "CLIP", "masks": "--mask"}
@@ -149,6 +151,14 @@ def add_prompt_arguments(parser: argparse.ArgumentParser) -> None:
         type=at_least_one,
         metavar="N",
         help="with --everything: key frames are so many of the followed frames apart (default: 5)",
+    )
+    group.add_argument(
+        "--audio",
+        nargs="?",
+        const="",
+        metavar="FILE",
+        help="for models that hear: follow what sounds, by the clip's own sound track or by that of another FILE; with "
+        "--text both count for each sentence, without it what sounds is an object of its own",
     )
     group.add_argument(
         "--threshold",
@@ -253,9 +263,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 def check_arguments(arguments: argparse.Namespace) -> None:
     """Refuses what cannot be, before anything is read."""
-    pointed = pointed_at(arguments)
-    if not (arguments.mask or arguments.mask_at or arguments.text or arguments.everything or pointed):
-        raise UserError("say what to follow: --mask, --mask-at, --text, --point, --box or --scribble, or --everything")
+    pointed, heard = pointed_at(arguments), arguments.audio is not None
+    if not (arguments.mask or arguments.mask_at or arguments.text or arguments.everything or pointed or heard):
+        raise UserError(
+            "say what to follow: --mask, --mask-at, --text, --audio, --point, --box or --scribble, or --everything"
+        )
+    if arguments.targets == "all" and heard:
+        raise UserError("--targets all goes with --text alone, not with --audio")
     if arguments.targets == "all" and not arguments.text:
         raise UserError("--targets all needs --text")
     if arguments.max_objects is not None and arguments.targets != "all" and not arguments.everything:
@@ -291,11 +305,11 @@ def track_clip(
     span = Span(arguments.start, arguments.end, arguments.stride)
     if info.num_frames is not None and info.kind != "video" and span.start >= info.num_frames:
         raise UserError(f"--start must be one of the clip's {info.num_frames} frames, from 0, got {span.start}")
-    given = arguments.mask_at, arguments.text, info, span, arguments.targets, pointed_at(arguments)
+    given = arguments.mask_at, arguments.text, info, span, arguments.targets, pointed_at(arguments), arguments.audio
     prompts = read_prompts(masks, *given)
     with Progress(clip.shown, target, names, overwrite=arguments.overwrite, resume=arguments.resume) as progress:
         model, processor = load()
-        session = start_session(arguments, prompts, model, processor)
+        session = start_session(arguments, prompts, model, processor, info, span)
         tell_unknown_words(processor, [*prompts.sentences.values(), *prompts.for_all])
         progress.begin(_identity(arguments, info, prompts, model, processor), session, span.count(info.num_frames))
         tallies = make_tallies(arguments, prompts, processor)
@@ -341,16 +355,28 @@ def _identity(
 
 
 def start_session(
-    arguments: argparse.Namespace, prompts: Prompts, model: AnyUniRefModel, processor: UniRefProcessor
+    arguments: argparse.Namespace,
+    prompts: Prompts,
+    model: AnyUniRefModel,
+    processor: UniRefProcessor,
+    info: ClipInfo,
+    span: Span,
 ) -> Any:
-    """A streaming session with the sentences in it."""
+    """A streaming session with the sentences and the sound in it."""
     session = processor.init_video_session(
         inference_device=model.device,
         dtype=model.dtype,
         object_chunk_size=arguments.batch_size,
         threshold=0 if arguments.all else arguments.threshold,
     )
-    if prompts.sentences:
+    if prompts.sound is not None:
+        heard = sound_for(processor, prompts.sound, arguments.model)
+        rate = info.frames_per_second
+        heard["audio"] = heard["audio"][round(span.start / rate * heard["sampling_rate"]) :]
+        for number in prompts.sounding:
+            text = prompts.sentences.get(number)
+            processor.add_audio_prompt(session, number, **heard, text=text, frames_per_second=rate / span.stride)
+    elif prompts.sentences:
         processor.add_text_prompt(session, obj_ids=list(prompts.sentences), text=list(prompts.sentences.values()))
     if prompts.for_all:
         most = {} if arguments.max_objects is None else {"max_objects": arguments.max_objects}
@@ -371,9 +397,11 @@ def make_tallies(arguments: argparse.Namespace, prompts: Prompts, processor: Uni
     for number in prompts.objects():
         sentence = prompts.sentences.get(number)
         reading = None if sentence is None else processor.read_sentences([sentence])[0]
-        own = processor.vos_score_threshold if reading is None else processor.rvos_score_threshold
+        said = reading is not None or number in prompts.sounding
+        own = processor.rvos_score_threshold if said else processor.vos_score_threshold
         unknown = () if reading is None else reading.unknown
-        heard = reading is None or number in prompts.given() or reading.is_understood
+        sure = {*prompts.given(), *prompts.sounding}
+        heard = reading is None or number in sure or reading.is_understood
         tallies[number] = Tally(sentence, gate_of(arguments.threshold, own), unknown, heard)
     return tallies
 

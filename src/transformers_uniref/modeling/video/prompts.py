@@ -17,15 +17,17 @@ from ..references import ProjectedReferences
 
 @dataclass
 class TextPrompt:
-    """A sentence (1, L) that is looked for from a frame on; `reference` once the model has encoded it.
+    """A sentence (1, L), a sound (1, ...) or both, looked for from a frame on; `reference` once the model encoded it.
 
     Where the model knows no word of it (`understood`), what it finds by the sentence alone does not pass a gate.
     """
 
-    input_ids: Tensor
-    attention_mask: Tensor
+    input_ids: Tensor | None
+    attention_mask: Tensor | None
     understood: bool = True
     reference: ProjectedReferences | None = None
+    audio_values: Tensor | None = None
+    audio_mask: Tensor | None = None
 
     @classmethod
     def of_tokens(cls, input_ids: Tensor, attention_mask: Tensor | None, understood: bool) -> TextPrompt:
@@ -42,8 +44,13 @@ class TextPrompt:
             )
         return cls(ids.cpu(), valid.cpu(), understood)
 
+    @property
+    def said(self) -> tuple[Tensor | None, ...]:
+        """What `encode_said` of a model takes."""
+        return self.input_ids, self.attention_mask, self.audio_values, self.audio_mask
+
     def tensors(self) -> Iterator[Tensor]:
-        yield from (self.input_ids, self.attention_mask)
+        yield from (tensor for tensor in self.said if tensor is not None)
         for tokens in [] if self.reference is None else self.reference.levels:
             yield from (tokens.keys, tokens.values, tokens.condition)
             if tokens.valid is not None:

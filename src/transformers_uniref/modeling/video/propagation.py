@@ -33,7 +33,13 @@ class VideoPropagationMixin(nn.Module if TYPE_CHECKING else object):  # type: ig
         fusion: UniFusion
 
         def encode_image(self, pixel_values: Tensor, pixel_mask: Tensor | None = None) -> VisualFeatures: ...
-        def encode_language(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> References: ...
+        def encode_said(
+            self,
+            input_ids: Tensor | None,
+            attention_mask: Tensor | None = None,
+            audio_values: Tensor | None = None,
+            audio_mask: Tensor | None = None,
+        ) -> References | None: ...
         def encode_mask_references(self, features: VisualFeatures, masks: Tensor) -> References: ...
         def encode_points(
             self,

@@ -322,11 +322,39 @@ class UniRefVideoSession:
         Raises:
             TypeError, ValueError: naming the argument, what came, and what is accepted. Nothing is added then.
         """
+        self._add_said(frame_idx, obj_id, TextPrompt.of_tokens(input_ids, attention_mask, understood))
+
+    def add_audio(
+        self,
+        frame_idx: int,
+        obj_id: int,
+        audio_values: Tensor,
+        audio_mask: Tensor | None = None,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+    ) -> None:
+        """Look for an object by a sound, from one frame on; all else is as for a sentence (`add_text`).
+
+        A sound replaces the sentence or the sound that was in force, and is replaced by the next.
+
+        Args:
+            frame_idx, obj_id: see `add_text`.
+            audio_values: (1, ...) of the processor; `audio_mask` (1, T).
+            input_ids, attention_mask: a sentence about the same object, or None.
+
+        Raises:
+            TypeError, ValueError: naming the argument, what came, and what is accepted. Nothing is added then.
+        """
+        if audio_values.dim() < 2 or audio_values.shape[0] != 1:
+            raise UsageError(f"`audio_values` must be one sound (1, ...), got {tuple(audio_values.shape)}.")
+        prompt = TextPrompt(None, None) if input_ids is None else TextPrompt.of_tokens(input_ids, attention_mask, True)
+        self._add_said(frame_idx, obj_id, replace(prompt, audio_values=audio_values, audio_mask=audio_mask))
+
+    def _add_said(self, frame_idx: int, obj_id: int, prompt: TextPrompt) -> None:
         frame_idx, obj_id = self.frame_index(frame_idx), _object_id(obj_id)
-        text = TextPrompt.of_tokens(input_ids, attention_mask, understood)
         if self.is_stream:
             frame_idx = max(frame_idx, self.next_frame_idx)
-        self.prompts.of(obj_id).texts[frame_idx] = text
+        self.prompts.of(obj_id).texts[frame_idx] = prompt
         self.memory.note_prompt(frame_idx)
 
     def add_text_for_all(

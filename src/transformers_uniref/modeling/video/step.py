@@ -48,8 +48,9 @@ def follow_into_frame(
                 item.memory.reserve(session.references, features, number_type(model, session))
         for text in (*(item.text for item in objects.values()), *(group.text for group in groups.values())):
             if text is not None and text.reference is None:
-                ids, valid = text.input_ids.to(model.device), text.attention_mask.to(model.device)
-                text.reference = model.project_references(model.encode_language(ids, valid))
+                said = model.encode_said(*(None if part is None else part.to(model.device) for part in text.said))
+                assert said is not None
+                text.reference = model.project_references(said)
         given = given_masks(model, session, features, frame, frame_idx, texts, session.memory.objects)
         if given:
             _remember_given(model, session, features, frame, given, objects, frame_idx)

@@ -67,6 +67,8 @@ class ModelOptions:
     backbone_weights: str = ""
     text_weights: str = ""
     model: dict[str, Any] = field(default_factory=dict)
+    audio_extractor: dict[str, Any] = field(default_factory=dict)
+    audio_start_steps: int = 0
     text: TextConfig = field(default_factory=TextConfig)
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     initialisation: InitialisationConfig = field(default_factory=InitialisationConfig)

@@ -53,6 +53,10 @@ class TrainingConfig(DataOptions, ModelOptions):
             tokens keep their numbers and embeddings. Otherwise unknown words are read letter by letter.
         backbone_weights: folder or Hub id of a ResNet or Swin; its configuration replaces the section `backbone`.
         text_weights: folder or Hub id of a BERT; its configuration and tokenizer replace the section `text`.
+        audio_extractor: what a model that hears makes of sounds, as `processor_config.json` says it; empty: that of
+            `initial_weights`, or else log-mel spectrograms of 64 bands.
+        audio_start_steps: before the first step, so many of the audio encoder alone, in which it learns to give the
+            tokens of the sentence that names what sounds; see `training/model/audio_start.py`.
         micro_batches: what a step draws from the procedural world; or else
         datasets: what a run is trained on, mixed as `mixture` says.
         global_batch: images of an optimiser step. With it `datasets.*.batch_size` and `accumulation` follow from the

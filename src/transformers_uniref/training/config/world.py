@@ -8,14 +8,14 @@ from typing import Literal
 
 from ...core.errors import UsageError
 
-TASKS = ("ris", "fss", "vos", "rvos", "rvos_text", "detection", "point", "point_ris")
+TASKS = ("ris", "fss", "vos", "rvos", "rvos_text", "detection", "point", "point_ris", "sound")
 SHARES = (
     "photo_share", "stale_share", "scrap_share", "predicted_share", "photograph_absent", "photograph_many",
     "generalised_share",
 )  # fmt: skip
 REFERENCES_OF_TASK = {
     "ris": "language", "rvos_text": "language", "fss": "mask", "vos": "mask", "rvos": "both", "detection": "none",
-    "point": "point", "point_ris": "point and language",
+    "point": "point", "point_ris": "point and language", "sound": "sound",
 }  # fmt: skip
 """The references that a task gives to the model; one micro-batch holds tasks of one kind only."""
 
@@ -37,8 +37,8 @@ class MicroBatchConfig:
 
     `scenes` says how many scenes of each task it holds; all its tasks must give the model the same kind of references
     (sentences: ris, rvos_text; masks: fss, vos; both: rvos; none, for all objects are asked for: detection; clicks, a
-    box or a scribble: point, with a sentence: point_ris). `weight` multiplies its loss. It takes part in the steps
-    `offset`, `offset + every`, `offset + 2 * every`, ...
+    box or a scribble: point, with a sentence: point_ris; sounds: sound). `weight` multiplies its loss. It takes part in
+    the steps `offset`, `offset + every`, `offset + 2 * every`, ...
 
     `size` is the side of its scenes in pixels (0: as `image_sizes` says), `photo_share` the share of them that is drawn
     from photographed clips (None: as the section `sampling` says). With `domain: photographs` all are drawn from the

@@ -13,8 +13,10 @@ from transformers import PreTrainedTokenizerBase
 
 from ...core.errors import UsageError
 from ...processors.image_processing_uniref import UniRefImageProcessorPil
+from ...processors.log_mel import sound_tensors
 from ...processors.targets import pad_masks, relative_boxes
 from ...processors.text import normalise_sentence, padded_tokens
+from ...worlds.drawn.sound import SAMPLING_RATE
 from ...worlds.pointing import together
 from .samples import Entry, Sample, Targets
 
@@ -75,13 +77,17 @@ class Collator:
     Args:
         text_length: tokens of a sentence.
         least_side: pictures are padded to at least so many pixels in height and width, for models with a fixed input.
+        audio_extractor: of the model's processor, or None for a model that hears nothing.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, text_length: int, least_side: int = 0) -> None:
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, text_length: int, least_side: int = 0, audio_extractor: Any = None
+    ) -> None:
         self.image_processor = UniRefImageProcessorPil(do_resize=False)
         self.tokenizer = tokenizer
         self.text_length = text_length
         self.least_side = least_side
+        self.audio_extractor = audio_extractor
 
     def __call__(
         self, samples: Sequence[Sample], weight: float = 1.0, full_resolution_masks: bool | None = None
@@ -105,13 +111,16 @@ class Collator:
             "image_indices": torch.tensor([i for i, sample in enumerate(samples) for _ in sample.entries]),
         }
         with_text = {entry.sentence is not None for entry in entries}
+        sounds = [entry.sound for entry in entries if entry.sound is not None]
         shots = {0 if entry.reference_masks is None else len(entry.reference_masks) for entry in entries}
-        if len(with_text) > 1 or len(shots) > 1:
+        if len(with_text) > 1 or len(shots) > 1 or len(sounds) not in (0, len(entries)):
             raise UsageError("samples: all entries of a batch need the same kind and number of references")
         if with_text == {True}:
             sentences = [normalise_sentence(entry.sentence) for entry in entries if entry.sentence is not None]
             tokens = padded_tokens(sentences, self.tokenizer, self.text_length)
             inputs |= {name: torch.from_numpy(ids) for name, ids in tokens.items()}
+        if sounds:
+            inputs |= sound_tensors(self.audio_extractor, sounds, SAMPLING_RATE)
         if shots != {0}:
             references = [image for entry in entries for image in entry.reference_images]  # type: ignore[union-attr]
             values, valid = self._pictures(references)

@@ -43,6 +43,7 @@ class Entry:
         targets: the objects of an entry that has several, or None.
         sample_id: "dataset:sample", for reports.
         certainty: (h, w) float32 in 0..1, how sure it is that a pixel is of no object but the targets; None: sure.
+        sound: (samples,) float32 reference, or None.
     """
 
     task: str
@@ -55,6 +56,7 @@ class Entry:
     sample_id: str = ""
     pointed: Pointed | None = None
     certainty: np.ndarray | None = None
+    sound: np.ndarray | None = None
 
 
 def entry_about_all(masks: np.ndarray, certainty: np.ndarray | None = None, sample_id: str = "") -> Entry:

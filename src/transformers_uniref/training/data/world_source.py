@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from ...core.errors import FailureError, UsageError
+from ...worlds.drawn.sound import absent_sound
 from ...worlds.pointing import draw_pointed
 from ..config.world import SamplingConfig
 from .corruption import corrupt_mask
@@ -128,13 +129,16 @@ class WorldSource:
             share = 0.0  # nobody has marked all that shows in those clips
         if share is None:
             share = self.photo_share and self.task_shares.get(plan.task, self.photo_share)
-        world = self.world(plan.size, photographed=share > 0 and rng.random() < share)
+        # Only drawn things sound.
+        photographed = share > 0 and plan.task != "sound" and rng.random() < share
+        world = self.world(plan.size, photographed=photographed)
         tasks = {
             "ris": self._image,
             "fss": self._few_shot,
             "detection": self._everything,
             "point": self._pointed,
             "point_ris": self._pointed,
+            "sound": self._sound,
         }
         draw_task = tasks.get(plan.task, self._clip)
         for attempt in range(MAXIMAL_DRAWS):
@@ -180,6 +184,20 @@ class WorldSource:
             if with_text:
                 entry.sentence = sentences[number][rng.integers(len(sentences[number]))]
             entries.append(entry)
+        return Sample(scene["image"], entries)
+
+    def _sound(self, world: Any, plan: ScenePlan, index: int, rng: np.random.Generator) -> Sample:
+        """A scene of which one object sounds, and perhaps the sound of something else, or of nothing."""
+        scene = world.image(index, easy=plan.easy, sounds=True)
+        masks, sounds = scene["masks"], scene["sounds"]
+        heard = [number for number, sound in enumerate(sounds) if sound is not None]
+        entries = [
+            Entry(plan.task, masks[number], np.delete(masks, number, axis=0), sound=sounds[number])
+            for number in rng.permutation(heard)[: self.sampling.objects_per_scene]
+        ]
+        if entries and rng.random() < self.sampling.absent_share:
+            sound = scene["silence"] if rng.random() < 0.5 else absent_sound(scene["objects"], rng)
+            entries.append(Entry(plan.task, np.zeros_like(masks[0]), masks, sound=sound))
         return Sample(scene["image"], entries)
 
     def _generalised(self, world: Any, plan: ScenePlan, index: int, rng: np.random.Generator) -> Sample:

@@ -16,7 +16,10 @@ from ...core.hub_reach import reach_options, why_not_here
 from ...core.model_names import model_location
 from ..config.model import ModelOptions
 
-ADDED: dict[str, tuple[str, tuple[str, ...]]] = {"use_point_references": ("point_encoder.", ())}
+ADDED: dict[str, tuple[str, tuple[str, ...]]] = {
+    "use_point_references": ("point_encoder.", ()),
+    "use_audio_references": ("audio_encoder.", ("audio_config", "audio_tokens")),
+}
 """Options that add a part to a model that lacks it: where its weights are, which begin at random, and its options."""
 _OF_TRAINING = re.compile(r"matching|mask_loss_type|loss_normalizer|auxiliary_mask_losses|\w+_(loss_weight|dropout)")
 """Options of a model's configuration that decide about training alone: the trained model computes the same with any."""

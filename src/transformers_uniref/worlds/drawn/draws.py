@@ -10,7 +10,7 @@ import numpy as np
 Item = TypeVar("Item")
 
 SPLITS = ("train", "validation", "test")
-TASKS = ("image", "few_shot", "clip", "generalised")
+TASKS = ("image", "few_shot", "clip", "generalised", "sound")
 """Streams of random numbers. Their places are part of the addresses: new ones go to the end."""
 
 

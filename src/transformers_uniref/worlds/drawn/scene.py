@@ -16,7 +16,7 @@ from .textures import COLOURS, TEXTURES, paint_pair, pattern_strength
 
 SIZES = ("small", "big")
 
-_RADIUS = {"small": (0.125, 0.142), "big": (0.2, 0.235)}
+RADIUS = {"small": (0.125, 0.142), "big": (0.2, 0.235)}
 _TEXTURE_WEIGHTS = (0.46, 0.2, 0.16, 0.18)
 LEAST_VISIBLE = 0.45
 """Share of its silhouette that every object of a still scene shows."""
@@ -111,7 +111,7 @@ def draw_look(
         colour=colour,
         texture=texture,
         size=size,
-        radius=draws.uniform(*_RADIUS[size]),
+        radius=draws.uniform(*RADIUS[size]),
         silhouette=silhouette or named_shape(shape),
         paint=paint_pair(colour, draws),
         phase=(draws.uniform(0, 2 * math.pi), draws.uniform(0, 2 * math.pi)),

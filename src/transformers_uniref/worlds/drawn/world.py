@@ -25,6 +25,7 @@ from .generalised import GENERALISED_KINDS, generalised_sentences, generalised_v
 from .grammar import KINDS, vocabulary
 from .images import draw_image_scene
 from .shapes import NAMED_SHAPES, NOVEL_SHAPES
+from .sound import SECONDS, clip_sound, image_sounds, room_noise
 from .textures import COLOURS
 
 __all__ = [
@@ -69,13 +70,14 @@ class World:
     def _draws(self, task: str, index: int) -> Draws:
         return Draws(self.seed, SPLITS.index(self.split), TASKS.index(task), check_integer("index", index, 0))
 
-    def image(self, index: int, easy: bool = False, generalised: bool = False) -> dict[str, Any]:
+    def image(self, index: int, easy: bool = False, generalised: bool = False, sounds: bool = False) -> dict[str, Any]:
         """A still scene with referring sentences.
 
         Args:
             index: number of the scene, at least 0.
             easy: draw at most 3 objects, no two of the same shape and colour, with sentences about looks alone.
             generalised: also give sentences about none, one or many objects; all else stays the same.
+            sounds: also give the sounds of the objects (`sound`).
 
         Returns:
             A dict with n objects in random order:
@@ -92,11 +94,17 @@ class World:
             - with `generalised`, `generalised`: up to one sentence of each of `GENERALISED_KINDS` in random order, as
               tuples of `text`, `numbers` (the indices of all objects that it means, none for "absent" and
               "near-absent") and `kind`.
+            - with `sounds`, `sounds`: for each object float32 (samples,) at `sound.SAMPLING_RATE`; None where another
+              object sounds alike. `silence`: the same without any object.
         """
         scene = draw_image_scene(self._draws("image", index), self.split, self.size, self.objects, easy)
         values = scene.values()
         if generalised:
             values["generalised"] = generalised_sentences(scene.facts, self._draws("generalised", index), easy)
+        if sounds:
+            random = self._draws("sound", index).generator
+            values["sounds"] = image_sounds(scene.objects, random)
+            values["silence"] = room_noise(SECONDS, random)
         return values
 
     def few_shot(self, index: int, shots: int = 1, novel: bool = False, family: str = "named") -> dict[str, Any]:
@@ -123,7 +131,7 @@ class World:
         check_integer("shots", shots, 1)
         return draw_few_shot_scene(self._draws("few_shot", index), self.split, self.size, shots, novel, family).values()
 
-    def clip(self, index: int, frames: int = 8) -> dict[str, Any]:
+    def clip(self, index: int, frames: int = 8, frames_per_second: float | None = None) -> dict[str, Any]:
         """A clip of 2 to 4 moving objects, no two of the same shape and colour.
 
         At least two objects are there in the first frame; others may enter later, and objects may hide or leave and
@@ -133,6 +141,7 @@ class World:
         Args:
             index: number of the clip, at least 0.
             frames: number of frames T, at least 1. Another length draws another clip.
+            frames_per_second: also give a sound track (`sound`), for a clip that is shown so fast.
 
         Returns:
             A dict whose objects have the ids 1..n:
@@ -145,6 +154,12 @@ class World:
             - `sentences`: {id: list of sentences} true of exactly this object over the whole clip.
             - `sentence_kinds`: {id: list of "attribute", "size" or "motion"}.
             - `absent_sentences`: up to two sentences that are true of no object of the clip.
+            - with `frames_per_second`, `sound`: float32 (samples,) at `sound.SAMPLING_RATE`, in which one object sounds
+              for a second, then another, now and then none; `sounding`: of each frame its id, 0 for none.
         """
         count = check_integer("frames", frames, 1)
-        return draw_clip_scene(self._draws("clip", index), self.split, self.size, count).values()
+        values = draw_clip_scene(self._draws("clip", index), self.split, self.size, count).values()
+        if frames_per_second is not None:
+            random = self._draws("sound", index).generator
+            values["sound"], values["sounding"] = clip_sound(values, frames_per_second, SECONDS, random)
+        return values

@@ -75,7 +75,8 @@ class Prompts:
     """Masks by the number of their frame in the clip, sentences by the number of their object, or for all objects.
 
     The masks stay in their files until their frame comes. What points at one object, number `pointed_object`, is by
-    frame, too: arguments of the processor's `add_pointed_prompt`.
+    frame, too: arguments of the processor's `add_pointed_prompt`. `sound` is a file with a sound track, `sounding` are
+    the objects that are looked for by it.
     """
 
     masks: dict[int, list[MaskFile]] = field(default_factory=dict)
@@ -83,10 +84,13 @@ class Prompts:
     for_all: list[str] = field(default_factory=list)
     pointed: dict[int, dict[str, Any]] = field(default_factory=dict)
     pointed_object: int = 1
+    sound: Path | None = None
+    sounding: tuple[int, ...] = ()
 
     def objects(self) -> list[int]:
         """The numbers of all objects, ascending."""
-        return sorted({*self.sentences, *self.masked(), *([self.pointed_object] if self.pointed else [])})
+        pointed = [self.pointed_object] if self.pointed else []
+        return sorted({*self.sentences, *self.sounding, *self.masked(), *pointed})
 
     def frames(self) -> set[int]:
         """The frames for which something is given."""
@@ -115,7 +119,8 @@ class Prompts:
             [frame, [[sorted(file.objects.items()), file.digest()] for file in files]]
             for frame, files in sorted(self.masks.items())
         ]
-        return masks + [[frame, given] for frame, given in sorted(self.pointed.items())]
+        masks += [[frame, given] for frame, given in sorted(self.pointed.items())]
+        return masks if self.sound is None else [masks, hashlib.sha256(self.sound.read_bytes()).hexdigest()]
 
     def check_sizes(self, size: tuple[int, int]) -> None:
         """Compares all masks with the clip's (height, width) at once, not when their frames come."""
@@ -140,6 +145,7 @@ def read_prompts(
     span: Span,
     targets: str = "one",
     pointed: Mapping[str, Mapping[str, Any]] | None = None,
+    audio: str | None = None,
 ) -> Prompts:
     """Reads and numbers what is said about the objects of a clip, as far as its frames are followed.
 
@@ -154,6 +160,8 @@ def read_prompts(
         targets: with "all" each sentence means all objects that it is true of, beside those with masks.
         pointed: what points at one object, by the frame's number or name ("" for the first that is followed). Where a
             single object has masks or a sentence, it is that one; otherwise a new one.
+        audio: a file with a sound, "" for the clip's own track, None for no sound. The objects with a sentence are
+            looked for by the sound as well; without any it is an object of its own, with the next free number.
     """
     prompts = Prompts()
     if len(masks) == 1 and masks[0].is_dir():
@@ -181,6 +189,11 @@ def read_prompts(
         prompts.pointed[_followed_frame(frame, info, span, "--point") if frame else span.start] = dict(given)
     known = prompts.objects() if not prompts.pointed else sorted({*prompts.sentences, *numbers})
     prompts.pointed_object = known[0] if len(known) == 1 else _next_free(known)
+    if audio is not None:
+        if not audio and info.kind != "video":
+            raise UserError(f"--audio must name a file with a sound: this clip has no sound track: {info.path}")
+        prompts.sound = Path(audio or info.path)
+        prompts.sounding = tuple(prompts.sentences) or (_next_free(prompts.objects()),)
     if excess := [number for number in prompts.objects() if not 1 <= number <= MOST_OBJECTS]:
         raise UserError(f"objects must have numbers from 1 to {MOST_OBJECTS}, got {excess[0]}")
     return prompts
