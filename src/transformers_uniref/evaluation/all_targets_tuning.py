@@ -85,14 +85,15 @@ def rank_objects(
         question = prepare(processor, image, text=[reference.text for reference in references])
         inputs = {name: value.to(model.device) for name, value in question.inputs.items()}
         with torch.inference_mode():
-            output = UniRefModelOutput(**compute(model, [inputs], "all")[0])
+            answered: Mapping[str, Any] = compute(model, [inputs], "all")[0]
+        output = UniRefModelOutput(**answered)
         for same, covered in overlaps:
             results = processor.post_process_referring_segmentation(
                 output, question.sizes, targets="all", choice=ObjectChoice(None, 0.0, SCORES[0], same, covered)
             )
             for reference, result in zip(references, results, strict=True):
                 meant = masks[list(reference.numbers)]
-                truth, union = meant.any(0), np.zeros(image.shape[:2], dtype=bool)
+                truth, union = np.asarray(meant.any(0)), np.zeros(image.shape[:2], dtype=bool)
                 ious = [float(not truth.any())]
                 for one in result["objects"]:
                     union = union | one["segmentation"].cpu().numpy()

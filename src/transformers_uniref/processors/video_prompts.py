@@ -34,7 +34,9 @@ class VideoPrompting:
         vos_score_threshold: float | None
         rvos_score_threshold: float | None
         video_mask_threshold: float
-        object_choice: ObjectChoice
+
+        @property
+        def object_choice(self) -> ObjectChoice: ...
 
         def _sentences(self, text: Any, n_images: int | None) -> tuple[list[str], list[int] | None]: ...
 

@@ -51,8 +51,8 @@ def add_objects(job: ClipJob | None, frame: int, marking: Marking, text: str, ta
             raise UserError("Write a sentence, or mark an object of the frame, or both; then add it.")
         job.check_room(len(sentences))
         if targets == "all":
-            for sentence in sentences:
-                job.add_all(frame, sentence)
+            for each in sentences:
+                job.add_all(frame, each)
             return []
         return [job.add(frame, sentence).number for sentence in sentences]
     if sentences and targets == "all":

@@ -167,8 +167,8 @@ class UniRefVideoSession:
             state["lock"] = IteratorLock()
         groups = state.pop("groups", {})
         groups = groups if isinstance(groups, dict) else dict(enumerate(groups))  # once, none could be removed
-        rest = {"object_choice": UNTUNED, "_next_group": len(groups)}
-        self.__dict__.update({**rest, "groups": groups, **state})
+        newer = {"object_choice": UNTUNED, "_next_group": len(groups)}
+        self.__dict__.update({**newer, "groups": groups, **state})
 
     # ---------------------------------------------------------------------------------------------------- what it knows
     @property

@@ -228,7 +228,7 @@ def _referring(spec: SampleSpec) -> Sample:
         own = [part == group or (config.single_targets and part[0] in group) for part in parts]
         masks = picture.masks[: len(parts)][own]
         others_left = _other_masks(picture, len(parts), others, group)
-        entry = Entry(config.task, masks.any(0), others_left, _sentence(meant[group], geometry.flip, rng))
+        entry = Entry(config.task, np.asarray(masks.any(0)), others_left, _sentence(meant[group], geometry.flip, rng))
         entry.targets = several_targets(masks[masks.any((1, 2))])
         entries.append(entry)
     if ask_negative or not entries:
