@@ -100,7 +100,7 @@ def test_the_example_saves_the_choice_and_nothing_else(
     from cli_support import save_tiny_checkpoint
     from photograph_support import write_coco
 
-    monkeypatch.syspath_prepend(str(Path(__file__).parent.parent / "examples"))
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "examples"))
     folder = save_tiny_checkpoint(tmp_path / "model")
     processor = AutoProcessor.from_pretrained(folder)
     processor.image_processor.size = {"shortest_edge": 96, "longest_edge": 160}
