@@ -109,10 +109,10 @@ def choose_everything(
         Numbers of queries; none with an empty mask, and no two with an IoU above `DUPLICATE_OVERLAP`.
     """
     flat = masks.flatten(1)
-    sizes = flat.sum(1).tolist()
+    sizes, values = flat.sum(1).tolist(), scores.detach().tolist()
     chosen: list[int] = []
     for query in scores.argsort(descending=True, stable=True).tolist():
-        if len(chosen) == most or not passes(float(scores[query]), threshold):
+        if len(chosen) == most or not passes(values[query], threshold):
             break
         shared = [int((flat[query] & flat[other]).sum()) for other in chosen]
         if sizes[query] and not any(
