@@ -153,7 +153,7 @@ def test_photographs_need_their_folders_and_tasks_about_single_pictures(folders)
     with pytest.raises(ValueError, match="sampling.photographs: folders of photographs"):
         very_tiny(*overrides(folders, "sampling.photographs=[]")).require_complete()
     clips = "micro_batches=[{scenes: {vos: 1}, domain: photographs}]"
-    with pytest.raises(ValueError, match="domain: got 'photographs' with vos; accepted with the tasks ris and fss"):
+    with pytest.raises(ValueError, match="domain: got 'photographs' with vos; accepted with the tasks ris, fss, point"):
         very_tiny(*overrides(folders, clips))
 
 
