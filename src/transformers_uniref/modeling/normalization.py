@@ -23,10 +23,7 @@ class FrozenBatchNorm2d(nn.Module):
         self.register_buffer("running_var", torch.ones(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        constants = (self.running_mean, self.running_var, self.weight, self.bias)
-        if x.dtype != self.weight.dtype:  # autocast to another type than that of the weights, which must not be a half
-            constants = tuple(constant.float() for constant in constants)
-        return F.batch_norm(x, *constants, training=False, eps=1e-5)
+        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, training=False, eps=1e-5)
 
 
 def group_norm(channels: int) -> nn.GroupNorm:

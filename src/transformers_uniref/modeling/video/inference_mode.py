@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 def number_type(model: VideoPropagationMixin, session: UniRefVideoSession) -> torch.dtype:
-    """In which a session computes: the one that it was told, or the model's where that is half precision."""
-    return session.dtype if session.dtype != torch.float32 else model.dtype
+    """In which a session computes: the model's where that is half precision, else the one that it was told."""
+    return session.dtype if model.dtype == torch.float32 else model.dtype
 
 
 @contextmanager
