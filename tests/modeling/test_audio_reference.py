@@ -176,9 +176,7 @@ def test_a_sound_that_cannot_be_is_refused_by_name(audio, rate, message):
 
 def test_sounds_must_be_as_many_as_what_they_stand_beside():
     processor = hearing_processor()
-    with pytest.raises(
-        ValueError, match="`text` and `audio` must .* got 2 sentences and 1 sounds"
-    ):
+    with pytest.raises(ValueError, match="`text` and `audio` must .* got 2 sentences and 1 sounds"):
         processor(images=picture(), text=["the dog", "the cat"], audio=hum(), sampling_rate=SAMPLING_RATE)
     with pytest.raises(ValueError, match="`audio` came without `images`"):
         processor(text="the dog", audio=hum(), sampling_rate=SAMPLING_RATE)

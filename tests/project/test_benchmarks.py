@@ -107,3 +107,32 @@ def test_boundary_benchmark_reports_times_and_equal_values(reference: str) -> No
 def test_every_benchmark_explains_itself(script: str) -> None:
     done = subprocess.run([sys.executable, str(BENCHMARKS / script), "--help"], capture_output=True, text=True)
     assert done.returncode == 0 and "python benchmarks/" + script in done.stdout
+
+
+def test_the_card_is_made_of_results_and_keeps_what_it_says_of_the_training(tmp_path) -> None:
+    from transformers_uniref.core.families import DEFAULT_CHECKPOINT
+    from transformers_uniref.hub.world_card import WANTED
+
+    measures = dict.fromkeys(
+        ("mIoU", "P@0.5", "mIoU_many", "N-acc", "T-acc", "gIoU", "exact_count", "one_as_one", "AR@20"), 0.5
+    )
+    names = ("report", "report_all", "human", "ade", "pairs", "generalised", "everything", "photos_everything")
+    results: dict[str, Any] = {name: {"measures": measures} for name in names}
+    world: dict[str, Any] = {"settings": {"seed": 3, "images": 4, "clips": 5}}
+    for _, section, key, bound, _ in WANTED:
+        world.setdefault(section, {})[key] = bound
+    scores = {key: 0.6 for key in ("J", "F", "J&F")}
+    methods = {"model": scores, "first mask kept": scores, "by sentence": scores}
+    results |= {"world": world, "clips": {"sequences": {"duck": methods}, "mean": methods}}
+    results["points"] = {"points": {name: {"value": 0.9} for name in ("point", "box", "clicks_3")}}
+    results["sound"] = {"sound": {"right_object": 0.9, "silence_empty": 0.7}}
+    for name, content in results.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    command = [sys.executable, str(BENCHMARKS / "bundled_card.py"), str(tmp_path)]
+    card = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "| one object: mean IoU / share over .5 | at least .52 / .58 | 0.500 / 0.500 |" in card
+    assert "| one click / a box / three clicks: mean IoU | at least .78 / .85 / .85 | 0.900 / 0.900 / 0.900 |" in card
+    missed = card.split("**Short of what is wanted:** ")[1].split("\n")[0]
+    assert "a sound: right object / silence: nothing" in missed and "one click" not in missed
+    told = (DEFAULT_CHECKPOINT / "README.md").read_text().split("## How it was trained")[1].split("Two things help")[0]
+    assert told in card

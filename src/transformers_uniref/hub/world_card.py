@@ -62,12 +62,12 @@ def real_clips_table(scores: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-PhotographRow = tuple[str, str, str, bool]
-"""What was measured on photographs, what was wanted, what was reached, whether that is enough."""
+MeasuredRow = tuple[str, str, str, bool]
+"""What was measured, what was wanted, what was reached, whether that is enough."""
 
 
-def photographs_table(rows: Sequence[PhotographRow]) -> str:
-    """A Markdown table of measures on photographs."""
+def rows_table(rows: Sequence[MeasuredRow]) -> str:
+    """A Markdown table of measures."""
     lines = [f"| {measure} | {wanted} | {reached} |" for measure, wanted, reached, _ in rows]
     return "\n".join(["| measure | wanted | measured |", "|---|---|---|", *lines])
 
@@ -84,7 +84,8 @@ def render_world_card(
     images: int,
     clips: int,
     real_clips: dict[str, Any] | None = None,
-    photographs: Sequence[PhotographRow] = (),
+    photographs: Sequence[MeasuredRow] = (),
+    further: Sequence[MeasuredRow] = (),
 ) -> str:
     """The model card as Markdown.
 
@@ -100,9 +101,10 @@ def render_world_card(
         clips: number of clips evaluated.
         real_clips: the JSON of `benchmarks/real_clips.py`, for a model that was also trained on clips from a camera.
         photographs: for a model that was trained on photographs, what was measured on others.
+        further: what was measured of all objects, of pointing and of sounds.
     """
     table, short = measured_table(evaluation)
-    short = [measure for measure, _, _, is_enough in photographs if not is_enough] + short
+    short = [measure for measure, _, _, is_enough in (*photographs, *further) if not is_enough] + short
     settings = {"dataset": "world", "split": "test", "seed": seed, "images": images, "clips": clips}
     measured = {**evaluation, "settings": {**settings, **evaluation.get("settings", {})}}
     data = card_metadata(
@@ -123,6 +125,7 @@ def render_world_card(
         clips=clips,
         code=WORLD_CODE,
         real_clips=real_clips_table(real_clips) if real_clips else "",
-        photographs=photographs_table(photographs) if photographs else "",
+        photographs=rows_table(photographs) if photographs else "",
+        further=rows_table(further) if further else "",
     )
     return f"{str(card).rstrip()}\n"
