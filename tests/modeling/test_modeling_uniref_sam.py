@@ -313,7 +313,7 @@ def test_detections_are_refused(model: UniRefSamModel, processor: UniRefProcesso
 )
 def test_wrong_configurations_are_refused(change: dict[str, Any]) -> None:
     with pytest.raises(
-        Exception, match="d_model|value_encoder|prompt_encoder_config|vision_config|output_channels|both off"
+        Exception, match="d_model|value_encoder|prompt_encoder_config|vision_config|output_channels|are off"
     ):
         sam_config(**change)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 from contextlib import nullcontext
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -285,11 +286,16 @@ def test_wrong_options_are_refused(options, error, message):
     ],
 )
 def test_post_processing_checks_its_arguments(arguments, message):
-    from test_processors import outputs
-
+    outputs = SimpleNamespace(
+        logits=torch.zeros(2, 6, 1),
+        pred_boxes=torch.full((2, 6, 4), 0.5),
+        pred_masks=torch.zeros(2, 1, 16, 24),
+        mask_queries=torch.zeros(2, 1, dtype=torch.long),
+        image_sizes=torch.tensor([[64, 96], [50, 70]]),
+    )
     for method in ("post_process_referring_segmentation", "post_process_instance_segmentation"):
         with pytest.raises(ValueError, match=message):
-            getattr(small_processor(), method)(outputs(), **arguments)
+            getattr(small_processor(), method)(outputs, **arguments)
 
 
 # ------------------------------------------------------------------------------------------------------- video prompts

@@ -146,7 +146,7 @@ def test_a_training_adds_its_words_to_those_of_the_model_it_starts_from(tmp_path
     from transformers_uniref.training.export import build_processor
 
     def made(words: list[str], **options: Any) -> Any:
-        start: Any = SimpleNamespace(**{"takes_initial_model": False, "initial_weights": "", **options})
+        start: Any = SimpleNamespace(**{"takes_initial_model": False, "initial_weights": "", "model": {}, **options})
         return build_processor(start, build_tokenizer(["red", "star"], 24), 24, {}, 64, words)
 
     assert made([]).known_words is None

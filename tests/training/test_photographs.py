@@ -153,7 +153,9 @@ def test_photographs_need_their_folders_and_tasks_about_single_pictures(folders)
     with pytest.raises(ValueError, match="sampling.photographs: folders of photographs"):
         very_tiny(*overrides(folders, "sampling.photographs=[]")).require_complete()
     clips = "micro_batches=[{scenes: {vos: 1}, domain: photographs}]"
-    with pytest.raises(ValueError, match="domain: got 'photographs' with vos; accepted with the tasks ris, fss, point"):
+    with pytest.raises(
+        ValueError, match="domain: got 'photographs' with vos; accepted with the tasks ris, fss, detection, point"
+    ):
         very_tiny(*overrides(folders, clips))
 
 
@@ -194,6 +196,6 @@ def test_a_run_on_photographs_says_so() -> None:
     folders = "sampling.photographs=[data/coco/train, ade]"
     config = load_config("photographs", [folders, "sampling.photo_folder=clips", "initial_weights=START"])
     named = {part["name"]: part["task"] for part in data_of(config)}
-    assert named["photographs (coco/train, ade)"] == "fss, ris"
+    assert named["photographs (coco/train, ade)"] == "detection, fss, ris"
     assert set(named) == {"procedural world", "world of photographs", "photographs (coco/train, ade)"}
     assert [part["name"] for part in data_of(load_config("world-smoke"))] == ["procedural world"]

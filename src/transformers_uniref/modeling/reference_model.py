@@ -289,7 +289,6 @@ class ReferenceSegmentationMixin(VideoPropagationMixin):
         inference_session: UniRefVideoSession | None = None,
         frame: Any = None,
         input_points: Tensor | None = None,
-        input_labels: Tensor | None = None,
         input_boxes: Tensor | None = None,
         audio_values: Tensor | None = None,
         audio_mask: Tensor | None = None,
@@ -340,6 +339,8 @@ class ReferenceSegmentationMixin(VideoPropagationMixin):
             if pixel_values is not None or input_ids is not None or reference_masks is not None or labels is not None:
                 raise UsageError("`inference_session` was given: then `frame` is the only other input.")
             return self.stream_frame(inference_session, frame)
+        # No parameter of its own: a Trainer takes every one with "label" in its name for something to predict.
+        input_labels = kwargs.pop("input_labels", None)
         if kwargs:
             raise KindError(f"{type(self).__name__}.forward got unknown arguments: {', '.join(sorted(kwargs))}.")
         if pixel_values is None:
