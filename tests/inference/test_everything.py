@@ -176,6 +176,9 @@ def test_the_command_follows_all_objects_of_a_clip(tmp_path: Path, capsys: pytes
     assert [one["id"] for one in objects][:2] == [1, 2] and objects[0]["frames"] == 3
     assert main([*given, "--text", "the circle", "--look-every", "2"]) == 2
     assert "--look-every needs --everything" in capsys.readouterr().err
+    track = ["track", str(tmp_path / "clip"), "--formats", "rle", "--everything"]
+    assert main([*track, "--threshold", "1", "--output", str(tmp_path / "none")]) == 0
+    assert "\nno object was found\n" in capsys.readouterr().err
 
 
 # ------------------------------------------------------------------------------------------------------------- measures

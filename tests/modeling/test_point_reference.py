@@ -187,7 +187,7 @@ def test_the_command_takes_points_and_boxes(
     [found] = json.loads(capsys.readouterr().out)["objects"]
     assert 0 <= found["score"] <= 1
     assert main([*line, "--overwrite", "--not-point", "40,30"]) == 2
-    assert "use_point_references" in capsys.readouterr().err
+    assert "--not-point needs a model with an encoder of clicks" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main([*line, "--point", "40;30"])
     assert "X,Y" in capsys.readouterr().err

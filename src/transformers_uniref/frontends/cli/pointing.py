@@ -36,6 +36,14 @@ def add_pointing_arguments(group: Any, *, in_clip: bool) -> None:
         )
 
 
+def check_not_points(arguments: argparse.Namespace, model: Any) -> None:
+    """Refuses clicks beside the object for a model that is given drawn masks, which cannot say that."""
+    if arguments.not_point and not model.config.use_point_references:
+        raise UserError(
+            "--not-point needs a model with an encoder of clicks (use_point_references); see docs/references.md"
+        )
+
+
 def pointed_at(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
     """What they say about one object, as arguments of the processor, by the frame that was named ("" for none)."""
     found: dict[str, dict[str, Any]] = {}

@@ -24,7 +24,7 @@ from ..loading import (
 from .option_names import option_names
 from .option_types import at_least_one, some_of
 from .picture_inputs import PictureInput, find_pictures, names_one_file
-from .pointing import add_pointing_arguments, pointed_at
+from .pointing import add_pointing_arguments, check_not_points, pointed_at
 from .segment_results import FILES, MOST_OBJECTS, doubts, messages, summary, write_results
 
 if TYPE_CHECKING:
@@ -330,6 +330,7 @@ def _load(arguments: argparse.Namespace, settings: Any) -> ModelAnswering:
         raise UserError(f"--text needs a model that reads sentences, this one has no tokenizer: {arguments.model}")
     if arguments.reference_image and not model.config.use_mask_references:
         raise UserError(f"--reference-image needs a model that reads examples, this one does not: {arguments.model}")
+    check_not_points(arguments, model)
     if arguments.audio is not None:
         settings = replace(settings, **sound_for(processor, arguments.audio, arguments.model))
     introduce_model(arguments)

@@ -25,7 +25,7 @@ from ..loading import (
 from .ending import interruption_between_steps
 from .option_names import option_names
 from .option_types import at_least_one, some_of
-from .pointing import add_pointing_arguments, pointed_at
+from .pointing import add_pointing_arguments, check_not_points, pointed_at
 from .tracking.clips import GivenClip, clip_identity, find_clips, folders_for
 from .tracking.outputs import (
     DEFAULT_FORMATS,
@@ -234,6 +234,7 @@ def run(arguments: argparse.Namespace) -> int:
     @functools.cache
     def load() -> tuple[AnyUniRefModel, UniRefProcessor]:
         loaded = load_model_and_processor(arguments.model, arguments.device, arguments.dtype, arguments.compile)
+        check_not_points(arguments, loaded[0])
         introduce_model(arguments)
         return loaded
 
@@ -322,7 +323,7 @@ def track_clip(
             prompts.names(),
             Drawing(
                 # Who will appear is not known, and a legend that grows would change the size of a video's frames.
-                arguments.tags or arguments.targets == "all",
+                arguments.tags or arguments.targets == "all" or arguments.everything,
                 not arguments.no_legend and arguments.targets == "one",
                 arguments.sheet_frames,
                 arguments.gif_side,
@@ -499,6 +500,7 @@ def report(
     lines += [f"written: {', '.join(written.values())}"]
     missing = sorted(set(for_all) - {tally.text for tally in tallies.values()}, key=for_all.index)
     lines += [f"{sentence}: no object was found" for sentence in missing]
+    lines += ["no object was found"] if arguments.everything and not tallies else []
     doubts = [tally.doubt(number, arguments.all) for number, tally in tallies.items()]
     for line in [*([] if arguments.quiet else lines), *filter(None, doubts)]:
         print(line, file=sys.stderr)

@@ -101,7 +101,7 @@ def _candidates(draws: Draws, thing: Thing, group: Sequence[Thing], things: Sequ
     yield from _sizes(draws, group)
     if thing.name == _PERSON:
         yield from _clothes(draws, thing)
-        yield from _doings(draws, thing, things)
+        yield from _doings(draws, things)
     else:
         yield from _colours(draws, thing)
     yield from _neighbours(draws, thing, things)
@@ -192,8 +192,8 @@ def _colours(draws: Draws, thing: Thing) -> Iterator[_Candidate]:
         yield words, "colour", partial(_has_colour, part="colour", colour=colour)
 
 
-def _doings(draws: Draws, person: Thing, things: Sequence[Thing]) -> Iterator[_Candidate]:
-    """What a person holds, rides, sits on or sits in, by touch; that others do, "without"."""
+def _doings(draws: Draws, things: Sequence[Thing]) -> Iterator[_Candidate]:
+    """What a person holds, rides, sits on or sits in, by touch; of those who do not touch it, "without"."""
     for name in sorted({one.name for one in things} & (HELD | RIDDEN | SEATS | _CARRIERS)):
         marks = [one.facts for one in things if one.name == name]
         noun = noun_for(draws, name)
@@ -220,10 +220,9 @@ def _neighbours(draws: Draws, thing: Thing, things: Sequence[Thing]) -> Iterator
         if sum(one.name == mark.name for one in things) == 1:
             forms = ["next to", "beside", "near", "close to", "by"]
             words = draws.choice([*forms, "standing next to"] if thing.name == _PERSON else forms)
-            noun = noun_for(draws, mark.name)
-            yield f"{words} the {noun}", "near", partial(_next_to, mark=mark)
+            yield f"{words} the {_noun(draws, mark.name)}", "near", partial(_next_to, mark=mark)
     alike = [one for one in things if one.name == thing.name and one is not thing and not one.crowd]
-    noun = _PERSON if thing.name == _PERSON else noun_for(draws, thing.name)
+    noun = _noun(draws, thing.name)
     for mark in draws.shuffled(alike)[:2]:
         name = _told_apart(draws, mark, [thing, *alike], noun)
         if not name:
@@ -237,6 +236,11 @@ def _neighbours(draws: Draws, thing: Thing, things: Sequence[Thing]) -> Iterator
             behind = thing.facts.bottom < mark.facts.bottom
             words = draws.choice(["behind", "partly hidden by"] if behind else ["in front of"])
             yield f"{words} {name}", "other", partial(_behind, mark=mark, behind=behind)
+
+
+def _noun(draws: Draws, name: str) -> str:
+    """A noun that an article may stand before; "the someone" is none."""
+    return _PERSON if name == _PERSON else noun_for(draws, name)
 
 
 def _told_apart(draws: Draws, mark: Thing, group: Sequence[Thing], noun: str) -> str:
@@ -308,7 +312,7 @@ def _next_to(one: Thing, mark: Thing) -> bool | None:
 
 
 def _beside(one: Thing, mark: Thing, side: str) -> bool | None:
-    """At a side of the mark and near it."""
+    """At a side of the mark, however far."""
     if one is mark:
         return False
     distance = (one.facts.x - mark.facts.x) * (1 if side == "right" else -1)
